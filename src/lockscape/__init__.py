@@ -1,0 +1,3 @@
+"""lockscape: a laboratory for multiprocessor ports of operating-system kernels."""
+
+__version__ = "0.1.0"

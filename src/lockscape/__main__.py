@@ -1,0 +1,5 @@
+"""``python -m lockscape``."""
+
+from lockscape.cli.main import run
+
+run()
