@@ -1,0 +1,98 @@
+"""The ``lockscape`` command: finds the subcommand, imports only that, and turns errors into one line."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from lockscape import __version__
+from lockscape.errors import LockscapeError
+
+COMMANDS = {
+    "study": ("study", "The paper's Tables 1, 2 and 3, published and measured, and your trees beside them."),
+    "systems": ("systems", "The 22 systems of Table 1."),
+    "methods": ("systems", "The seven ways to make a kernel multiprocessor."),
+    "census": ("census", "Count the places that take and release locks (Table 2)."),
+    "footprint": ("footprint", "Count the lines that differ between two builds (Table 3)."),
+    "fetch": ("fetch", "Download a kernel release, check its SHA-256 and keep it."),
+}
+"""Command -> module of `lockscape.cli` that defines it, and its line in the help."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called: ``--version`` and ``--help`` stay quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, in the order of a first visit."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, or None for a name that is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"lockscape.cli.{COMMANDS[cmd_name][0]}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands' lines without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for an unknown one name the nearest."""
+        from difflib import get_close_matches
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f": did you mean {near[0]!r}?" if near else f": it is one of {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no command {args[0]!r}{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.command(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="lockscape", message="%(prog)s %(version)s")
+def main() -> None:
+    """A laboratory for multiprocessor ports of operating-system kernels.
+
+    Which way of making a kernel multiprocessor gives how much scalability, for how much work? Start with
+    `lockscape study`, then give it a kernel's source: `lockscape study ~/src/linux`.
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 unusable input, 2 a wrong call, 130 interrupted."""
+    try:
+        code = main.main(None if arguments is None else list(arguments), standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.Abort:
+        code = _fail("interrupted", 130)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "lockscape"
+        code = _fail(f"{error.format_message()} (try '{where} --help')", 2)
+    except click.ClickException as error:
+        code = _fail(error.format_message(), 2)
+    except LockscapeError as error:
+        code = _fail(str(error), 1)
+    except KeyboardInterrupt:
+        code = _fail("interrupted", 130)
+    except BrokenPipeError:
+        # the reader of the pipe left (`lockscape … | head`): nothing more to say, and nothing to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> int:
+    from lockscape.report.text import printable
+
+    print(f"lockscape: {printable(' '.join(message.split()))}", file=sys.stderr)
+    return code

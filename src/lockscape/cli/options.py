@@ -1,0 +1,71 @@
+"""Options that several commands share, and progress on a terminal."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+from lockscape.report.output import Format
+from lockscape.source.scan import Progress
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def output_options(command: F) -> F:
+    """Add ``--json`` and ``--csv``; the command gets `form`."""
+
+    def choose(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+        if value:
+            if ctx.params.get("form") not in (None, param.name):
+                raise click.UsageError("--json and --csv exclude each other: give one")
+            ctx.params["form"] = param.name
+        return value
+
+    command = click.option(
+        "--csv", "csv", is_flag=True, expose_value=False, callback=choose, help="Print the main table as CSV."
+    )(command)
+    return click.option(
+        "--json", "json", is_flag=True, expose_value=False, callback=choose,
+        help="Print the whole result as JSON.",
+    )(command)  # fmt: skip
+
+
+def jobs_option(command: F) -> F:
+    """Add ``--jobs``, the number of cores to use; the command gets `jobs`."""
+    return click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(min=1),
+        default=None,
+        metavar="N",
+        help="Use N cores (default: all).",
+    )(command)
+
+
+def form_of(form: str | None) -> Format:
+    """Return the output format that the options chose."""
+    return form or "table"  # type: ignore[return-value]
+
+
+@contextmanager
+def progress_line(what: str) -> Iterator[Progress | None]:
+    """Show files and megabytes on stderr while a tree is read, if stderr is a terminal; else None."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.text import Text
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.fields[what]}"),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting (the first run compiles the lexer)", total=None, what=Text(what).plain)
+        yield lambda files, size: bar.update(task, description=f"{files:,} files, {size / 1e6:,.0f} MB")

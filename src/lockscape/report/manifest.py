@@ -1,0 +1,60 @@
+"""What a result was made with: enough to make it again."""
+
+import platform
+import sys
+import time
+from datetime import UTC, datetime
+
+import msgspec
+
+from lockscape import __version__
+from lockscape.source.scan import TreeInfo
+
+
+class TreeRecord(msgspec.Struct, frozen=True):
+    """A tree in a manifest. `identity` is the SHA-256 over its files' SHA-256 sums, see `TreeInfo`."""
+
+    label: str
+    origin: str
+    kind: str
+    commit: str | None
+    identity: str
+    files: int
+    bytes: int
+
+
+def tree_record(tree: TreeInfo) -> TreeRecord:
+    """Return a tree as it stands in documents."""
+    return TreeRecord(tree.label, tree.origin, tree.kind, tree.commit, tree.identity, tree.files, tree.bytes)
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """How a result came about. `started` is UTC in ISO 8601, `elapsed_s` wall-clock seconds."""
+
+    lockscape: str
+    command: tuple[str, ...]
+    trees: tuple[TreeRecord, ...]
+    started: str
+    elapsed_s: float
+    python: str
+    platform: str
+
+
+class Stopwatch:
+    """Started with a command; makes its manifest when it is done."""
+
+    def __init__(self) -> None:
+        self._started = datetime.now(UTC)
+        self._clock = time.perf_counter()
+
+    def manifest(self, trees: tuple[TreeInfo, ...] = ()) -> Manifest:
+        """Return the manifest of the running command."""
+        return Manifest(
+            lockscape=__version__,
+            command=("lockscape", *sys.argv[1:]),
+            trees=tuple(map(tree_record, trees)),
+            started=self._started.isoformat(timespec="seconds"),
+            elapsed_s=round(time.perf_counter() - self._clock, 3),
+            python=platform.python_version(),
+            platform=f"{platform.system()} {platform.machine()}",
+        )
