@@ -69,6 +69,19 @@ def test_guards_take_their_kind_from_the_argument(tmp_path: Path) -> None:
     assert operations(counted(tmp_path, {"a.c": text})) == {"spin": 1, "rcu": 1, "mutex": 1, "guard": 1}
 
 
+def test_assembler_macros_count_without_parentheses(tmp_path: Path) -> None:
+    entry = "/* ENTER_KERNEL */\n#define ENTER_KERNEL \\\n1: lock; btsl\nstart:\n\tENTER_KERNEL\n#define OUT \\\n\tLEAVE_KERNEL \\\n\tret\n"
+    files: dict[str, str | bytes] = {
+        "arch/i386/entry.S": entry,
+        "kernel/a.c": 'int ENTER_KERNEL; "ENTER_KERNEL"',
+    }
+    result = counted(tmp_path, files, sites=True)
+    assert [(s.path, s.line, s.column, s.name, s.place) for s in result.sites()] == [
+        ("arch/i386/entry.S", 5, 2, "ENTER_KERNEL", "code"),
+        ("arch/i386/entry.S", 7, 2, "LEAVE_KERNEL", "define"),
+    ]
+
+
 def test_giant_is_told_by_the_argument(tmp_path: Path) -> None:
     text = "f() { mtx_lock(&Giant); mtx_lock(& Giant /* the one */); mtx_lock(&p->m); mtx_unlock(&Giant); DROP_GIANT(); }"
     assert operations(counted(tmp_path, {"a.c": text}, "freebsd")) == {"giant": 4, "mutex": 1}

@@ -9,10 +9,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lockscape.source.profile import OPERATIONS, Operation, Profile
+from lockscape.source.profile import OPERATIONS, Operation, Profile, Words
 from lockscape.source.scan import FileInfo, Progress, Scan, TreeInfo, scan
 from lockscape.source.select import FileSet
 from lockscape.source.tree import Files, Problem, Tree
+from lockscape.source.words import WordFinder
 
 Place = Literal["code", "define"]
 """Where a site stands: in code, or in the body of a ``#define`` (which holds it once, however often used)."""
@@ -131,7 +132,7 @@ def census(
         work = LineCounter(profile)
     else:
         operations = profile.operations()
-        work = TokenCounter(operations, positions=sites)
+        work = TokenCounter(operations, positions=sites, words=profile.words)
     result = scan(tree, select, work, workers=workers, progress=progress)
     return _gather(result, profile, operations, select, own)
 
@@ -179,10 +180,13 @@ def sort_rows(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 class TokenCounter:
     """The work for `scan`: the sites of known names in a buffer of files. Picklable.
 
-    `positions` says whether lines and columns are wanted (they cost a count of line ends).
+    `positions` says whether lines and columns are wanted (they cost a count of line ends); `words` are names
+    that count without parentheses too.
     """
 
-    def __init__(self, operations: tuple[Operation, ...], *, positions: bool) -> None:
+    def __init__(
+        self, operations: tuple[Operation, ...], *, positions: bool, words: Words | None = None
+    ) -> None:
         from lockscape.source.lexer import load_lexer, name_table
 
         load_lexer()
@@ -198,6 +202,10 @@ class TokenCounter:
                 self._plain[index[o.name]] = number
             else:
                 self._by_argument.setdefault(index[o.name], {})[o.argument] = number
+        self._words: WordFinder | None = None
+        if words is not None:
+            numbers = {name: int(self._plain[index[name]]) for name in words.names}
+            self._words = WordFinder(numbers, FileSet(words.files))
 
     def __call__(self, files: Files) -> NDArray[np.int64]:
         """Return rows as in `Census.rows`, files numbered as in `files`."""
@@ -214,14 +222,15 @@ class TokenCounter:
                 file, first = places[at, :2].tolist()
                 text = first_argument(files.data, first, int(files.ends[file]))
                 operation[at] = kinds.get(text, operation[at])
-        rows = np.zeros((len(places), 5), np.int64)
-        rows[:, FILE] = places[:, 0]
-        rows[:, OPERATION] = operation
-        rows[:, PLACE] = places[:, 3] == DEFINE_BODY
+        found = np.column_stack((places[:, 0], places[:, 1], operation, places[:, 3] == DEFINE_BODY))
+        found = found[operation >= 0]
+        if self._words is not None and (words := self._words(files)):
+            found = np.concatenate((found, np.array(words, np.int64)))
+        rows = np.zeros((len(found), 5), np.int64)
+        rows[:, FILE], rows[:, OPERATION], rows[:, PLACE] = found[:, 0], found[:, 2], found[:, 3]
         if self._positions and len(rows):
-            rows[:, LINE], rows[:, COLUMN] = line_and_column(files, places[:, 0], places[:, 1])
-        known: NDArray[np.int64] = rows[operation >= 0]
-        return known
+            rows[:, LINE], rows[:, COLUMN] = line_and_column(files, found[:, 0], found[:, 1])
+        return rows
 
 
 def line_and_column(

@@ -72,6 +72,13 @@ class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"try
                     yield role, entry
 
 
+class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Names of the kinds that also count without parentheses, in `files` only (assembler macros)."""
+
+    names: tuple[str, ...]
+    files: tuple[str, ...]
+
+
 class Operation(msgspec.Struct, frozen=True):
     """One name of a profile: what its call means. `argument` is the first argument it asks for, or None."""
 
@@ -95,6 +102,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     headers: Literal["include", "tree"] = "include"
     """Where a header's wrappers are visible, see `lockscape.source.wrappers`."""
     footprint: FootprintDefaults | None = None
+    words: Words | None = None
 
     def operations(self) -> tuple[Operation, ...]:
         """Return every name by (kind, role), in the profile's order."""
@@ -153,6 +161,11 @@ def _parse(text: str, name: str) -> Profile:
         )
     for kind in profile.kinds:
         _check_kind(profile, kind, name)
+    unknown = set(profile.words.names if profile.words else ()) - {o.name for o in profile.operations()}
+    if unknown:
+        raise InputError(
+            f"profile {name!r}: words {', '.join(sorted(unknown))!r} are names of no kind: add them to one"
+        )
     seen: dict[tuple[str, str | None], Operation] = {}
     for operation in profile.operations():
         other = seen.setdefault((operation.name, operation.argument), operation)
