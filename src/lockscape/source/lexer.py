@@ -119,6 +119,8 @@ _WORD = np.zeros(256, np.uint8)
 for _c in b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$":
     _WORD[_c] = 1
 
+_ONES = 0x0101010101010101
+_TOPS = 0x8080808080808080
 _DE_BRUIJN = 0x03F79D71B4CB0A89
 _BIT = np.zeros(64, np.int64)
 for _i in range(64):
@@ -216,45 +218,59 @@ def _what(data, first, low, gap_start, gap_end, keywords, word):  # type: ignore
 
 
 @compiled
+def _flag(words, first, flags, line_flags):  # type: ignore[no-untyped-def]
+    """Set the top bit of every byte of `flags` whose byte in 1024 words from `first` is interesting.
+
+    ``x ^ c`` has a zero byte where x has c, and ``(v - 0x01…) & ~v & 0x80…`` marks zero bytes; it can mark a
+    0x01 above a zero too, which the lexer sees and passes over. `line_flags` marks line ends. A plain loop
+    on purpose: LLVM makes vector instructions of it.
+    """
+    ones, tops = np.uint64(_ONES), np.uint64(_TOPS)
+    even = np.uint64(0xFE * _ONES)
+    paren, slash, tick = np.uint64(0x28 * _ONES), np.uint64(0x2F * _ONES), np.uint64(0x27 * _ONES)
+    quote_hash = np.uint64(0x22 * _ONES)  # '"' and '#' differ in the lowest bit only
+    newline = np.uint64(0x0A * _ONES)
+    for i in range(min(len(flags), len(words) - first)):
+        v = words[first + i]
+        a, b, c, d, e = v ^ paren, v ^ slash, (v & even) ^ quote_hash, v ^ tick, v ^ newline
+        found = ((a - ones) & ~a) | ((b - ones) & ~b) | ((c - ones) & ~c) | ((d - ones) & ~d)
+        flags[i] = found & tops
+        line_flags[i] = (e - ones) & ~e & tops
+
+
+@compiled
 def _find(  # type: ignore[no-untyped-def]
     data, words, starts, ends, slots, hashes, blob, offsets, last, longest, keywords, word, bit, found
 ):
-    ones = np.uint64(0x0101010101010101)
-    tops = np.uint64(0x8080808080808080)
-    even = np.uint64(0xFEFEFEFEFEFEFEFE)
+    ones = np.uint64(_ONES)
+    tops = np.uint64(_TOPS)
     full = np.uint64(0xFFFFFFFFFFFFFFFF)
-    paren = np.uint64(0x2828282828282828)
-    slash = np.uint64(0x2F2F2F2F2F2F2F2F)
-    quote_hash = np.uint64(0x2222222222222222)  # '"' and '#' differ in the lowest bit only
-    tick = np.uint64(0x2727272727272727)
-    newline = np.uint64(0x0A0A0A0A0A0A0A0A)
-    back = np.uint64(0x5C5C5C5C5C5C5C5C)
+    slash = np.uint64(0x2F * _ONES)
+    newline = np.uint64(0x0A * _ONES)
+    back = np.uint64(0x5C * _ONES)
     bruijn = np.uint64(_DE_BRUIJN)
     shift, three = np.uint64(58), np.uint64(3)
     zero, one = np.uint64(0), np.uint64(1)
     capacity = found.shape[0]
     mask = len(slots) - 1
+    flags = np.empty(1024, np.uint64)
+    line_flags = np.empty(1024, np.uint64)
+    chunk = np.int64(-1)
     count = 0
     for number in range(len(starts)):
         low, end = starts[number], ends[number]
         pos = low
         gap_start = gap_end = open_at = np.int64(-1)
-        directive = prior = name_at = np.int64(-1)
+        directive = prior = np.int64(-1)
         while pos < end:
             # the next interesting byte at or behind pos
             w = pos >> 3
             m = full << (np.uint64(pos & 7) << three)
             while True:
-                v = words[w]
-                a = v ^ paren
-                b = v ^ slash
-                c = (v & even) ^ quote_hash
-                d = v ^ tick
-                f = ((a - ones) & ~a) | ((b - ones) & ~b) | ((c - ones) & ~c) | ((d - ones) & ~d)
-                if directive >= 0:
-                    e = v ^ newline
-                    f |= (e - ones) & ~e
-                m &= f & tops
+                if w >> 10 != chunk:
+                    chunk = w >> 10
+                    _flag(words, chunk << 10, flags, line_flags)
+                m &= flags[w & 1023] | line_flags[w & 1023] if directive >= 0 else flags[w & 1023]
                 moved = False
                 while m != zero:
                     pos = (w << 3) + bit[((m & (~m + one)) * bruijn) >> shift]
@@ -262,8 +278,9 @@ def _find(  # type: ignore[no-untyped-def]
                     byte = data[pos]
                     if byte == 40:  # '(': is the token before it a known name?
                         at = pos
-                        before = data[at - 1] if at > low else np.uint8(0)
-                        if before == 32 or before == 10 or before == 9 or at == gap_end:
+                        while at > low and (data[at - 1] == 32 or data[at - 1] == 9):
+                            at -= 1
+                        if at == gap_end or (at > low and 10 <= data[at - 1] <= 13):
                             at = _back(data, gap_start, gap_end, low, at)
                         if at - low < 2:
                             continue
@@ -290,6 +307,7 @@ def _find(  # type: ignore[no-untyped-def]
                         if name < 0:
                             continue
                         if directive >= 0:
+                            name_at = _define_name(data, directive, end)
                             if name_at < 0:
                                 what = DIRECTIVE
                             else:
@@ -332,7 +350,13 @@ def _find(  # type: ignore[no-untyped-def]
                             m = full
                         if inside or pos > end:
                             pos = end
-                        gap_start = _back(data, gap_start, gap_end, low, start)
+                        at = start
+                        while at > low and (data[at - 1] == 32 or data[at - 1] == 9):
+                            at -= 1
+                        if at != gap_end:  # else one comment behind another: what is before stays the same
+                            c = data[at - 1]
+                            line = 10 <= c <= 13 or c == 92
+                            gap_start = _back(data, gap_start, gap_end, low, at) if line else at
                         open_at, gap_end = start, pos
                         moved = True
                         break
@@ -375,13 +399,14 @@ def _find(  # type: ignore[no-untyped-def]
                             pos += 1
                             moved = True
                             break
-                    elif byte == 35 and directive < 0 and _starts_line(data, open_at, gap_end, low, pos):
-                        prior = _back(data, gap_start, gap_end, low, pos)
-                        directive = pos
-                        name_at = _define_name(data, pos, end)
-                        pos += 1
-                        moved = True
-                        break
+                    elif byte == 35 and directive < 0:  # '#': a preprocessor line?
+                        at_start = pos == low or (data[pos - 1] == 10 and data[pos - 2] != 92)
+                        if at_start or _starts_line(data, open_at, gap_end, low, pos):
+                            prior = gap_start if pos == gap_end else _back(data, gap_start, gap_end, low, pos)
+                            directive = pos
+                            pos += 1
+                            moved = True
+                            break
                 if moved:
                     break
                 w += 1
