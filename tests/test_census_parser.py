@@ -1,5 +1,7 @@
 """The census against a C parser (tree-sitter-c) on real source: call expressions, kind by kind."""
 
+import os
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -15,8 +17,13 @@ from lockscape.source.select import FileSet
 from lockscape.source.tree import Files
 
 LANGUAGE = tree_sitter.Language(tree_sitter_c.language())
+NOT_AN_EXPRESSION = "scoped_guard"
+"""``scoped_guard(mutex, &m) { … }`` can look like a function's definition to a C parser: left out."""
+
 KIND_OF = {
-    o.name: o.kind for o in load_profile("linux").operations() if o.argument is None and o.role in OPERATIONS
+    o.name: o.kind
+    for o in load_profile("linux").operations()
+    if o.argument is None and o.role in OPERATIONS and o.name != NOT_AN_EXPRESSION
 }
 
 
@@ -38,11 +45,11 @@ def count_call_expressions(files: Files) -> Counter[str]:
 
 
 def count_calls(result: Census) -> Counter[str]:
-    """Count, by kind, the census' places in code. Names that ask for an argument count under their bare kind."""
+    """Count the census' places in code by kind; names with an argument count under their bare kind."""
     bare = Counter[str]()
     for row in result.rows[result.rows[:, PLACE] == 0].tolist():
         operation = result.operations[row[OPERATION]]
-        if operation.role in OPERATIONS:
+        if operation.role in OPERATIONS and operation.name != NOT_AN_EXPRESSION:
             bare["guard" if operation.argument else operation.kind] += 1
     return bare
 
@@ -69,21 +76,26 @@ def test_agrees_on_a_made_up_file(tmp_path: Path) -> None:
     assert mine == {"spin": 2, "mutex": 1, "sema": 2, "rcu": 1, "guard": 1}
 
 
+class EveryTwentieth(FileSet):
+    """A bounded sample of a whole tree, the same however the tree is packed."""
+
+    def matches(self, path: str) -> bool:
+        name = "/".join(path.split("/")[-2:])
+        return super().matches(path) and zlib.crc32(os.fsencode(name)) % 20 == 0
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_agrees_within_one_percent_on_linux_6_1(trees: Path) -> None:
-    found = [path for name in ("linux-6.1", "linux-source-6.1.tar.xz") if (path := trees / name).exists()]
+    names = ("linux-6.1", "linux-source-6.1.tar.xz")
+    found = [path for name in names if (path := trees / name).exists()]
     if not found:
-        pytest.skip(f"no linux-6.1 or linux-source-6.1.tar.xz in {trees}")
-    sample = FileSet(
-        tuple(f"{folder}/**/*.[ch]" for folder in ("kernel", "mm", "fs/ext4", "fs/xfs", "net/core", "net/ipv4",
-              "drivers/base", "drivers/usb/core", "drivers/scsi", "sound/core", "ipc", "block", "include/linux"))
-    )  # fmt: skip
-    tree = open_tree(str(found[0]))
-    mine = Counter[str]()
-    mine.update(count_calls(census(tree, load_profile("linux"), select=sample)))
+        pytest.skip(f"none of {', '.join(names)} in {trees}")
+    tree, sample = open_tree(str(found[0])), EveryTwentieth(("**/*.[ch]",))
+    mine = count_calls(census(tree, load_profile("linux"), select=sample))
     parser = Counter[str]()
     for part in scan(tree, sample, count_call_expressions).parts:
         parser.update(part.value)
-    assert sum(parser.values()) > 10_000
+    print(f"census {dict(mine)}, tree-sitter {dict(parser)}")
+    assert sum(parser.values()) > 5_000
     assert agree(mine, parser) == []
