@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from lockscape.report.manifest import Manifest, TreeRecord, tree_record
+from lockscape.report.manifest import Manifest, TreeRecord, Unread, tree_record
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.table import Row, Table
 from lockscape.source.census import Census, Site
@@ -33,13 +33,6 @@ class Group(msgspec.Struct, frozen=True):
 
     name: str
     operations: dict[str, int]
-
-
-class Unread(msgspec.Struct, frozen=True):
-    """An input that could not be read."""
-
-    path: str
-    reason: str
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -261,21 +254,23 @@ def _grouped(census: Census, by: By, depth: int) -> Table:
 
 def _wrapper_table(result: Measured) -> Table:
     rows: tuple[Row, ...] = tuple(
-        (w.name, w.kind, w.role, w.uses, w.form, w.wraps, f"{w.path}:{w.line}")
+        (w.name, w.uses, f"{w.kind} {w.role}", w.wraps, f"{w.path}:{w.line}")
         for w in sorted(result.wrappers, key=lambda w: -w.uses)
         if w.uses
     )
     unused = len(result.wrappers) - len(rows)
     return Table(
         f"Wrappers in {result.census.tree.label}: one lock operation each",
-        ("wrapper", "kind", "role", "uses", "form", "wraps", "defined at"),
+        ("wrapper", "uses", "operation", "wraps", "defined at"),
         rows,
-        frozenset({0, 1, 2, 4, 5, 6}),
+        frozenset({0, 2, 3, 4}),
         (f"{unused:,} more are never called by their name where it is visible.",) if unused else (),
     )
 
 
-def problem_table(label: str, problems: Sequence[Problem]) -> Table | None:
+def problem_table(
+    label: str, problems: Sequence[Problem | Unread], what: str = "not read and not counted"
+) -> Table | None:
     """Return a table of what could not be read (the first of each reason in full), or None."""
     if not problems:
         return None
@@ -283,7 +278,7 @@ def problem_table(label: str, problems: Sequence[Problem]) -> Table | None:
     more = len(problems) - len(rows)
     notes = (f"and {more:,} more (all with --json)",) if more > 0 else ()
     return Table(
-        f"{label}: {len(problems):,} not read and not counted",
+        f"{label}: {len(problems):,} {what}",
         ("path", "why"),
         rows,
         frozenset({0, 1}),

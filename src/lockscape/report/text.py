@@ -1,21 +1,17 @@
 """Text from untrusted places, made safe to print."""
 
-import unicodedata
-
 _ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\x1b": "\\x1b"}
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode categories that can move a cursor, reorder or hide text, or cannot be encoded."""
 
 
 def printable(text: str) -> str:
-    """Return `text` with control, formatting and unencodable characters written as escapes.
+    """Return `text` with every character that is not printable written as an escape.
 
     A file name cannot then clear a terminal, turn text around or break a line:
     ``"a\\x1b[2Jb"`` becomes ``a\\x1b[2Jb`` with a visible backslash.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
-    return "".join(c if unicodedata.category(c) not in _UNSAFE else _escape(c) for c in text)
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
 def _escape(character: str) -> str:

@@ -8,6 +8,7 @@ the work, which must release the lock to gain from that.
 import hashlib
 import multiprocessing
 import os
+import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -154,7 +155,12 @@ def _executor(tree: Tree, workers: int) -> Executor:
     if tree.in_memory:
         return ThreadPoolExecutor(workers)
     method = "fork" if sys.platform == "linux" else "spawn"
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method))
+    return ProcessPoolExecutor(workers, multiprocessing.get_context(method), _ignore_interrupt)
+
+
+def _ignore_interrupt() -> None:
+    """Leave Ctrl-C to the parent, which stops handing out work and says that it was interrupted."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _number(

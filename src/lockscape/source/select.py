@@ -26,6 +26,11 @@ class FileSet:
     include: tuple[str, ...] = ("**/*.[chS]",)
     exclude: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Compile the patterns now: a bad one is an InputError here, not in the middle of a tree."""
+        assert self._include is not None
+        assert self._exclude is not None
+
     @cached_property
     def _include(self) -> re.Pattern[str]:
         return _compile(self.include)
