@@ -119,7 +119,7 @@ class FilesBuilder:
         needed = self.used + size + 2 * PADDING
         if needed > len(self.data):
             grown = np.empty(max(needed, 2 * len(self.data)), np.uint8)
-            grown[: self.used] = self.data[: self.used]
+            grown[: len(self.data)] = self.data  # all of it: a file that is being read lies behind `used`
             self.data = grown
 
     def close_file(self, path: str, size: int) -> None:
@@ -209,9 +209,9 @@ def _read_into(builder: FilesBuilder, name: str) -> int:
 class Directory:
     """A directory as a tree. Symbolic links, devices and pipes are not source and are passed over."""
 
-    kind = "directory"
-    commit = None
-    in_memory = False
+    kind: str = "directory"
+    commit: str | None = None
+    in_memory: bool = False
 
     def __init__(self, origin: str, label: str | None = None) -> None:
         path = Path(origin)

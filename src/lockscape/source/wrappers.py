@@ -225,7 +225,7 @@ LONGEST_LINE = 1 << 12
 """Bytes looked back from a call for the head of its function and the start of its line: keeps work linear."""
 
 _HEAD_ENDS = (b"\n}", b";\n", b"\n\n", b"*/\n", b"\n#")
-"""What can stand before the head of a function: the end of the one before, of a declaration, of a comment …"""
+"""What can stand before the head of a function: the end of the one before, of a declaration, a comment …"""
 
 
 def inline_start(text: bytes, at: int) -> int | None:
