@@ -212,6 +212,17 @@ class TestWrappers:
             ("here", "sema", "release", "macro", 1, "drivers/a/a.c", 1),
         }
 
+    def test_the_argument_tells_what_is_wrapped(self, tmp_path: Path) -> None:
+        files: dict[str, str | bytes] = {
+            "sys/a.h": "#define ENTER() mtx_lock(&Giant)\n#define TAKE(p) mtx_lock(&(p)->m)\n",
+            "sys/a.c": "f() { ENTER(); TAKE(x); }",
+        }
+        _, wrappers = census_with_wrappers(tree_of(tmp_path, files), load_profile("freebsd"), workers=1)
+        assert {(w.name, w.kind, w.wraps, w.uses) for w in wrappers} == {
+            ("ENTER", "giant", "mtx_lock(&Giant)", 1),
+            ("TAKE", "mutex", "mtx_lock", 1),
+        }
+
     def test_uses_are_counted_only_when_asked(self, tmp_path: Path) -> None:
         tree = tree_of(tmp_path, dict(self.FILES))
         plain = census(tree, load_profile("linux"), workers=1)

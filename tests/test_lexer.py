@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_lexer import places
 
 from lockscape.source.lexer import find_places, name_table
 from lockscape.source.tree import FilesBuilder
+from reference_lexer import places
 
 NAMES = ("up", "down", "spin_lock", "spin_unlock", "lock", "a_b")
 WHAT = ("call", "declaration", "define body", "define name", "directive")

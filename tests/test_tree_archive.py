@@ -286,7 +286,8 @@ def test_old_and_odd_headers(tmp_path: Path) -> None:
     total = sum(signed) - sum(signed[148:156]) + 8 * 32 - 256  # as programs with signed characters add up
     signed[148:156] = b"%06o\0 " % total
     data = (
-        member(b"linux/", flag=b"0")  # version 7 marks folders by their slash only
+        member(b"a backup", flag=b"V")
+        + member(b"linux/", flag=b"0")  # version 7 marks folders by their slash only
         + header(b"linux/old.c", 2, b"\0", magic=b"") + b"v7".ljust(512, b"\0")
         + header(b"linux/contiguous.c", 1, b"7") + b"c".ljust(512, b"\0")
         + header(b"linux/binary.c", b"\x80" + (3).to_bytes(11, "big")) + b"256".ljust(512, b"\0")
@@ -295,6 +296,7 @@ def test_old_and_odd_headers(tmp_path: Path) -> None:
         + pax({"path": "linux/pax.c", "size": "4", "mtime": "1.5", "SCHILY.dev": "\n=1"})
         + header(b"short", 0) + b"size".ljust(512, b"\0")
         + member(b"././@LongLink", b"linux/" + b"l" * 200 + b".c\0", b"L") + member(b"cut", b"long")
+        + pax({"path": "linux/solaris.c"}, b"X") + member(b"x", b"solaris")
         + pax({"comment": "git's commit"}, b"g") + member(b"linux/last.c", b"last")
         + END
     )  # fmt: skip
@@ -306,6 +308,7 @@ def test_old_and_odd_headers(tmp_path: Path) -> None:
         "\udce9.c": b"s",
         "pax.c": b"size",
         "l" * 200 + ".c": b"long",
+        "solaris.c": b"solaris",
         "last.c": b"last",
     }
 

@@ -19,3 +19,8 @@ class FetchError(LockscapeError, OSError):
 
 class MissingToolError(LockscapeError, RuntimeError):
     """A program that a command needs and that is not installed."""
+
+
+def reason_of(error: OSError) -> str:
+    """Return why a file could not be read, in the operating system's words."""
+    return (error.strerror or str(error)).lower()

@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from lockscape.report.output import Format
-from lockscape.source.scan import Progress
+
+if TYPE_CHECKING:  # numpy behind it would be most of the start of commands that read no tree
+    from lockscape.source.scan import Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,7 +52,7 @@ def form_of(form: str | None) -> Format:
 
 
 @contextmanager
-def progress_line(what: str) -> Iterator[Progress | None]:
+def progress_line(what: str) -> "Iterator[Progress | None]":
     """Show files and megabytes on stderr while a tree is read, if stderr is a terminal; else None."""
     if not sys.stderr.isatty():
         yield None

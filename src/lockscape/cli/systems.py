@@ -1,22 +1,26 @@
 """``lockscape systems`` and ``lockscape methods``."""
 
 import sys
+from collections.abc import Callable
+from typing import TextIO
 
 import click
 
 from lockscape import catalog
+from lockscape.catalog import Method
 from lockscape.cli.options import form_of, output_options
 from lockscape.report.catalog import (
+    methods_csv,
     methods_document,
-    methods_table,
     print_method,
+    print_methods,
     print_system,
     systems_csv,
     systems_document,
     table1,
 )
 from lockscape.report.manifest import Stopwatch
-from lockscape.report.output import emit
+from lockscape.report.output import Format, emit
 
 
 class ShowGroup(click.Group):
@@ -85,8 +89,7 @@ def methods(ctx: click.Context, form: str | None = None) -> None:
         if form:
             raise click.UsageError(f"--{form} goes after 'show ID' or without it")
         return
-    found = catalog.methods()
-    emit(methods_document(found, Stopwatch().manifest()), (methods_table(found),), form_of(form), sys.stdout)
+    _emit_methods(catalog.methods(), form_of(form), print_methods)
 
 
 @methods.command("show")
@@ -94,9 +97,13 @@ def methods(ctx: click.Context, form: str | None = None) -> None:
 @output_options
 def show_method(id: str, form: str | None = None) -> None:
     """Show one method: what it is, what it costs and gains, its kinds and its systems."""
-    method = catalog.method(id)
-    output = form_of(form)
-    if output == "table":
-        print_method(method, sys.stdout)
-        return
-    emit(methods_document([method], Stopwatch().manifest()), (methods_table([method]),), output, sys.stdout)
+    _emit_methods((catalog.method(id),), form_of(form), lambda found, out: print_method(found[0], out))
+
+
+def _emit_methods(
+    found: tuple[Method, ...], form: Format, write: Callable[[tuple[Method, ...], TextIO], None]
+) -> None:
+    if form == "table":
+        write(found, sys.stdout)
+    else:
+        emit(methods_document(found, Stopwatch().manifest()), (methods_csv(found),), form, sys.stdout)

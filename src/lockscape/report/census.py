@@ -173,6 +173,8 @@ def _title(census: Census) -> str:
 
 def _notes(census: Census) -> tuple[str, ...]:
     notes = [" ".join(census.profile.description.split()) if census.profile.style == "lines" else COUNTING]
+    if not len(census.rows):
+        notes.append(f"Nothing was found: is {census.profile.id} the right --profile for this kernel?")
     if census.missing:
         notes.append(f"The set's patterns without a file here: {', '.join(census.missing)}.")
     return tuple(notes)

@@ -4,11 +4,14 @@ import platform
 import sys
 import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from lockscape import __version__
-from lockscape.source.scan import TreeInfo
+
+if TYPE_CHECKING:  # numpy behind it would be most of the start of commands that read no tree
+    from lockscape.source.scan import TreeInfo
 
 
 class TreeRecord(msgspec.Struct, frozen=True):
@@ -23,9 +26,16 @@ class TreeRecord(msgspec.Struct, frozen=True):
     bytes: int
 
 
-def tree_record(tree: TreeInfo) -> TreeRecord:
+def tree_record(tree: "TreeInfo") -> TreeRecord:
     """Return a tree as it stands in documents."""
     return TreeRecord(tree.label, tree.origin, tree.kind, tree.commit, tree.identity, tree.files, tree.bytes)
+
+
+class Unread(msgspec.Struct, frozen=True):
+    """An input that could not be read or understood."""
+
+    path: str
+    reason: str
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -47,7 +57,7 @@ class Stopwatch:
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
 
-    def manifest(self, trees: tuple[TreeInfo, ...] = ()) -> Manifest:
+    def manifest(self, trees: "tuple[TreeInfo, ...]" = ()) -> Manifest:
         """Return the manifest of the running command."""
         return Manifest(
             lockscape=__version__,

@@ -108,16 +108,18 @@ def _fit(table: Table, texts: list[list[str]], room: int | None) -> tuple[list[i
         longest = min(max(map(cell_len, words), default=1), LONGEST_WORD)
         uncut = 0 if index in table.left else max(map(cell_len, cells), default=0)
         least.append(max(longest, uncut, 1))
-        natural.append(max(cell_len(text) for text in [*cells, name]))
+        natural.append(max(least[-1], *(cell_len(text) for text in [*cells, name])))
     gap = GAP
     if room is None or sum(natural) + len(gap) * (len(natural) - 1) <= room:
         return natural, gap
     if sum(least) + len(gap) * (len(least) - 1) > room:
         gap = " "
     spare = max(room - sum(least) - len(gap) * (len(least) - 1), 0)
-    wanted = [max(wish - need, 0) for wish, need in zip(natural, least, strict=True)]
-    total = max(sum(wanted), 1)
-    return [need + spare * wish // total for need, wish in zip(least, wanted, strict=True)], gap
+    for left, index in enumerate(sorted(range(len(least)), key=lambda at: natural[at] - least[at])):
+        more = min(natural[index] - least[index], spare // (len(least) - left))
+        least[index] += more  # what lacks little is made whole first
+        spare -= more
+    return least, gap
 
 
 def _wrap(text: str, width: int) -> list[str]:

@@ -16,11 +16,11 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from lockscape.errors import TreeError
+from lockscape.errors import TreeError, reason_of
 from lockscape.source.decompress import expanded, format_of, read_ahead
 from lockscape.source.select import FileSet
 from lockscape.source.tarstream import BLOCK, FOLDER, REGULAR, Member, TarStream, checksum_agrees
-from lockscape.source.tree import BATCH_BYTES, MAX_FILE_BYTES, PADDING, Batch, Files, Problem, reason_of
+from lockscape.source.tree import BATCH_BYTES, MAX_FILE_BYTES, PADDING, Batch, Files, Problem
 
 
 @dataclass(frozen=True)
@@ -197,9 +197,7 @@ class Archive:
             ):
                 self._outside.append(Problem(member.path, outside))
             return None
-        if not path:
-            return None
-        if not self._top.wants(path, member.kind):
+        if not path or not self._top.wants(path, member.kind):
             return None
         times = self._times.get(path, 0)
         self._times[path] = times + 1

@@ -177,20 +177,13 @@ def sort_rows(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[np.lexsort((rows[:, OPERATION], rows[:, COLUMN], rows[:, LINE], rows[:, FILE]))]
 
 
-class TokenCounter:
-    """The work for `scan`: the sites of known names in a buffer of files. Picklable.
+class OperationFinder:
+    """Finds the names of operations in a buffer of files and tells which operation each is. Picklable."""
 
-    `positions` says whether lines and columns are wanted (they cost a count of line ends); `words` are names
-    that count without parentheses too.
-    """
-
-    def __init__(
-        self, operations: tuple[Operation, ...], *, positions: bool, words: Words | None = None
-    ) -> None:
+    def __init__(self, operations: tuple[Operation, ...]) -> None:
         from lockscape.source.lexer import load_lexer, name_table
 
         load_lexer()
-        self._positions = positions
         self._table = name_table(tuple(dict.fromkeys(o.name for o in operations)))
         self._plain = np.full(len(self._table.names), -1, np.int64)
         self._declares = np.zeros(len(self._table.names), bool)
@@ -202,13 +195,9 @@ class TokenCounter:
                 self._plain[index[o.name]] = number
             else:
                 self._by_argument.setdefault(index[o.name], {})[o.argument] = number
-        self._words: WordFinder | None = None
-        if words is not None:
-            numbers = {name: int(self._plain[index[name]]) for name in words.names}
-            self._words = WordFinder(numbers, FileSet(words.files))
 
     def __call__(self, files: Files) -> NDArray[np.int64]:
-        """Return rows as in `Census.rows`, files numbered as in `files`."""
+        """Return calls and #define bodies: file, offset, operation number, what it is, start of its #."""
         from lockscape.source.lexer import CALL, DECLARATION, DEFINE_BODY, find_places
 
         places = find_places(self._table, files.data, files.starts, files.ends)
@@ -222,8 +211,34 @@ class TokenCounter:
                 file, first = places[at, :2].tolist()
                 text = first_argument(files.data, first, int(files.ends[file]))
                 operation[at] = kinds.get(text, operation[at])
-        found = np.column_stack((places[:, 0], places[:, 1], operation, places[:, 3] == DEFINE_BODY))
-        found = found[operation >= 0]
+        places[:, 2] = operation
+        known: NDArray[np.int64] = places[operation >= 0]
+        return known
+
+
+class TokenCounter:
+    """The work for `scan`: the sites of known names in a buffer of files. Picklable.
+
+    `positions` says whether lines and columns are wanted (they cost a count of line ends); `words` are names
+    that count without parentheses too.
+    """
+
+    def __init__(
+        self, operations: tuple[Operation, ...], *, positions: bool, words: Words | None = None
+    ) -> None:
+        self._find = OperationFinder(operations)
+        self._positions = positions
+        self._words: WordFinder | None = None
+        if words is not None:
+            numbers = {o.name: number for number, o in enumerate(operations) if o.argument is None}
+            self._words = WordFinder({name: numbers[name] for name in words.names}, FileSet(words.files))
+
+    def __call__(self, files: Files) -> NDArray[np.int64]:
+        """Return rows as in `Census.rows`, files numbered as in `files`."""
+        from lockscape.source.lexer import DEFINE_BODY
+
+        found = self._find(files)[:, :4]
+        found[:, 3] = found[:, 3] == DEFINE_BODY
         if self._words is not None and (words := self._words(files)):
             found = np.concatenate((found, np.array(words, np.int64)))
         rows = np.zeros((len(found), 5), np.int64)

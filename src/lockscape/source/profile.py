@@ -15,7 +15,7 @@ from typing import Literal
 import bracex
 import msgspec
 
-from lockscape.errors import InputError
+from lockscape.errors import InputError, reason_of
 from lockscape.source.select import FileSet
 
 ROLES = ("acquire", "try", "release", "query", "init", "declare")
@@ -131,8 +131,10 @@ def load_profile(name: str) -> Profile:
         raise InputError(f"no profile {name!r}: give one of {', '.join(BUNDLED)} or a FILE.toml")
     try:
         text = Path(name).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"profile {name!r} cannot be read: {error}") from error
+    except OSError as error:
+        raise InputError(f"profile {name!r} cannot be read: {reason_of(error)}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"profile {name!r} is not UTF-8 text: {error}") from error
     return _parse(text, name)
 
 

@@ -2,7 +2,8 @@
 
 The standard library's `tarfile` does the same in stream mode, but takes some 75 microseconds per member:
 6 s for the 84,000 members of Linux 6.1, while zstd expands all of their 1.3 GB in 1.5 s. This reader looks
-only at what a scan needs, in 6 microseconds per member (measured with Python 3.11); a test compares the two. Formats: POSIX.1-2017, pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format".
+only at what a scan needs, in 6 microseconds per member (measured with Python 3.11); a test compares the
+two. Formats: POSIX.1-2017, pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format".
 """
 
 from collections.abc import Iterator
@@ -31,7 +32,8 @@ _KINDS = {
     b"S": "sparse file",
     b"D": FOLDER,
 }
-_EXTENDED = b"xgLK"
+_EXTENDED = b"xgLKX"  # pax (X: as Solaris marks it) and GNU headers that complete the next one
+_LABEL = ord("V")  # names a volume; no member
 _PAX_KEYS = (b"path", b"linkpath", b"size", b"GNU.sparse.name")  # all others change nothing here
 _WITHOUT_DATA = b"123456"  # whatever their size field says, as tarfile has it
 _FIELDS = Struct("100s24x12s12x8sc100s6s82x155s12x")  # name, size, checksum, type, target, magic, prefix
@@ -95,6 +97,8 @@ class TarStream:
     def members(self) -> Iterator[Member]:
         """Yield every member; raises TreeError for damaged headers and an archive that breaks off."""
         while (header := self._header()) is not None:
+            if header[156] == _LABEL:
+                continue
             if header[156] not in _EXTENDED and not self._defaults:
                 yield self._member(header, self._defaults)
                 continue

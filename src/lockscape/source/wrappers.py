@@ -24,6 +24,7 @@ from lockscape.source.census import (
     OPERATION,
     PLACE,
     Census,
+    OperationFinder,
     TokenCounter,
     census,
     rows_of,
@@ -85,9 +86,7 @@ def census_with_wrappers(
     known = {o.name for o in operations}
     layer = plain.operations
     for level in range(1, MAX_LEVELS + 1):
-        wrapped = tuple(
-            o for o in layer if o.argument is None and o.role in OPERATIONS and o.name not in SCOPED
-        )
+        wrapped = tuple(o for o in layer if o.role in OPERATIONS and o.name not in SCOPED)
         found = [w for w in _definitions(run, wrapped, profile.headers, level) if w.name not in known]
         if not found:
             break
@@ -111,14 +110,14 @@ def _by_use(wrappers: list[Wrapper]) -> tuple[Wrapper, ...]:
 def _definitions(
     run: Callable[..., Scan[Any]], operations: tuple[Operation, ...], headers: str, level: int
 ) -> list[Wrapper]:
-    by_name = {o.name: o for o in operations}
     found = []
-    for part in run(DefinitionFinder(tuple(by_name))).parts:
+    for part in run(DefinitionFinder(operations)).parts:
         for number, name, form, wraps, line in part.value:
-            path, o = part.paths[number], by_name[wraps]
+            path, o = part.paths[number], operations[wraps]
             if path is not None:
                 scope = scope_of(path, headers)
-                found.append(Wrapper(name, o.kind, o.role, form, wraps, path, line, scope, level, 0))
+                wrapped = o.name if o.argument is None else f"{o.name}({o.argument})"
+                found.append(Wrapper(name, o.kind, o.role, form, wrapped, path, line, scope, level, 0))
     return sorted(found, key=lambda w: (w.path, w.line))
 
 
@@ -155,24 +154,21 @@ def scope_of(path: str, headers: str) -> str:
     return "".join(f"{folder}/" for folder in folders)
 
 
-Definition = tuple[int, str, str, str, int]
-"""File number, name, ``macro`` or ``inline``, the operation's name, line of the definition."""
+Definition = tuple[int, str, str, int, int]
+"""File number, name, ``macro`` or ``inline``, the operation's number, line of the definition."""
 
 
 class DefinitionFinder:
     """The work for `scan`: function-like macros and inline functions with exactly one known operation."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
-        from lockscape.source.lexer import load_lexer, name_table
-
-        load_lexer()
-        self._table = name_table(names)
+    def __init__(self, operations: tuple[Operation, ...]) -> None:
+        self._find = OperationFinder(operations)
 
     def __call__(self, files: Files) -> list[Definition]:
         """Return the definitions found in the buffer."""
-        from lockscape.source.lexer import CALL, DEFINE_BODY, find_places
+        from lockscape.source.lexer import CALL, DEFINE_BODY
 
-        places = find_places(self._table, files.data, files.starts, files.ends)
+        places = self._find(files)
         found: list[Definition] = []
         for number in np.unique(places[:, 0]).tolist():
             mine = places[places[:, 0] == number]
@@ -203,7 +199,7 @@ class DefinitionFinder:
             name = name_of(text, start)
             if name is not None and len(operations) == 1:
                 line = text.count(b"\n", 0, start) + 1
-                found.append((number, name, form, self._table.names[operations[0]], line))
+                found.append((number, name, form, operations[0], line))
         return found
 
 

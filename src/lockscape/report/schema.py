@@ -1,0 +1,49 @@
+"""JSON Schemas of the documents that commands print with ``--json``; shipped in the folder `schemas`."""
+
+import json
+from typing import Any
+
+import msgspec
+
+from lockscape.report.catalog import MethodsDocument, SystemsDocument
+from lockscape.report.census import CensusDocument
+from lockscape.report.fetch import FetchDocument
+from lockscape.report.footprint import FootprintDocument
+from lockscape.report.output import SCHEMA_VERSION
+from lockscape.report.study import StudyDocument
+
+DOCUMENTS: dict[str, type[msgspec.Struct]] = {
+    "census": CensusDocument,
+    "fetch": FetchDocument,
+    "footprint": FootprintDocument,
+    "methods": MethodsDocument,
+    "study": StudyDocument,
+    "systems": SystemsDocument,
+}
+"""Documents by name, which is also that of the command."""
+
+
+def schema(name: str) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a document.
+
+    It allows fields that it does not name: a newer lockscape may add some without a new `SCHEMA_VERSION`.
+    """
+    made = _open(msgspec.json.schema(DOCUMENTS[name]))
+    made["$defs"][DOCUMENTS[name].__name__]["properties"]["schema_version"] = {"const": SCHEMA_VERSION}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:lockscape:schema:{name}:{SCHEMA_VERSION}",
+        **made,
+    }
+
+
+def schema_texts() -> dict[str, str]:
+    """Return the schema files by name, such as ``census.json``, with their content."""
+    return {f"{name}.json": json.dumps(schema(name), indent=1) + "\n" for name in DOCUMENTS}
+
+
+def _open(value: Any) -> Any:
+    """Return a schema without ``additionalProperties: false``."""
+    if isinstance(value, dict):
+        return {k: _open(v) for k, v in value.items() if (k, v) != ("additionalProperties", False)}
+    return [_open(item) for item in value] if isinstance(value, list) else value

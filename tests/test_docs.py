@@ -1,0 +1,283 @@
+"""Every example that the documentation prints is executed, and generated text is what its generator writes.
+
+A block with the info string ``console`` is a list of commands (``$ …``), each followed by all that it prints,
+on standard output and standard error. ``...`` matches anything: alone on a line any number of lines, inside a
+line any characters. Commands run in a copy of ``docs/examples``, 80 columns wide. Only ``lockscape`` may be
+called, with a pipe to a few standard tools. A block ``pycon`` is a doctest.
+"""
+
+import doctest
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)]
+
+PROGRAMS = {"lockscape", "head", "grep", "wc"}
+
+NOT_EXECUTED = {
+    "README.md": [
+        "pip install uv && uv run lockscape study",
+        "pip install uv && uv run --group test pytest",
+        "lockscape fetch linux-2.6.11.7",
+    ],
+    "docs/development.md": [
+        "uv run --group test pytest",
+        "uv run --group test pytest -m slow",
+        "uv run --group lint ruff check .",
+        "uv run --group lint ruff format --check .",
+        "uv run --group lint --group test mypy",
+        "uv run --group docs sphinx-build -q -W -b html docs docs/_build/html",
+        "uv run python docs/generate.py",
+        "uv run python tools/draw_pictures.py",
+        "uv run --group test python benchmarks/census.py ~/src/linux-6.1 --repeat 5",
+        "uv run python tools/record_measurements.py ~/trees/linux-*",
+    ],
+}
+"""The commands in ``sh`` blocks, by page: they need a network, another program or minutes."""
+
+DATA = {
+    "text",
+    "toml",
+    "c",
+    "json",
+    "bibtex",
+    "{eval-rst}",
+    "{literalinclude}",
+    "{toctree}",
+    "{image}",
+    "{include}",
+}
+"""Info strings of blocks that hold no commands."""
+
+
+UNWANTED = {"FORCE_COLOR", "NO_COLOR", "LOCKSCAPE_BASE", "PYTHONDONTWRITEBYTECODE"}
+"""Variables that would change what is printed, or make numba compile itself in every process."""
+
+
+class Block(NamedTuple):
+    page: str
+    line: int
+    info: str
+    body: str
+
+
+_FENCE = re.compile(
+    r"^(?P<fence>`{3,})(?P<info>\S*)[^\n]*\n(?P<body>.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL
+)
+
+
+def blocks_of(path: Path) -> list[Block]:
+    text = path.read_text("utf-8")
+    name = path.relative_to(ROOT).as_posix()
+    return [
+        Block(name, text.count("\n", 0, m.start()) + 1, m["info"], m["body"]) for m in _FENCE.finditer(text)
+    ]
+
+
+BLOCKS = [block for path in PAGES for block in blocks_of(path)]
+
+
+def blocks(info: str) -> list[pytest.param]:  # type: ignore[valid-type]
+    return [pytest.param(b, id=f"{b.page}:{b.line}") for b in BLOCKS if b.info == info]
+
+
+class Example(NamedTuple):
+    command: str
+    expected: str
+
+
+def examples_of(block: Block) -> list[Example]:
+    start, *parts = re.split(r"^\$ (.*)\n", block.body, flags=re.MULTILINE)
+    assert not start.strip(), f"{block.page}:{block.line}: output before the first command"
+    assert parts, f"{block.page}:{block.line}: no command"
+    return [Example(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
+
+
+def programs_of(command: str) -> list[str]:
+    """Return the programs of a pipeline; anything else that a shell could do fails here."""
+    words = shlex.shlex(command, posix=True, punctuation_chars=True)
+    words.whitespace_split = True
+    assert not set("$`\n") & set(command), command
+    first, found = True, []
+    for word in words:
+        if set(word) <= set("();<>|&"):
+            assert word == "|", f"{word!r} in {command!r}"
+            first = True
+        elif first:
+            found.append(word)
+            first = False
+    return found
+
+
+def matcher(expected: str) -> re.Pattern[str]:
+    lines = [line.rstrip() for line in expected.splitlines()]
+    parts = (
+        r"(?:.*\n)*?" if line == "..." else re.escape(line).replace(re.escape("..."), ".*") + r"\n"
+        for line in lines
+    )
+    return re.compile("".join(parts))
+
+
+def run(command: str, folder: Path) -> tuple[int, str]:
+    assert set(programs_of(command)) <= PROGRAMS, command
+    environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
+    environment |= {
+        "COLUMNS": "80",
+        "LOCKSCAPE_CACHE": str(folder / "cache"),
+        "PYTHON": sys.executable,
+        "PYTHONUTF8": "1",
+    }
+    script = f'lockscape() {{ "$PYTHON" -m lockscape "$@"; }}\n{command}\n'
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, timeout=60, check=False,
+    )  # fmt: skip
+    lines = done.stdout.decode("utf-8").splitlines()
+    return done.returncode, "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+@pytest.mark.parametrize("block", blocks("console"))
+def test_examples_print_what_the_page_says(block: Block, tmp_path: Path) -> None:
+    folder = tmp_path / "examples"
+    shutil.copytree(DOCS / "examples", folder)
+    for command, expected in examples_of(block):
+        code, found = run(command, folder)
+        if not matcher(expected).fullmatch(found):
+            assert found == expected, f"{block.page}:{block.line}: {command}"
+        failed = any(line.startswith("lockscape: ") for line in found.splitlines())
+        assert (code != 0) == failed, f"{command}: exit code {code}"
+
+
+@pytest.mark.parametrize("block", blocks("pycon"))
+def test_python_examples(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "examples"
+    shutil.copytree(DOCS / "examples", folder)
+    monkeypatch.chdir(folder)
+    parsed = doctest.DocTestParser().get_doctest(block.body, {}, block.page, block.page, block.line)
+    report: list[str] = []
+    outcome = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(parsed, out=report.append)
+    assert outcome.attempted
+    assert not outcome.failed, "".join(report)
+
+
+def test_every_block_is_of_a_kind_that_is_checked() -> None:
+    other = {b.info for b in BLOCKS} - {"console", "pycon", "sh"} - DATA
+    assert not other, f"blocks of {other}: commands belong into console blocks"
+
+
+def test_commands_that_are_not_executed_are_listed() -> None:
+    found: dict[str, list[str]] = {}
+    for block in BLOCKS:
+        if block.info == "sh":
+            found.setdefault(block.page, []).extend(block.body.splitlines())
+    assert found == NOT_EXECUTED
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "matches"),
+    [
+        ("a\nb\n", "a\nb\n", True),
+        ("a\n...\nc\n", "a\nb\nb\nc\n", True),
+        ("a\n...\nc\n", "a\nc\n", True),
+        ("a ... c\n", "a b c\n", True),
+        ("a ... c\n", "a b\nb c\n", False),
+        ("a.c\n", "abc\n", False),
+        ("a\n", "a\nb\n", False),
+        ("", "a\n", False),
+    ],
+)
+def test_comparison(expected: str, found: str, matches: bool) -> None:
+    assert bool(matcher(expected).fullmatch(found)) is matches
+
+
+@pytest.mark.parametrize(
+    "command", ["lockscape x; rm y", "lockscape x > y", "lockscape `x`", "lockscape x && y"]
+)
+def test_other_shell_syntax_is_refused(command: str) -> None:
+    with pytest.raises(AssertionError):
+        programs_of(command)
+
+
+@pytest.fixture(scope="session")
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_generated_regions_are_current(generator: ModuleType) -> None:
+    seen: list[str] = []
+    for path in PAGES:
+        text = path.read_text("utf-8")
+        seen += generator.regions_of(text)
+        assert generator.filled(text, generator.REGIONS) == text, f"{path.name}: run python docs/generate.py"
+    assert sorted(seen) == sorted([*generator.REGIONS, *generator.counted(ROOT)])
+
+
+def test_stated_agreement_is_the_measured_one() -> None:
+    from lockscape import catalog
+    from lockscape.report.bundled import bundled
+
+    places, lines = [0.0], [0.0]
+    for two, three, found in zip(catalog.table2().rows, catalog.table3().rows, bundled(), strict=True):
+        for kind, count in found.counts("paper").items():
+            if published := getattr(two, kind):
+                places.append(abs(count / published - 1))
+        for method in found.methods:
+            change = found.change(method)
+            assert change is not None
+            lines.append(abs(change.modified / three.modified - 1))
+    stated = f"Table 2 within {max(places):.1%}, the last column of Table 3 within {max(lines):.1%}"
+    assert stated in " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert f"{max(places):.1%}" in (DOCS / "method" / "agreement.md").read_text("utf-8")
+
+
+def test_pictures_show_what_is_printed(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, ROOT / "tools" / "draw_pictures.py", tmp_path], check=True, timeout=60)
+    drawn = sorted(tmp_path.glob("*.svg"))
+    assert [path.name for path in drawn] == sorted(path.name for path in (DOCS / "images").iterdir())
+    for path in drawn:
+        kept = (DOCS / "images" / path.name).read_text("utf-8")
+        texts = [re.findall(r"<text[^>]*>([^<]*)", svg) for svg in (kept, path.read_text("utf-8"))]
+        assert texts[0] == texts[1], "run python tools/draw_pictures.py"
+
+
+@pytest.mark.slow
+def test_region_counted_on_real_kernels_is_current(generator: ModuleType, trees: Path) -> None:
+    absent = [v for v in generator.VERSIONS if not (trees / f"linux-{v}").is_dir()]
+    if absent:
+        pytest.skip(f"LOCKSCAPE_TREES has no linux-{absent[0]}")
+    for path in PAGES:
+        text = path.read_text("utf-8")
+        assert generator.filled(text, generator.counted(trees)) == text, "run python docs/generate.py TREES"
+
+
+def test_profile_reference_names_every_key() -> None:
+    from lockscape.source import profile
+
+    text = (DOCS / "reference" / "profiles.md").read_text("utf-8")
+    for struct in (profile.Profile, profile.Files, profile.FootprintDefaults, profile.Words, profile.Kind):
+        missing = [name for name in struct.__struct_encode_fields__ if f"`{name}`" not in text]
+        assert not missing, f"{struct.__name__}: {missing}"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for path in PAGES:
+        for target in re.findall(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)", path.read_text("utf-8")):
+            if Path(target).suffix in (".md", ".svg"):
+                assert (path.parent / target).exists(), f"{path.name}: {target}"
