@@ -4,7 +4,7 @@
 
 Whole processes are timed, start-up included, in turn (A B A B …), on the same cores; medians and the ratio
 of each pair are printed. ripgrep prints every match of the same names (`-o -w -F`); lockscape also strips
-comments and literals, tells calls from prototypes, hashes every file and counts by kind. tree-sitter parses
+comments and literals, tells calls from prototypes and counts by kind. tree-sitter parses
 a sample of the tree, on all cores; its speed is in megabytes a second of source.
 An archive is set beside the slower of its decompression alone and the pass over the directory.
 """
@@ -109,7 +109,7 @@ def main() -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as names:
         names.write("\n".join(sorted({o.name for o in load_profile("linux").operations()})) + "\n")
         names.flush()
-        census = [sys.executable, "-m", "lockscape", "census", "--profile", "linux", "--json"]
+        census = [sys.executable, "-m", "lockscape", "census", "--profile", "linux", "--csv"]
         ripgrep = [
             "rg",
             f"-j{cores}",

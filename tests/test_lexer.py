@@ -40,6 +40,7 @@ def kinds(text: bytes) -> list[str]:
         (b'f() { "up(x)"; \'"\'; up(x); }', ["call"]),
         (b'"a \\" up(x)"; up(x)', ["call"]),
         (b"it's a comment in assembler\n; up(x)", ["call"]),
+        (b"'tis the quote of a word\nup(x)", ["call"]),
         (b"f() { return up(x); }", ["call"]),
         (b"if (x) up(x); else down(y);", ["call", "call"]),
         (b"void up(struct semaphore *);", ["declaration"]),
@@ -49,6 +50,10 @@ def kinds(text: bytes) -> list[str]:
         (b"#define up(x) down(x)", ["define name", "define body"]),
         (b"#define g(x) \\\n\tdo { up(x); } while (0)\n;up(x)", ["define body", "call"]),
         (b"#define up (x)", ["define name"]),
+        (b"#define g(x) \\\r\n\tup(x)\r\n; // a \\\r\n down(x)\r\n; up\r\n(x)\r\n", ["define body", "call"]),
+        (b";\\\n\\\n#define g up(x)\n", ["declaration"]),
+        (b"# /* a */ define /* b */ \\\n up(x) down(x)\n", ["define name", "define body"]),
+        (b"\\\n  \\\n#define g up(x)\n", ["define body"]),
         (b"#error up(x)\n", ["directive"]),
         (
             b"#ifdef CONFIG_SMP\n\tup(x);\n#else\n\tdown(x);\n#endif\n\tup(x);",
@@ -74,11 +79,11 @@ def test_what_a_place_is(text: bytes, expected: list[str]) -> None:
 PIECES = st.sampled_from(
     [b"up", b"down", b"spin_lock", b"(", b")", b" ", b"\n", b"\t", b"/*", b"*/", b"//", b"/", b"*", b'"', b"'", b"\\",
      b"\\\n", b"#", b"#define ", b"\n#define up(", b"\n#if ", b"else ", b"return ", b"x", b";", b"{", b"}", b"\0", b"\xe9",
-     b"\r", b"a_b(", b"lock (", b"aaaaaaaaaaaaaaaa"]
+     b"\r", b"\\\r\n", b"a_b(", b"lock (", b"aaaaaaaaaaaaaaaa"]
 )  # fmt: skip
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(st.lists(PIECES, max_size=60).map(b"".join))
 def test_agrees_with_the_readable_lexer(text: bytes) -> None:
     assert found(text)[0] == places(text, set(NAMES))

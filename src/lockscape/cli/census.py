@@ -66,7 +66,9 @@ def census(
     lockscape census . --sites | grep acquire           every place, for an editor
     """
     watch = Stopwatch()
-    request = Request(profile, files, exclude, sites, wrappers or by == "wrapper", wrappers, jobs)
+    request = Request(
+        profile, files, exclude, sites, wrappers or by == "wrapper", wrappers, form == "json", jobs
+    )
     results = [_measure(tree, request) for tree in trees]
     style = {result.census.profile.id for result in results}
     if len(style) > 1 and by == "kind" and "paper" in style:
@@ -90,6 +92,7 @@ class Request(NamedTuple):
     sites: bool
     find_wrappers: bool
     count_wrappers: bool
+    identify: bool
     jobs: int | None
 
 
@@ -103,11 +106,12 @@ def _measure(origin: str, request: Request) -> Measured:
             if request.find_wrappers and profile.style == "tokens":
                 return census_with_wrappers(
                     tree, profile, select=select, sites=request.sites, count=request.count_wrappers,
-                    workers=request.jobs, progress=progress,
+                    identify=request.identify, workers=request.jobs, progress=progress,
                 )  # fmt: skip
             found = take_census(
-                tree, profile, select=select, sites=request.sites, workers=request.jobs, progress=progress
-            )
+                tree, profile, select=select, sites=request.sites, identify=request.identify,
+                workers=request.jobs, progress=progress,
+            )  # fmt: skip
             return found, ()
 
         found, wrappers = run(load_profile(request.profile or "linux"))

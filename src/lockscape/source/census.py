@@ -114,12 +114,14 @@ def census(
     *,
     select: FileSet | None = None,
     sites: bool = False,
+    identify: bool = True,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Census:
     """Count the lock operations of `profile` in the files of `tree` (by default the profile's own set).
 
-    With `sites`, lines and columns are found too. Raises TreeError when there is nothing to read.
+    With `sites`, lines and columns are found too; `identify` as for `scan`. Raises TreeError when there is
+    nothing to read.
     """
     select = select or profile.files.file_set()
     own: list[FileSet | None] = []
@@ -133,7 +135,7 @@ def census(
     else:
         operations = profile.operations()
         work = TokenCounter(operations, positions=sites, words=profile.words)
-    result = scan(tree, select, work, workers=workers, progress=progress)
+    result = scan(tree, select, work, identify=identify, workers=workers, progress=progress)
     return _gather(result, profile, operations, select, own)
 
 

@@ -16,7 +16,7 @@ from lockscape.source.expression import evaluate
 from lockscape.source.macros import WORD, Budget, Dependence, Macro, UnresolvableError, parse_definition
 
 MAX_INCLUDE_DEPTH = 200
-"""Local includes are followed this deep, as in cpp (-fmax-include-depth)."""
+"""Files that may be open at once, the main file included, as in cpp (-fmax-include-depth)."""
 
 MAX_INCLUDED_CHARS = 16 << 20
 """Characters that the local includes of one file may add up to; 100 are taken off for each include."""
@@ -371,7 +371,7 @@ class _Walk:
         if parsed is None:
             return
         self.included_chars += len(parsed.text) + 100
-        if len(self.levels) > MAX_INCLUDE_DEPTH:
+        if len(self.levels) >= MAX_INCLUDE_DEPTH:
             self.warn(item.offset, f"include nested more than {MAX_INCLUDE_DEPTH} deep is not followed")
         elif self.included_chars > MAX_INCLUDED_CHARS:
             self.warn(

@@ -15,10 +15,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -59,8 +59,8 @@ class StoppedError(Exception):
 class Pipeline:
     """The programs and a private temporary folder with the sanitised files; a context manager.
 
-    Raises MissingToolError when it is made without cpp, GNU indent and diff. The folder is removed on
-    leaving, also after an interruption, and programs that still run are ended.
+    Raises MissingToolError when cpp, GNU indent or diff is not there. The folder is removed on leaving, also
+    after an interruption.
     """
 
     def __init__(self, sources: Sources, without: Mapping[str, str], with_: Mapping[str, str]) -> None:
@@ -69,17 +69,19 @@ class Pipeline:
         self._programs = {name: _find(name) for name in _PACKAGES}
         self._names = {path: _name(number, path) for number, path in enumerate(sources.contents)}
         self._paths = list(sources.contents)
+        self._limits = _limits()
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
         self.tools: Mapping[str, str] = {}
 
     def __enter__(self) -> Self:
         """Write the files and ask the programs for their versions."""
         self._temporary = tempfile.TemporaryDirectory(prefix="lockscape-")
-        self._folder = Path(self._temporary.name)
+        self.folder = Path(self._temporary.name)
         try:
             self.tools = {name: self._version(name) for name in self._programs}
             for path, name in self._names.items():
-                (self._folder / name).write_bytes(sanitised(self._sources, path, self._names))
+                (self.folder / name).write_bytes(sanitised(self._sources, path, self._names))
         except BaseException:
             self._temporary.cleanup()
             raise
@@ -88,26 +90,32 @@ class Pipeline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End what still runs and remove the folder."""
+        """Remove the folder."""
         self._temporary.cleanup()
 
-    def run(self, workers: int) -> Iterator[Measured]:
-        """Yield the result of each file in the order of the contents, `workers` files at a time."""
-        pool = ThreadPoolExecutor(workers)
-        try:
-            yield from pool.map(self._measure, self._paths)
-        finally:
-            for process in tuple(self._running):
-                _end(process)
-            pool.shutdown(wait=True, cancel_futures=True)
+    def run(self, workers: int) -> Generator[Measured, None, None]:
+        """Yield the result of each file in the order of the contents, `workers` files at a time.
 
-    def _measure(self, path: str) -> Measured:
+        Closing the generator early ends the programs that still run.
+        """
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                yield from pool.map(self.measure, self._paths)
+            finally:
+                self._closed = True
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in tuple(self._running):
+                    _end(process)
+
+    def measure(self, path: str) -> Measured:
+        """Run the whole pipeline on one file."""
         problems: list[Problem] = []
         delta = Delta()
-        stem = self._names[path].partition(".")[0]
+        scratch = self._names[path].partition(".")[0]
+        (self.folder / scratch).mkdir()
         try:
             sides = [
-                self._side(path, f"{stem}-{side}", macros, problems)
+                self.side(path, f"{scratch}/{side}", macros, problems)
                 for side, macros in enumerate(self._sides)
             ]
         except StoppedError as error:
@@ -116,11 +124,10 @@ class Pipeline:
             delta = Delta(*(self._read(side).count(b"\n") for side in sides))
             for without, with_ in self._hunks(path, sides, problems):
                 delta.hunk(without, with_)
-        for used in self._folder.glob(f"{stem}-*"):
-            used.unlink()
-        return Measured(delta, self._sources.reached(path), tuple(problems))
+        shutil.rmtree(self.folder / scratch)
+        return Measured(delta, self._sources.reached(path), tuple(dict.fromkeys(problems)))
 
-    def _side(self, path: str, stem: str, macros: list[str], problems: list[Problem]) -> str:
+    def side(self, path: str, stem: str, macros: list[str], problems: list[Problem]) -> str:
         """Preprocess and indent one file; return the name of the result, whose lines are not blank."""
         assembler = is_assembler(path)
         options = [*_OPTIONS, *_SAFETY, *([] if assembler else [_DIALECT]), *macros]
@@ -161,11 +168,11 @@ class Pipeline:
             yield Problem(f"{self._paths[int(match[1])]}:{match[2]}", f"cpp: {match[3]}")
 
     def _read(self, name: str) -> bytes:
-        return (self._folder / name).read_bytes()
+        return (self.folder / name).read_bytes()
 
     def _drop_blank(self, name: str) -> None:
         lines = self._read(name).split(b"\n")
-        (self._folder / name).write_bytes(b"".join(line + b"\n" for line in lines if line.strip()))
+        (self.folder / name).write_bytes(b"".join(line + b"\n" for line in lines if line.strip()))
 
     def _version(self, name: str) -> str:
         """Return the first line of a program's version; raises MissingToolError if it is another program."""
@@ -174,7 +181,7 @@ class Pipeline:
         version = self._read("version").decode("utf-8", "replace")
         suitable = "GNU" in version
         if name == "cpp":
-            (self._folder / "probe.c").touch()
+            (self.folder / "probe.c").touch()
             status, _ = self._call([program, *_OPTIONS, *_SAFETY, _DIALECT, "probe.c"], "probe")
             suitable = status == 0
         if not suitable:
@@ -186,23 +193,25 @@ class Pipeline:
 
     def _call(self, argv: list[str], output: str, source: str = os.devnull) -> tuple[int, str]:
         """Run a program with output to a file; return its status and messages, or raise StoppedError."""
-        errors = self._folder / f"{output}-messages"
+        errors = self.folder / f"{output}-messages"
         with (
-            open(self._folder / output, "wb") as out,
+            open(self.folder / output, "wb") as out,
             open(errors, "wb") as err,
-            open(self._folder / source, "rb") as given,
+            open(self.folder / source, "rb") as given,
             subprocess.Popen(
-                [*_limits(), *argv],
+                [*self._limits, *argv],
                 stdin=given,
                 stdout=out,
                 stderr=err,
-                cwd=self._folder,
+                cwd=self.folder,
                 env=_environment(),
                 process_group=0,
             ) as process,
         ):
             self._running.add(process)
             try:
+                if self._closed:
+                    raise StoppedError("interrupted")
                 status = process.wait(TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 raise StoppedError(f"did not end within {TIMEOUT_SECONDS} s") from None
@@ -221,10 +230,10 @@ def sanitised(sources: Sources, path: str, names: Mapping[str, str]) -> bytes:
     Every line keeps its number. `names` are the numbered files by path.
     """
     parsed = sources.parsed(path)
-    ends = [item.offset for item in parsed.items[1:]] + [len(parsed.text)]
+    bounds = pairwise([*(item.offset for item in parsed.items), len(parsed.text)])
     parts = []
-    for item, end in zip(parsed.items, ends, strict=True):
-        raw = parsed.text[item.offset : end]
+    for item, (start, end) in zip(parsed.items, bounds, strict=True):
+        raw = parsed.text[start:end]
         if item.name is None:
             parts.append("\n".join(map(_unspliced, raw.split("\n"))))
         else:
@@ -267,7 +276,6 @@ def _find(name: str) -> str:
     return found
 
 
-@cache
 def _limits() -> tuple[str, ...]:
     found = shutil.which("prlimit")
     if found is None:

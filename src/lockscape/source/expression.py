@@ -122,7 +122,7 @@ def _shown(token: str) -> str:
 
 def _wrap(value: int, unsigned: bool) -> _Value:
     value %= _MODULUS
-    return (value, True) if unsigned or value < _SIGN else (value - _MODULUS, False)
+    return (value - _MODULUS if value >= _SIGN and not unsigned else value), unsigned
 
 
 def _constant(token: str) -> _Value:

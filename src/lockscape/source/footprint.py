@@ -11,9 +11,10 @@ The contents of the file set are held in memory (the study's sets have 1.5 to 4.
 import multiprocessing
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -192,16 +193,17 @@ def _contents(files: Files) -> list[bytes]:
 
 
 def _followed(
-    results: Iterable[Measured], contents: Mapping[str, bytes], progress: Progress | None
+    results: Generator[Measured, None, None], contents: Mapping[str, bytes], progress: Progress | None
 ) -> list[Measured]:
-    """Gather one result for each file and report the progress."""
+    """Gather one result for each file and report the progress; an interruption ends the work as well."""
     gathered: list[Measured] = []
     size = 0
-    for content, one in zip(contents.values(), results, strict=True):
-        gathered.append(one)
-        size += len(content)
-        if progress is not None:
-            progress(len(gathered), size)
+    with closing(results):
+        for content, one in zip(contents.values(), results, strict=True):
+            gathered.append(one)
+            size += len(content)
+            if progress is not None:
+                progress(len(gathered), size)
     return gathered
 
 
@@ -241,7 +243,7 @@ class Evaluator:
         return "##" in text or any(name in text for name in self.differing)
 
 
-def _evaluate(evaluator: Evaluator, workers: int) -> Iterator[Measured]:
+def _evaluate(evaluator: Evaluator, workers: int) -> Generator[Measured, None, None]:
     contents = evaluator.sources.contents
     if workers == 1 or sum(map(len, contents.values())) < INLINE_BYTES:
         yield from map(evaluator.measure, contents)

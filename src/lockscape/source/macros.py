@@ -116,7 +116,7 @@ def expand(tokens: Iterable[str], macros: Macros, budget: Budget, depth: int = 0
         if isinstance(token, _End):
             active.discard(str(token))
             continue
-        if token == "defined":
+        if token == "defined" and not depth:  # in arguments its name is expanded before, as in cpp
             out.append("1" if _defined_operand(work) in macros else "0")
             continue
         macro = macros.get(token)
@@ -230,8 +230,8 @@ def _substitute(
                 expanded[token] = expand(arguments[token], macros, budget, depth + 1)
             piece = expanded[token]
         budget.spend(len(piece))
-        if pasted and out and piece:
-            out[-1] += piece[0]
+        if pasted and out and piece and _TOKEN.fullmatch(out[-1] + piece[0]):
+            out[-1] += piece[0]  # where that gives no token, both stay apart, as in cpp
             piece = piece[1:]
         out.extend(piece)
     return out

@@ -37,7 +37,7 @@ class TreeInfo:
     """Which tree was measured: enough to recognise the same content again, however it was packed.
 
     `identity` is the SHA-256 over the sorted lines ``<sha256 of the file>  <path>\\n`` of the files read,
-    the same as ``sha256sum FILES | LC_ALL=C sort -k2 | sha256sum``.
+    the same as ``sha256sum FILES | LC_ALL=C sort -k2 | sha256sum``; empty if it was not asked for.
     """
 
     label: str
@@ -50,7 +50,7 @@ class TreeInfo:
 
 
 class FileInfo(NamedTuple):
-    """A file that was read: its path from the tree's top, its size and its SHA-256 (hexadecimal)."""
+    """A file that was read: path from the tree's top, size, SHA-256 (hexadecimal; empty if not asked for)."""
 
     path: str
     bytes: int
@@ -90,18 +90,20 @@ def scan(
     select: FileSet,
     work: Callable[[Files], R],
     *,
+    identify: bool = True,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Scan[R]:
     """Apply `work` to every file of `tree` that `select` names, in batches, and gather the results.
 
-    `work` must be picklable and must not keep the buffer. Raises TreeError when no file matches.
+    `work` must be picklable and must not keep the buffer. Without `identify` no file is hashed, which saves
+    a fifth of a census' time, and the tree's identity stays empty. Raises TreeError when no file matches.
     """
     workers = workers or worker_count()
     loaded: list[tuple[list[str], list[bytes], list[int], R]] = []
     problems: list[Problem] = []
     count = size = 0
-    for part in _run(tree, select, partial(_load_and_work, work), workers):
+    for part in _run(tree, select, partial(_load_and_work, work, identify), workers):
         for paths, digests, sizes, trouble, value in part:
             loaded.append((paths, digests, sizes, value))
             problems += trouble
@@ -120,14 +122,29 @@ def scan(
         Done(tuple(files[n].path if n >= 0 else None for n in of_part.tolist()), of_part, part[3])
         for of_part, part in zip(numbers, loaded, strict=True)
     )
-    return Scan(_identify(tree, files), files, parts, tuple(sorted(problems)))
+    return Scan(_identify(tree, files, identify), files, parts, tuple(sorted(problems)))
 
 
 _Part = tuple[list[str], list[bytes], list[int], list[Problem], R]
 
 
-def _load_and_work(work: Callable[[Files], R], batch: Batch) -> list[_Part[R]]:
-    return [(f.paths, f.digests, (f.ends - f.starts).tolist(), f.problems, work(f)) for f in batch.load()]
+def _load_and_work(work: Callable[[Files], R], hashed: bool, batch: Batch) -> list[_Part[R]]:
+    return [
+        (
+            f.paths,
+            _digests(f) if hashed else [b""] * len(f.paths),
+            (f.ends - f.starts).tolist(),
+            f.problems,
+            work(f),
+        )
+        for f in batch.load()
+    ]
+
+
+def _digests(files: Files) -> list[bytes]:
+    view = files.data.data
+    spans = zip(files.starts.tolist(), files.ends.tolist(), strict=True)
+    return [hashlib.sha256(view[start:end]).digest() for start, end in spans]
 
 
 def _run(
@@ -180,8 +197,8 @@ def _number(
     return tuple(row[1] for row in found), numbers
 
 
-def _identify(tree: Tree, files: tuple[FileInfo, ...]) -> TreeInfo:
+def _identify(tree: Tree, files: tuple[FileInfo, ...], hashed: bool) -> TreeInfo:
     text = "".join([f"{file.sha256}  {file.path}\n" for file in files])
-    identity = f"sha256:{hashlib.sha256(os.fsencode(text)).hexdigest()}"
+    identity = f"sha256:{hashlib.sha256(os.fsencode(text)).hexdigest()}" if hashed else ""
     size = sum(file.bytes for file in files)
     return TreeInfo(tree.label, tree.origin, tree.kind, tree.commit, identity, len(files), size)

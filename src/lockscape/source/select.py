@@ -93,6 +93,7 @@ def _translate(pattern: str) -> Iterator[str]:
         elif token["one"]:
             yield "[^/]"
         else:
-            inside = token["set"].replace("\\", r"\\").replace("[", r"\[")
+            # what means something in a regular expression's set, now or announced, is only itself here
+            inside = re.sub(r"([\\\[&~|])", r"\\\1", token["set"]).replace("--", "-\\-")
             yield f"[{'^/' if token['not'] else ''}{inside}]"
     yield re.escape(pattern[at:])

@@ -33,6 +33,7 @@ _NEXT = re.compile(r"\S", re.ASCII)
 _NAME_BEFORE = re.compile(r"\s*+\w++", re.ASCII)  # applied to reversed text
 _LINE = re.compile(r"[^\s][^\n\v]*+", re.ASCII)
 
+_HEADERS = ("if", "for", "while", "switch")
 _CODE, _STRUCT, _ENUM, _INITIALIZER = range(4)
 
 
@@ -134,11 +135,13 @@ class _Splitter:
             nesting += (text[at] == ")") - (text[at] == "(")
             if nesting == 0:
                 break
-        name = _NAME_BEFORE.match(text[at - 1 : max(0, at - 200) : -1]) if closing else None
-        if name is not None:
+        if nesting or not closing:
+            return
+        name = _NAME_BEFORE.match(text[max(0, at - 200) : at][::-1])
+        if name is not None and name[0].strip()[::-1] not in _HEADERS:
             start = at - name.end()
             line = text.rfind("\n", max(0, start - 1000), start) + 1
-            if not text[line:start].isspace():
+            if text[line:start].strip():
                 self.add(start)
 
     def close(self, start: int, end: int) -> None:
@@ -187,7 +190,7 @@ _HANDLERS = {
     "{": _Splitter.open,
     "}": _Splitter.close,
     ";": _Splitter.semicolon,
-    **dict.fromkeys(("if", "for", "while", "switch"), _Splitter.header),
+    **dict.fromkeys(_HEADERS, _Splitter.header),
     **dict.fromkeys(("else", "do"), _Splitter.keyword),
     **dict.fromkeys(("case", "default"), _Splitter.label),
 }

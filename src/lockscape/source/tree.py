@@ -6,7 +6,6 @@ lexer is called once for hundreds of files. Links are never followed and nothing
 """
 
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -46,14 +45,13 @@ class Files:
     """Loaded files: `data[start:end]` is a file's bytes, with `PADDING` zeros or more behind it.
 
     `data` is uint8; `starts` and `ends` are int64 of shape (number of files,), starts are multiples
-    of 8. `digests` are the SHA-256 of each file.
+    of 8.
     """
 
     paths: list[str]
     data: NDArray[np.uint8]
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
-    digests: list[bytes]
     problems: list[Problem] = field(default_factory=list)
 
     def content(self, index: int) -> bytes:
@@ -106,7 +104,6 @@ class FilesBuilder:
         self._paths: list[str] = []
         self._starts: list[int] = []
         self._ends: list[int] = []
-        self._digests: list[bytes] = []
         self._problems: list[Problem] = []
 
     @property
@@ -128,7 +125,6 @@ class FilesBuilder:
         self._paths.append(path)
         self._starts.append(start)
         self._ends.append(end)
-        self._digests.append(hashlib.sha256(self.data[start:end].data).digest())
         after = (end + PADDING + 7) & ~7
         self.data[end:after] = 0
         self.used = after
@@ -150,12 +146,11 @@ class FilesBuilder:
             self.data[: self.used],
             np.array(self._starts, np.int64),
             np.array(self._ends, np.int64),
-            self._digests,
             self._problems,
         )
         self.used = 0
         self._paths, self._starts, self._ends = [], [], []
-        self._digests, self._problems = [], []
+        self._problems = []
         return files
 
 

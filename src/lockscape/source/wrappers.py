@@ -70,6 +70,7 @@ def census_with_wrappers(
     select: FileSet | None = None,
     sites: bool = False,
     count: bool = True,
+    identify: bool = True,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[Census, tuple[Wrapper, ...]]:
@@ -78,8 +79,10 @@ def census_with_wrappers(
     Every level costs two more passes over the tree. Only for profiles of style ``tokens``.
     """
     select = select or profile.files.file_set()
-    plain = census(tree, profile, select=select, sites=sites, workers=workers, progress=progress)
-    run = partial(scan, tree, select, workers=workers, progress=progress)
+    plain = census(
+        tree, profile, select=select, sites=sites, identify=identify, workers=workers, progress=progress
+    )
+    run = partial(scan, tree, select, identify=False, workers=workers, progress=progress)
     operations = list(plain.operations)
     rows = [plain.rows]
     wrappers: list[Wrapper] = []
