@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockscape.source.lexer import find_places, name_table
+from lockscape.source.lexer import find_places
+from lockscape.source.names import name_table
 from lockscape.source.tree import FilesBuilder
 from reference_lexer import places
 

@@ -122,7 +122,7 @@ def test_truncation_names_file_and_place(tmp_path: Path) -> None:
     )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.sampled_from(sorted(PACKINGS)), st.data())
 def test_no_damage_does_more_than_an_error(packing: str, data: st.DataObject) -> None:
     content = bytearray(PACKINGS[packing](tar(SMALL)))
@@ -138,7 +138,7 @@ def test_no_damage_does_more_than_an_error(packing: str, data: st.DataObject) ->
         assert found == SMALL
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.sampled_from(
         [b"", b"\x1f\x8b\x08\0", b"\xfd7zXZ\0", b"BZh9", b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18"]
@@ -150,7 +150,7 @@ def test_random_bytes_are_no_archive(magic: bytes, rest: bytes) -> None:
         error_of(magic + rest, Path(folder))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_random_headers_with_right_checksums(data: st.DataObject) -> None:
     """Any field of a header may hold anything."""

@@ -183,7 +183,8 @@ class OperationFinder:
     """Finds the names of operations in a buffer of files and tells which operation each is. Picklable."""
 
     def __init__(self, operations: tuple[Operation, ...]) -> None:
-        from lockscape.source.lexer import load_lexer, name_table
+        from lockscape.source.lexer import load_lexer
+        from lockscape.source.names import name_table
 
         load_lexer()
         self._table = name_table(tuple(dict.fromkeys(o.name for o in operations)))

@@ -1,0 +1,43 @@
+"""The house: imports run downwards only, and heavy libraries are imported where they are used."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import lockscape
+
+PACKAGE = Path(lockscape.__file__).parent
+MAY_IMPORT = {
+    "errors": set(),
+    "catalog": {"errors"},
+    "source": {"errors"},
+    "report": {"errors", "catalog", "source"},
+    "cli": {"errors", "catalog", "source", "report"},
+    "__main__": {"cli"},
+}
+"""Which rooms of the package a room may import from, besides itself."""
+
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms: set[str] = set()
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text())):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        rooms |= {name.split(".")[1] for name in names if name.startswith("lockscape.")}
+    return rooms
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_imports_run_downwards(path: Path) -> None:
+    room = path.parts[0].removesuffix(".py")
+    if room == "__init__":
+        assert imported_rooms(path) == set()
+    else:
+        assert imported_rooms(path) <= MAY_IMPORT[room] | {room}
+
+
+def test_every_room_is_known() -> None:
+    assert {path.parts[0].removesuffix(".py") for path in MODULES} == {*MAY_IMPORT, "__init__"}
