@@ -44,7 +44,6 @@ def _first(files: Files) -> bytes:
 
 def main(origins: list[str]) -> None:
     """Measure every tree by both methods and write its file."""
-    TARGET.mkdir(exist_ok=True)
     for origin in origins:
         label = version_of(open_tree(origin))
         measurement = measure(open_tree(origin, label), methods=("evaluate", "cpp"))
