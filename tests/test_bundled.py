@@ -134,6 +134,7 @@ def test_recording_names_the_version_of_the_makefile(
         require(tool)
     makefile = "VERSION = 1\nPATCHLEVEL = 3\nSUBLEVEL = 20\nEXTRAVERSION =-pre2\nNAME=none\n"
     tree = write_tree(tmp_path / "tree", {**LINUX_FILES, "Makefile": makefile})
+    (tmp_path / "measured").mkdir()
     monkeypatch.setattr(recorder, "TARGET", tmp_path / "measured")
     recorder.main([str(tree)])
     first = (tmp_path / "measured" / "1.3.20-pre2.json").read_bytes()
