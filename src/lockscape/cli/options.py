@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lockscape.report.output import Format
+from lockscape.report.text import printable
 
 if TYPE_CHECKING:  # numpy behind it would be most of the start of commands that read no tree
     from lockscape.source.scan import Progress
@@ -52,7 +53,7 @@ def form_of(form: str | None) -> Format:
 
 
 @contextmanager
-def progress_line(what: str) -> "Iterator[Progress | None]":
+def progress_line(what: str, starting: str = "starting") -> "Iterator[Progress | None]":
     """Show files and megabytes on stderr while a tree is read, if stderr is a terminal; else None."""
     if not sys.stderr.isatty():
         yield None
@@ -60,14 +61,13 @@ def progress_line(what: str) -> "Iterator[Progress | None]":
     from rich.console import Console
     from rich.progress import Progress as Bar
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
-    from rich.text import Text
 
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.fields[what]}"),
-        TextColumn("{task.description}"),
+        TextColumn("{task.fields[what]}", markup=False),
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting (the first run compiles the lexer)", total=None, what=Text(what).plain)
+        task = bar.add_task(starting, total=None, what=printable(what))
         yield lambda files, size: bar.update(task, description=f"{files:,} files, {size / 1e6:,.0f} MB")

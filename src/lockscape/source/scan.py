@@ -16,7 +16,6 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
-from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -185,16 +184,18 @@ def _number(
 ) -> tuple[tuple[FileInfo, ...], list[NDArray[np.int64]]]:
     """Put the files of all buffers in order; return them and, by buffer, each file's number or -1."""
     found = [
-        (os.fsencode(path), FileInfo(path, size, digest.hex()), part, index)
-        for part, (paths, digests, sizes) in enumerate(loaded)
-        for index, (path, digest, size) in enumerate(zip(map(tree.strip, paths), digests, sizes, strict=True))
+        (os.fsencode(path), part, index)
+        for part, (paths, _, _) in enumerate(loaded)
+        for index, path in enumerate(map(tree.strip, paths))
         if path is not None
     ]
-    found.sort(key=itemgetter(0))
+    found.sort()
     numbers = [np.full(len(paths), -1, np.int64) for paths, _, _ in loaded]
-    for number, (_, _, part, index) in enumerate(found):
+    files: list[FileInfo] = []
+    for number, (path, part, index) in enumerate(found):
         numbers[part][index] = number
-    return tuple(row[1] for row in found), numbers
+        files.append(FileInfo(os.fsdecode(path), loaded[part][2][index], loaded[part][1][index].hex()))
+    return tuple(files), numbers
 
 
 def _identify(tree: Tree, files: tuple[FileInfo, ...], hashed: bool) -> TreeInfo:
