@@ -562,8 +562,9 @@ def test_an_error_in_the_work_ends_the_scan(workers: int, tmp_path: Path) -> Non
     assert not expanding_threads()
 
 
-def test_batches_in_flight_are_bounded(tmp_path: Path) -> None:
+def test_batches_in_flight_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stream is read no further than the batches that were asked for, and a few chunks."""
+    monkeypatch.setattr(decompress, "CHUNK_BYTES", 1 << 20)
     tree = archive(tar({f"{i}.c": bytes(1 << 20) for i in range(40)}), tmp_path)
     batches = tree.batches(EVERYTHING)
     first = next(iter(batches))

@@ -16,13 +16,17 @@ from typing import BinaryIO, Protocol, cast
 
 from lockscape.errors import TreeError
 
-CHUNK_BYTES = 1 << 20
-"""No more than this is expanded at once, however well the data were compressed."""
+CHUNK_BYTES = 8 << 20
+"""No more than this is expanded at once, however well the data were compressed.
 
-INPUT_BYTES = 1 << 18
+Between chunks the expanding thread waits for the interpreter's lock, so they are large: with 1 MiB, and
+256 KiB of input, a census of Linux 6.1 as .tar.zst took 3.5 s instead of 3.1 s on two cores.
+"""
+
+INPUT_BYTES = 2 << 20
 """Bytes read from the file at once."""
 
-AHEAD_CHUNKS = 6
+AHEAD_CHUNKS = 3
 """So many chunks may wait for their reader."""
 
 BOMB_RATIO = 200
