@@ -1,6 +1,5 @@
 """What the catalogue holds, read once. In names, case does not matter and spaces stand for hyphens."""
 
-import difflib
 from collections.abc import Iterable
 from functools import cache
 
@@ -18,10 +17,7 @@ from lockscape.catalog.model import (
     Table3,
     Version,
 )
-from lockscape.errors import InputError
-
-SHOWN_CHARACTERS = 60
-"""At most so many characters of an unknown name are quoted in a message."""
+from lockscape.errors import InputError, unknown
 
 
 def choose(what: str, value: str, allowed: Iterable[str]) -> str:
@@ -34,10 +30,7 @@ def choose(what: str, value: str, allowed: Iterable[str]) -> str:
     key = "-".join(value.casefold().split())
     if key in names:
         return names[key]
-    near = difflib.get_close_matches(key[:SHOWN_CHARACTERS], names, n=1)
-    hint = f"did you mean {names[near[0]]}? " if near else ""
-    shown = value if len(value) <= SHOWN_CHARACTERS else value[:SHOWN_CHARACTERS] + "…"
-    raise InputError(f"unknown {what} {shown!r}: {hint}use one of {', '.join(names.values())}")
+    raise InputError(unknown(what, value, names.values()))
 
 
 @cache
