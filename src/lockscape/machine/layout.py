@@ -1,0 +1,102 @@
+"""Where the machine keeps its state: one flat int64 array, addressed by words.
+
+Names starting with H are words of its head, V of a virtual processor, C of a context, P of a physical
+processor, D of a device, I of a kernel instance, K of a class of objects, L of a lock, N of a node of a
+collection, S of a collection's head, A of a lock class' attributes and Q of its statistics.
+"""
+
+INFINITY = 1 << 51
+"""Never: later than any time. Times must fit into 52 bits, for the event key is ``time << 11 | leaf``."""
+
+LEAF_BITS = 11
+
+(
+    H_LEAVES, H_TREE, H_DEVICES, H_DEVICE, H_PROCESSORS, H_PROCESSOR, H_VIRTUALS, H_VIRTUAL,
+    H_INSTANCE, H_CLASS,
+    H_LOCK, H_STATISTICS, H_BREAK, H_SIZE, H_NODES, H_HASH, H_HASH_MASK, H_LIVE, H_STEPS, H_TIME, H_TRANSFER,
+    H_MEMORY, H_UPGRADE, H_HANDOVER, H_SIGNAL, H_POLL, H_SHARER_SHIFT, H_NODE_SHIFT, H_REMOTE,
+    H_TRACE, H_TRACED,
+    H_TRACE_END, H_FAULT_PC, H_FAULT_VIRTUAL, H_FAULT_VALUE, H_TRANSFERS, H_INSTANCES, H_UNTIL,
+) = range(38)  # fmt: skip
+HEAD_WORDS = 48
+
+(P_RUNS, P_ROOT) = range(2)
+PROCESSOR_WORDS = 2
+
+(D_TARGET, D_VECTOR, D_BUSY) = range(3)
+DEVICE_WORDS = 4
+
+VECTORS = 8
+(V_CONTEXT, V_MASK, V_ATOMIC, V_NEXT, V_TIME, V_STATE, V_MODE, V_SINCE, V_INSTANCE, V_NUMBER, V_PROCESSOR,
+ V_PERIOD, V_REMAINING, V_INDEX) = range(14)  # fmt: skip
+V_DUE = 14
+V_CYCLES = V_DUE + VECTORS
+MODES = 8
+USER, KERNEL, INTERRUPT, SPIN, IDLE, GUEST, STOLEN = range(7)
+VIRTUAL_WORDS = V_CYCLES + MODES
+
+RUNNING, SPINNING, HALTED, AWAY = range(4)
+"""States of a virtual processor; AWAY: not on a physical processor."""
+
+(C_PC, C_FRAME, C_PROCESS, C_MASK, C_ATOMIC, C_MODE, C_VIRTUAL, C_WORK, C_WORK_END, C_LIMIT,
+ C_DONE) = range(11)  # fmt: skip
+(W_PREVIOUS, W_NEXT, W_LOCK, W_SHARED, W_SINCE, W_GRANTED, W_CONTEXT) = range(7)
+"""W_LOCK: the lock in whose queue it is; W_SHARED: 1 to read, + 2 if an interrupt takes the given lock back;
+W_SINCE: when it began to wait, + 1; W_GRANTED: the lock that was given to it, until it goes on."""
+WAIT_WORDS = 7
+C_SPINS = 11
+C_SLEEPS = C_SPINS + WAIT_WORDS
+"""A context waits for at most one spinning lock and one sleeping one at a time (falling asleep takes spin
+locks): its two places in queues of waiters."""
+INTERRUPT_WORDS = 3
+"""Below the frame of an interrupt, what it came into: W_GRANTED and W_SINCE of the spinning wait, C_MODE."""
+C_CALLS = C_SLEEPS + WAIT_WORDS
+CALL_KINDS = 48
+CALL_COLUMNS = 3
+"""Of each kind of system call: how often, cycles in all, most cycles."""
+C_STACK = C_CALLS + CALL_KINDS * CALL_COLUMNS
+STACK_WORDS = 1200
+CONTEXT_WORDS = C_STACK + STACK_WORDS
+
+(I_CPUS, I_VIRTUAL, I_BLOCK, I_BLOCK_FRAME, I_WAKE, I_WAKE_FRAME, I_ENTRY, I_ENTRY_FRAME, I_NUMBER) = range(9)
+I_VECTOR = 10
+"""Two words for each vector: first row and frame of its handler."""
+I_SLOT = I_VECTOR + 2 * VECTORS
+"""Address of the table of each class of system objects."""
+
+(K_WORDS, K_FREE, K_TEMPLATE, K_MADE, K_COLLECTIONS) = range(5)
+CLASS_WORDS = 5
+
+(L_OWNER, L_DEPTH, L_READERS, L_FIRST, L_LAST, L_WRITER, L_SHARERS, L_SINCE, L_SEQUENCE, L_WAITERS) = range(
+    10
+)
+
+(A_READERS, A_SLEEPS, A_SPIN, A_RECURSIVE, A_PROCESSOR, A_FAIR, A_SEQUENCE) = range(7)
+ATTRIBUTE_WORDS = 8
+
+(Q_ACQUIRED, Q_CONTENDED, Q_WAIT, Q_WAIT_MOST, Q_HELD, Q_BOUNCED, Q_SLEPT) = range(7)
+STATISTIC_WORDS = 8
+
+(S_FIRST, S_LAST, S_COUNT, S_KIND, S_REGION, S_CAPACITY, S_PARAMETER, S_WRITER, S_SHARERS) = range(9)
+LISTED, HASHED, SLOTTED, BITMAP = range(4)
+
+(N_KEY, N_VALUE, N_PREVIOUS, N_NEXT, N_OWNER, N_CHAIN, N_SLOT) = range(7)
+NODE_WORDS = 8
+
+(REASON_DONE, REASON_BUDGET, REASON_MEMORY, REASON_TRACE, REASON_STUCK, REASON_NULL, REASON_STACK,
+ REASON_RUNNING,
+ REASON_ILLEGAL, REASON_DIVISION, REASON_NOT_HELD, REASON_TIME, REASON_RANGE, REASON_BUSY,
+ REASON_UNBALANCED) = range(15)  # fmt: skip
+
+TRACE_COLUMNS = 8
+(T_READ, T_WRITE, T_ACQUIRE, T_RELEASE, T_NEW, T_FREE, T_SECTION, T_SECTION_END, T_SWITCH,
+ T_INTERRUPT, T_RETURN,
+ T_MASK, T_UNMASK, T_RCU, T_RCU_END, T_SEND, T_BLOCK, T_WAKE, T_CALL, T_CALL_END, T_SEQ, T_RETRY, T_HALT,
+ T_ATOMIC, T_ATOMIC_END, T_WAIT, T_DEPTH, T_PUT, T_GET, T_RUN, T_TRAP) = range(1, 32)  # fmt: skip
+"""Kinds of trace rows: (time, virtual processor, context, row of code, kind, object, offset, value).
+
+The value is: of an access how it is made (a compare-and-swap that fails is a read); of a lock its class * 2
++ 1 if shared (of T_DEPTH, its depth after it was taken back); of T_PUT and T_GET what goes into or comes out
+of a collection; of T_SWITCH and T_WAKE the other context; of T_SEND, T_RUN and T_TRAP the other virtual
+processor's number.
+"""

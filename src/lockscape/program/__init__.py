@@ -1,0 +1,1 @@
+"""The language of the simulator: objects, steps, sections, functions, listing, binary form."""

@@ -1,0 +1,94 @@
+"""From tree form to binary form: rows of int64, with every name resolved and every cost filled in."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockscape.errors import InputError
+from lockscape.program import opcodes as op
+from lockscape.program.emit import FunctionCode
+from lockscape.program.layout import ROW
+from lockscape.program.locks import LockClass
+from lockscape.program.nodes import Function
+from lockscape.program.objects import Layout
+
+CostOf = Callable[[str], int]
+"""Gives the cycles of a named cost; raises `InputError` for a name that it does not have."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """Lowered functions with what their names mean: input of `assemble`."""
+
+    functions: Mapping[str, Function]
+    layouts: Mapping[str, Layout]
+    locks: Mapping[str, LockClass]
+    atomic: frozenset[tuple[str, str]] = frozenset()
+    """Fields (class, name) that the port's object table makes atomic."""
+
+
+@dataclass(frozen=True)
+class Binary:
+    """The binary form of a program.
+
+    `code`: int64 of shape (rows, ROW). `starts`: first row of each function. `frames`: words of its frame.
+    `where`: function of each row. `classes`, `locks`, `sections`: what their numbers mean, in order.
+    """
+
+    code: NDArray[np.int64]
+    starts: dict[str, int]
+    frames: dict[str, int]
+    where: list[str]
+    classes: list[str]
+    locks: list[str]
+    sections: list[str]
+
+
+@dataclass
+class Names:
+    """Numbers given to classes, locks and sections while assembling."""
+
+    program: Program
+    cost: CostOf
+    traced: bool
+    classes: list[str]
+    locks: list[str]
+    sections: list[str] = field(default_factory=list)
+
+    def section(self, name: str) -> int:
+        """Return the number of a section, giving one at first sight."""
+        if name not in self.sections:
+            self.sections.append(name)
+        return self.sections.index(name)
+
+
+def assemble(program: Program, cost: CostOf, traced: bool = False) -> Binary:
+    """Assemble every function. With `traced`, rows that only the fault detector needs are added.
+
+    Raises `InputError` for calls of functions that do not exist and costs without a value.
+    """
+    names = Names(program, cost, traced, list(program.layouts), list(program.locks))
+    parts = {name: FunctionCode(function, names) for name, function in program.functions.items()}
+    starts: dict[str, int] = {}
+    where: list[str] = []
+    for name, part in parts.items():
+        starts[name] = len(where)
+        where += [name] * len(part.rows)
+    frames = {name: part.frame for name, part in parts.items()}
+    code = np.zeros((len(where), ROW), np.int64)
+    for name, part in parts.items():
+        for k, row in enumerate(part.linked(starts, frames)):
+            code[starts[name] + k, : len(row)] = row
+    return Binary(code, starts, frames, where, names.classes, names.locks, names.sections)
+
+
+def row_text(binary: Binary, pc: int) -> str:
+    """Return one row as text, for messages and debugging."""
+    row = binary.code[pc]
+    name = next((n for n, v in vars(op).items() if v == row[0] and n.isupper()), "?")
+    return f"{pc} {binary.where[pc]}: {name} {' '.join(str(x) for x in row[1:])}"
+
+
+__all__ = ["Binary", "InputError", "Names", "Program", "assemble", "row_text"]

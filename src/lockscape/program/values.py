@@ -1,0 +1,414 @@
+"""Code of expressions: registers for variables, rows for values, conditions and operations."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from lockscape.errors import InputError
+from lockscape.program import nodes as n
+from lockscape.program import opcodes as op
+from lockscape.program.inline import assigned, inlined
+
+if TYPE_CHECKING:
+    from lockscape.program.assemble import Names
+
+_ARITHMETIC = {
+    "+": op.ADD, "-": op.SUB, "*": op.MUL, "//": op.DIV, "%": op.MOD, "&": op.AND, "|": op.OR, "<<": op.SHL,
+    ">>": op.SHR, "==": op.EQ, "!=": op.NE, "<": op.LT, "<=": op.LE, ">": op.GT, ">=": op.GE,
+}  # fmt: skip
+
+_JUMPS_IF_FALSE = {"==": op.JUMP_NE, "!=": op.JUMP_EQ, "<": op.JUMP_GE, ">=": op.JUMP_LT}
+_MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
+
+_NO_ARGUMENT = {
+    "current": op.CURRENT, "this_cpu": op.THIS_CPU, "cpus": op.CPUS, "granted": op.GRANTED, "now": op.NOW,
+    "interrupted_user": op.FROM_USER, "atomic_depth": op.ATOMIC_DEPTH, "instance": op.INSTANCE,
+    "next_operation": op.NEXT_OPERATION,
+}  # fmt: skip
+_ONE_ARGUMENT = {"operand": op.OPERAND, "run": op.RUN, "guest_time": op.GUEST_TIME}
+_PLAIN = {"mask": op.MASK, "unmask": op.UNMASK, "halt": op.HALT, "exit_process": op.EXIT}
+_EFFECTS = {
+    "switch_to": op.SWITCH, "free": op.FREE, "send": op.SEND, "send_instance": op.SEND_INSTANCE,
+    "set_timer": op.SET_TIMER, "request": op.REQUEST, "pause": op.PAUSE, "trap": op.TRAP,
+}  # fmt: skip
+_COLLECTIONS = {
+    "find": op.FIND, "find_from": op.FIND, "position": op.POSITION, "insert": op.INSERT, "remove": op.REMOVE,
+    "move": op.TO_TAIL, "first": op.FIRST, "oldest": op.OLDEST, "after": op.AFTER, "count": op.COUNT,
+    "first_free": op.FIRST_FREE,
+}  # fmt: skip
+
+
+class Values(ABC):
+    """Rows of one function, its registers, and how expressions become rows."""
+
+    def __init__(self, function: n.Function, names: Names) -> None:
+        self.function = function
+        self.names = names
+        self.rows: list[list[int]] = []
+        self.registers: dict[str, int] = {}
+        self.free: list[int] = []
+        self.used = 0
+        self.calls: list[tuple[int, str]] = []
+        self.arguments: list[tuple[int, int]] = []
+        self.modes: list[int] = [op.EXCLUSIVE]
+        self.scope = ""
+        self.scopes = 0
+        self.outer: tuple[str, ...] = (function.name,)
+        self.returns: list[tuple[int, list[int]]] = []
+
+    @abstractmethod
+    def body(self, statements: n.Body) -> None:
+        """Emit statements."""
+
+    # --- rows and registers -----------------------------------------------------------------------------
+
+    def emit(self, *row: int) -> int:
+        """Add a row; return its number."""
+        self.rows.append(list(row))
+        return len(self.rows) - 1
+
+    def register(self, name: str) -> int:
+        """Return the register of a variable."""
+        name = self.scope + name
+        if name not in self.registers:
+            if self.scope:
+                self.registers[name] = self.temporary()
+            else:
+                self.registers[name] = self.used
+                self.used += 1
+        return self.registers[name]
+
+    def temporary(self) -> int:
+        """Return a register that is free."""
+        if self.free:
+            return self.free.pop()
+        self.used += 1
+        return self.used - 1
+
+    def done(self, register: int) -> None:
+        """Let a register be used for something else, unless a variable lives in it."""
+        if register >= 0 and register not in self.registers.values() and register not in self.free:
+            self.free.append(register)
+
+    # --- conditions -------------------------------------------------------------------------------------
+
+    def land(self, jumps: list[int]) -> None:
+        """Let jumps arrive at the next row."""
+        for k in jumps:
+            row = self.rows[k]
+            row[1 if row[0] == op.JUMP else 2] = len(self.rows)
+
+    def unless(self, test: n.Expr) -> list[int]:
+        """Emit jumps that are taken when the test is false; return them."""
+        match test:
+            case n.Const(value=value):
+                return [] if value else [self.emit(op.JUMP, 0)]
+            case n.Logic(op="and", parts=parts):
+                return [k for part in parts for k in self.unless(part)]
+            case n.Logic(op="or", parts=parts):
+                return self.unless_any(parts)
+            case n.Logic(op="not", parts=(part,)):
+                register = self.value(part)
+                self.done(register)
+                return [self.emit(op.JUMP_NOT_ZERO, register, 0)]
+            case n.Binary(op=sign, left=left, right=right) if sign in _MIRRORED:
+                return [self.compare(sign, left, right)]
+        register = self.value(test)
+        self.done(register)
+        return [self.emit(op.JUMP_ZERO, register, 0)]
+
+    def unless_any(self, parts: tuple[n.Expr, ...]) -> list[int]:
+        """Emit jumps taken when all parts of an ``or`` are false."""
+        inside: list[int] = []
+        for part in parts[:-1]:
+            skips = self.unless(part)
+            inside.append(self.emit(op.JUMP, 0))
+            self.land(skips)
+        last = self.unless(parts[-1])
+        self.land(inside)
+        return last
+
+    def compare(self, sign: str, left: n.Expr, right: n.Expr) -> int:
+        """Emit a jump taken when ``left sign right`` is false."""
+        if isinstance(left, n.Const) and not isinstance(right, n.Const):
+            sign, left, right = _MIRRORED[sign], right, left
+        first = self.value(left)
+        if isinstance(right, n.Const):
+            value = right.value + (sign in ("<=", ">"))
+            sign = {"<=": "<", ">": ">="}.get(sign, sign)
+            self.done(first)
+            return self.emit(_JUMPS_IF_FALSE[sign], first, 0, value, 1)
+        second = self.value(right)
+        self.done(first)
+        self.done(second)
+        if sign in ("<=", ">"):
+            first, second, sign = second, first, {"<=": ">=", ">": "<"}[sign]
+        return self.emit(_JUMPS_IF_FALSE[sign], first, 0, second, 0)
+
+    # --- values -----------------------------------------------------------------------------------------
+
+    def value(self, node: n.Expr, target: int = -1, wanted: bool = True) -> int:
+        """Emit code that puts a value into `target`, or into any register; return the register."""
+        match node:
+            case n.Const(value=value):
+                target = target if target >= 0 else self.temporary()
+                self.emit(op.SET, target, value)
+            case n.Var(name=name):
+                source = self.register(name)
+                if target < 0 or target == source:
+                    return source
+                self.emit(op.MOVE, target, source)
+            case n.Field(base=base):
+                register = self.value(base)
+                self.done(register)
+                target = target if target >= 0 else self.temporary()
+                self.emit(op.LOAD, target, register, self.offset(node), self.how(node))
+            case n.The(cls=cls, index=index):
+                target = self.the(cls, index, target)
+            case n.Binary(op=sign, left=left, right=right):
+                target = self.arithmetic(sign, left, right, target)
+            case n.Logic():
+                target = self.truth(node, target)
+            case n.Call(function=name, args=args):
+                target = self.call(name, args, target, wanted)
+            case n.Op():
+                target = self.operation(node, target, wanted)
+        return target
+
+    def truth(self, node: n.Logic, target: int) -> int:
+        """Emit code for 1 or 0; the target is written last, for the test may read it."""
+        skips = self.unless(node)
+        target = target if target >= 0 else self.temporary()
+        self.emit(op.SET, target, 1)
+        end = self.emit(op.JUMP, 0)
+        self.land(skips)
+        self.emit(op.SET, target, 0)
+        self.land([end])
+        return target
+
+    def the(self, cls: str, index: n.Expr | None, target: int) -> int:
+        """Emit the address of a system object."""
+        shape = self.names.program.layouts[cls]
+        if not shape.count:
+            raise InputError(f"{self.function.name}: the({cls}): {cls} is not a table of system objects")
+        register = self.value(index) if index is not None else -1
+        if register >= 0:
+            self.done(register)
+        target = target if target >= 0 else self.temporary()
+        self.emit(op.THE, target, self.names.classes.index(cls), register, shape.words)
+        return target
+
+    def arithmetic(self, sign: str, left: n.Expr, right: n.Expr, target: int) -> int:
+        """Emit arithmetic or a comparison."""
+        first = self.value(left)
+        constant = isinstance(right, n.Const)
+        second = right.value if isinstance(right, n.Const) else self.value(right)
+        self.done(first)
+        if not constant:
+            self.done(second)
+        target = target if target >= 0 else self.temporary()
+        self.emit(_ARITHMETIC[sign], target, first, second, int(constant))
+        return target
+
+    def call(self, name: str, args: tuple[n.Expr, ...], target: int, wanted: bool) -> int:
+        """Emit a call, or the called function's own rows."""
+        if name not in self.names.program.functions:
+            raise InputError(f"{self.function.name} calls {name!r}, which is not a function of this kernel")
+        if not self.names.traced and inlined(name, self.names.program.functions, self.outer):
+            return self.inline(self.names.program.functions[name], args, target, wanted)
+        self.pass_arguments(args)
+        if wanted and target < 0:
+            target = self.temporary()
+        self.calls.append((self.emit(op.CALL, 0, 0, target if wanted else -1, 0), name))
+        return target
+
+    def inline(self, callee: n.Function, args: tuple[n.Expr, ...], target: int, wanted: bool) -> int:
+        """Emit a called function's rows in place; its variables have registers of their own meanwhile."""
+        changed = assigned(callee)
+        places: dict[str, int] = {}
+        lent: set[int] = set()
+        for name, arg in zip(callee.params, args, strict=True):
+            if isinstance(arg, n.Var) and name not in changed:
+                places[name] = self.register(arg.name)
+                lent.add(places[name])
+            else:
+                places[name] = self.value(arg, self.reserve())
+        reserved = wanted and target < 0
+        target = self.reserve() if reserved else target if wanted else -1
+        before = self.scope, self.outer
+        self.scopes += 1
+        self.scope, self.outer = f"{self.scopes}/", (*self.outer, callee.name)
+        self.registers |= {self.scope + name: place for name, place in places.items()}
+        self.callee(callee.body, target)
+        mine = {name: r for name, r in self.registers.items() if name.startswith(self.scope)}
+        for name in (*mine, *(f"={r}" for r in mine.values() if r not in lent)):
+            self.registers.pop(name, None)
+        for place in set(mine.values()) - lent:
+            self.done(place)
+        self.scope, self.outer = before
+        if reserved:
+            del self.registers[f"={target}"]
+        return target
+
+    def reserve(self) -> int:
+        """Return a register that is not given out again while its name stands."""
+        place = self.temporary()
+        self.registers[f"={place}"] = place
+        return place
+
+    def callee(self, body: n.Body, target: int) -> None:
+        """Emit the body of a function in place; its value goes to `target`, if that is a register."""
+        jumps: list[int] = []
+        self.returns.append((target, jumps))
+        self.modes.append(op.EXCLUSIVE)
+        if body and isinstance(body[-1], n.Return):
+            self.body(body[:-1])
+            self.result(body[-1].value, target)
+        else:
+            self.body(body)
+            self.result(None, target)
+        self.modes.pop()
+        self.returns.pop()
+        self.land(jumps)
+
+    def result(self, value: n.Expr | None, target: int) -> None:
+        """Put the value of an inlined function into its register; without one, only do what it does."""
+        value = value if value is not None else n.Const(0)
+        if target >= 0:
+            self.value(value, target)
+        elif not isinstance(value, n.Const | n.Var):
+            self.done(self.value(value, wanted=False))
+
+    def pass_arguments(self, args: tuple[n.Expr, ...]) -> None:
+        """Compute all arguments before any is moved: a call among them would overwrite the new frame."""
+        registers = [a if isinstance(a, n.Const) else self.value(a) for a in args]
+        for number, register in enumerate(registers):
+            if isinstance(register, n.Const):
+                row = self.emit(op.SET, 0, register.value)
+            else:
+                row = self.emit(op.MOVE, 0, register)
+            self.arguments.append((row, number))
+        for register in registers:
+            if not isinstance(register, n.Const):
+                self.done(register)
+
+    def operation(self, node: n.Op, target: int, wanted: bool) -> int:
+        """Emit an operation of the machine."""
+        name, args = node.name, node.args
+        if name in _COLLECTIONS:
+            return self.collection(node, target, wanted)
+        if name in _PLAIN:
+            self.emit(_PLAIN[name])
+            return target
+        if name == "system_call":
+            return self.system_call(args, target, wanted)
+        if name in ("compare_and_swap", "compare_and_swap2", "swap"):
+            return self.atomic(node, target)
+        registers = [self.value(a) for a in args]
+        for register in registers:
+            self.done(register)
+        if name in _EFFECTS:
+            self.emit(_EFFECTS[name], *registers)
+            return target
+        target = target if target >= 0 else self.temporary()
+        if name in _NO_ARGUMENT:
+            self.emit(_NO_ARGUMENT[name], target)
+        elif name in _ONE_ARGUMENT:
+            self.emit(_ONE_ARGUMENT[name], target, registers[0])
+        elif name == "new":
+            self.emit(op.NEW, target, self.names.classes.index(node.cls))
+        elif name == "the_of":
+            words = self.names.program.layouts[node.cls].words
+            number = self.names.classes.index(node.cls)
+            self.emit(op.THE_OF, target, number, registers[0], words, registers[1])
+        else:
+            raise InputError(f"{self.function.name}: {name}() cannot stand in an expression")
+        return target
+
+    def system_call(self, args: tuple[n.Expr, ...], target: int, wanted: bool) -> int:
+        """Emit a system call."""
+        self.pass_arguments(args)
+        if wanted and target < 0:
+            target = self.temporary()
+        self.calls.append((self.emit(op.SYSTEM_CALL, 0, 0, target if wanted else -1, 0), ""))
+        return target
+
+    def atomic(self, node: n.Op, target: int) -> int:
+        """Emit a compare-and-swap or swap."""
+        places = [a for a in node.args if isinstance(a, n.Field)]
+        cycles = self.names.cost("cas2" if node.name.endswith("2") else "cas")
+        registers = [self.value(a.base if isinstance(a, n.Field) else a) for a in node.args]
+        target = target if target >= 0 else self.temporary()
+        offsets = [self.offset(p) for p in places]
+        if node.name == "compare_and_swap2":
+            block = self.used
+            self.used += 6
+            for k, register in enumerate(registers):
+                self.emit(op.MOVE, block + k, register)
+            self.emit(op.COMPARE_AND_SWAP2, target, block, offsets[0], offsets[1], 0, cycles)
+        elif node.name == "swap":
+            self.emit(op.SWAP, target, registers[0], offsets[0], registers[1], 0, cycles)
+        else:
+            self.emit(
+                op.COMPARE_AND_SWAP, target, registers[0], offsets[0], registers[1], registers[2], cycles
+            )
+        for register in registers:
+            self.done(register)
+        return target
+
+    def collection(self, node: n.Op, target: int, wanted: bool) -> int:
+        """Emit an operation on a collection."""
+        place, *rest = node.args
+        if (
+            not isinstance(place, n.Field)
+            or place.name not in self.names.program.layouts[place.cls].collections
+        ):
+            raise InputError(f"{self.function.name}: {node.name}() needs a collection first")
+        base, offset, how = self.value(place.base), self.offset(place), self.how(place)
+        keys = [self.value(r) for r in rest]
+        self.search_cost(node.name, place, base, offset, keys)
+        for register in (base, *keys):
+            self.done(register)
+        code = _COLLECTIONS[node.name]
+        if node.name == "insert":
+            if wanted and target < 0:
+                target = self.temporary()
+            atomic = self.names.cost("atomic") if how == op.ATOMIC else 0
+            self.emit(code, base, offset, keys[0], keys[1], how, target if wanted else -1, atomic)
+            return target
+        if node.name == "move":
+            self.emit(code, base, offset, keys[0], 0, how)
+            return target
+        if wanted and target < 0:
+            target = self.temporary()
+        cycles = self.names.cost("atomic") if how == op.ATOMIC and node.name == "remove" else 0
+        self.emit(code, target if wanted else -1, base, offset, keys[0] if keys else -1, how, cycles)
+        return target
+
+    def search_cost(self, name: str, place: n.Field, base: int, offset: int, keys: list[int]) -> None:
+        """Emit what a search costs, before the operation itself."""
+        declared = self.names.program.layouts[place.cls].kinds[place.name]
+        first, step = declared.base, declared.each
+        if name == "insert":
+            first, step = declared.insert_base, declared.insert_each
+        if name not in ("find", "find_from", "insert", "first_free") or not first:
+            return
+        cost = self.names.cost
+        each = cost(step) if step else 0
+        what = {"first_free": 1, "insert": 2}.get(name, 0)
+        start = keys[1] if name == "find_from" else -1
+        self.emit(op.SEARCH_COST, base, offset, keys[0], start, cost(first), each, what)
+
+    def offset(self, place: n.Field) -> int:
+        """Return where a part lies in its object."""
+        return self.names.program.layouts[place.cls].member(place.name)
+
+    def how(self, place: n.Field) -> int:
+        """Return how an access is made, for the fault detector."""
+        shape = self.names.program.layouts[place.cls]
+        if (place.cls, place.name) in self.names.program.atomic:
+            return op.ATOMIC
+        if place.name in shape.infos and shape.infos[place.name].racy:
+            return op.RACY
+        return self.modes[-1]
