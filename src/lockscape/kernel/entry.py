@@ -1,0 +1,207 @@
+"""Ways into the kernel: system calls, faults and interrupts."""
+
+from lockscape.kernel.areas import sys_brk, sys_mmap, sys_munmap, touch_page
+from lockscape.kernel.directories import sys_mkdir, sys_rmdir, sys_unlink
+from lockscape.kernel.files import sys_close, sys_fstat, sys_lseek, sys_open, sys_stat
+from lockscape.kernel.objects import DONE, InterruptLine, Kernel, Process, Processor
+from lockscape.kernel.readwrite import sys_read, sys_write
+from lockscape.kernel.scheduler import advance_clock, queue_of, schedule, tick_all, tick_process
+from lockscape.kernel.writeback import disk_done, flush_due
+from lockscape.program.language import (
+    atomic,
+    atomic_depth,
+    current,
+    exit_process,
+    function,
+    insert,
+    interrupted_user,
+    now,
+    option,
+    section,
+    step,
+    the,
+    this_cpu,
+)  # fmt: skip
+from lockscape.program.language import mask as mask_interrupts
+from lockscape.program.language import unmask as unmask_interrupts
+
+(OPEN, CLOSE, READ, WRITE, LSEEK, FSTAT, STAT, UNLINK, MKDIR, RMDIR, MMAP, MUNMAP, FAULT, BRK, TIME, EXIT) = (
+    range(16)
+)
+"""Numbers of the system calls; FAULT is a page fault."""
+
+CYCLES_PER_MICROSECOND = 2000
+
+TIMER_LINE, DISK_LINE = 0, 1
+"""Interrupt lines."""
+
+CALLS = (
+    "open", "close", "read", "write", "lseek", "fstat", "stat", "unlink", "mkdir", "rmdir", "mmap", "munmap",
+    "fault", "brk", "time", "exit",
+)  # fmt: skip
+
+
+@function("entry")
+def system_call(number: int, a: int, b: int, c: int) -> int:
+    """Enter the kernel from user mode, by a system call or a fault; leave it again."""
+    if number == FAULT:
+        step("exception_entry")
+    else:
+        step("syscall_entry")
+    result = call_body(number, a, b, c)
+    processor: Processor = the(Processor, this_cpu())
+    if processor.need_resched == 1:
+        schedule()
+    step("syscall_exit")
+    return result
+
+
+@function()
+def call_body(number: int, a: int, b: int, c: int) -> int:
+    """Do a system call."""
+    if number <= WRITE:
+        if number == OPEN:
+            return sys_open(a, b, c)
+        if number == CLOSE:
+            return sys_close(a)
+        if number == READ:
+            return sys_read(a, b)
+        return sys_write(a, b)
+    if number >= MMAP:
+        return memory_call(number, a)
+    return name_call(number, a, b, c)
+
+
+@function()
+def memory_call(number: int, a: int) -> int:
+    """Do a system call about memory or the process itself."""
+    if number == MMAP:
+        return sys_mmap()
+    if number == MUNMAP:
+        return sys_munmap(a)
+    if number == FAULT:
+        return touch_page(a)
+    if number == BRK:
+        return sys_brk(a)
+    if number == TIME:
+        return sys_time(a)
+    if number == EXIT:
+        sys_exit()
+    return 0
+
+
+@function()
+def sys_time(which: int) -> int:
+    """Tell the time, and remember it as the process' mark of this number."""
+    me: Process = current()
+    step("time")
+    with section("mark", me.marks):
+        insert(me.marks, which + 1, now())
+    return now() // CYCLES_PER_MICROSECOND
+
+
+@function()
+def name_call(number: int, a: int, b: int, c: int) -> int:
+    """Do a system call about a name or an open file."""
+    if number == UNLINK:
+        return sys_unlink(a, b)
+    if number == FSTAT:
+        return sys_fstat(a)
+    if number == LSEEK:
+        return sys_lseek(a, b)
+    if number == STAT:
+        return sys_stat(a, b)
+    if number == MKDIR:
+        return sys_mkdir(a, b)
+    return sys_rmdir(a, b)
+
+
+@function()
+def sys_exit() -> None:
+    """End the current process."""
+    me: Process = current()
+    step("exit")
+    leave_queue(me)
+    kernel: Kernel = the(Kernel)
+    with section("count", kernel.processes):
+        kernel.processes -= 1
+    exit_process()
+    schedule()
+
+
+@function()
+def leave_queue(me: Process) -> None:
+    """Mark the process as ended; the scheduler takes it off its queue."""
+    with atomic():
+        queue = queue_of(this_cpu())
+        with section("leave", queue.tasks, me.state):
+            me.state = DONE
+
+
+@function()
+def leave_interrupt() -> None:
+    """End of every interrupt: perhaps another process should run now."""
+    processor: Processor = the(Processor, this_cpu())
+    if processor.need_resched == 1:
+        if option("preemptible"):
+            if interrupted_user() == 1 or (atomic_depth() == 0 and processor.idling == 0):
+                reschedule_here()
+        elif interrupted_user() == 1:
+            reschedule_here()
+
+
+@function()
+def reschedule_here() -> None:
+    """Call the scheduler from an interrupt, with interrupts on as in the process that it came into."""
+    unmask_interrupts()
+    schedule()
+    mask_interrupts()
+
+
+@function()
+def mark_line(number: int, handled: int) -> None:
+    """Note in an interrupt line's descriptor that its handler runs, or has run."""
+    line: InterruptLine = the(InterruptLine, number)
+    with section("mark", line.handled):
+        step("mark_line")
+        line.handled = handled
+
+
+@function("interrupt")
+def timer_interrupt() -> None:
+    """The tick of a processor; the first one also keeps the time."""
+    step("interrupt_entry")
+    if this_cpu() == 0:
+        if option("interrupt_lines"):
+            mark_line(TIMER_LINE, 1)
+        advance_clock()
+        flush_due()
+        if option("interrupt_lines"):
+            mark_line(TIMER_LINE, 0)
+    if option("boot_tick"):
+        tick_all()
+    else:
+        tick_process()
+    leave_interrupt()
+    step("interrupt_exit")
+
+
+@function("interrupt")
+def reschedule_interrupt() -> None:
+    """Another processor wants the scheduler to be called here."""
+    step("signal_entry")
+    leave_interrupt()
+    step("interrupt_exit")
+
+
+@function("interrupt")
+def disk_interrupt() -> None:
+    """The disk has done a request."""
+    step("interrupt_entry")
+    if option("interrupt_lines"):
+        mark_line(DISK_LINE, 1)
+    disk_done()
+    if option("interrupt_lines"):
+        mark_line(DISK_LINE, 0)
+    leave_interrupt()
+    step("interrupt_exit")

@@ -1,0 +1,345 @@
+"""Open files: open, close, stat, lseek."""
+
+from lockscape.kernel import names
+from lockscape.kernel.allocate import slab_alloc, slab_free
+from lockscape.kernel.blocks import discard_reserved
+from lockscape.kernel.directories import NOT_FOUND, create, create_dentry
+from lockscape.kernel.inodes import iget, iput
+from lockscape.kernel.objects import FILES, Dentry, File, Files, FileTable, Inode, Process
+from lockscape.program.language import (
+    NONE,
+    current,
+    find,
+    first_free,
+    free,
+    function,
+    hold,
+    insert,
+    new,
+    option,
+    remove,
+    section,
+    step,
+    the,
+)
+
+READING, WRITING, CREATING = 0, 1, 3
+"""How a file is opened: bit 0 to write, bit 1 to create it."""
+
+BAD_DESCRIPTOR = -9
+
+
+@function()
+def new_descriptor(files: Files) -> int:
+    """Reserve the lowest free descriptor."""
+    with section("reserve", files.used):
+        fd = first_free(files.used, 0)
+        step("fd_alloc")
+        insert(files.used, fd, 1)
+    return fd
+
+
+@function()
+def new_file() -> File:
+    """Make an open file."""
+    if option("file_slab"):
+        slab_alloc(FILES)
+    step("file_alloc")
+    file: File = new(File)
+    file.count = 1
+    if option("file_list"):
+        table: FileTable = the(FileTable)
+        with section("count", table.open):
+            table.open += 1
+    return file
+
+
+@function()
+def list_file(file: File) -> None:
+    """Enter an open file into the list of its file system."""
+    table: FileTable = the(FileTable)
+    with section("list", table.files):
+        insert(table.files, file, file)
+
+
+@function()
+def install(files: Files, fd: int, file: File) -> None:
+    """Let a descriptor stand for an open file."""
+    with section("install", files.table):
+        insert(files.table, fd, file)
+
+
+@function()
+def fget(fd: int) -> File:
+    """Return the open file of a descriptor, with a reference where those are counted."""
+    me: Process = current()
+    files: Files = me.files
+    step("fget")
+    with section("get", files.table):
+        file: File = find(files.table, fd)
+        if option("file_counts"):
+            if file != NONE:
+                file.count += 1
+    return file
+
+
+@function()
+def fget_light(fd: int) -> File:
+    """Return the open file of a descriptor of a process that shares its descriptors with nobody."""
+    me: Process = current()
+    files: Files = me.files
+    step("fget")
+    with section("get", files.table):
+        file: File = find(files.table, fd)
+    return file
+
+
+@function()
+def fput(file: File) -> None:
+    """Give a reference to an open file back; it is not the last one, which the descriptor has."""
+    file.count -= 1
+
+
+@function()
+def notify(dentry: Dentry) -> None:
+    """Look whether the directory of an open file is being watched (dnotify_parent)."""
+    with section("parent", dentry.key):
+        step("notify")
+        watched = dentry.key < 0
+    if watched == 1:
+        step("notify")
+
+
+@function()
+def sys_open(path: int, name: int, how: int) -> int:
+    """Open a file, creating it if asked to."""
+    names.getname()
+    fd = open_name(path, name, how)
+    names.putname()
+    return fd
+
+
+@function()
+def open_name(path: int, name: int, how: int) -> int:
+    """Open a file whose name has been copied from the user."""
+    me: Process = current()
+    files: Files = me.files
+    fd = new_descriptor(files)
+    directory = names.walk(path)
+    step("open")
+    file: File = NONE
+    if directory != NONE:
+        if option("dentry_cache"):
+            file = open_dentry(directory, name, how)
+        else:
+            file = open_old(directory, name, how)
+    names.leave_directory()
+    if file == NONE:
+        release_descriptor(files, fd)
+        if option("walk_counts"):
+            names.put_mount()
+        return NOT_FOUND
+    list_file(file)
+    install(files, fd, file)
+    return fd
+
+
+@function()
+def open_dentry(directory: Inode, name: int, how: int) -> File:
+    """Open through a dentry."""
+    if how < 2:
+        dentry: Dentry = names.lookup(directory, name)
+    elif option("lookup_first"):
+        dentry = names.lookup(directory, name)
+        if dentry.inode == NONE:
+            with hold("i_sem", directory):
+                create_missing(directory, name, dentry)
+    else:
+        with hold("i_sem", directory):
+            dentry = names.lookup_held(directory, name)
+            create_missing(directory, name, dentry)
+    inode: Inode = dentry.inode
+    if inode == NONE:
+        names.dput(dentry)
+        return NONE
+    file = new_file()
+    file.inode = inode
+    file.dentry = dentry
+    file.writing = how % 2
+    if option("write_counts"):
+        get_write_access(inode, how)
+    return file
+
+
+@function()
+def get_write_access(inode: Inode, how: int) -> None:
+    """Count a writer of a file, if it is opened to write."""
+    if how % 2 == 1:
+        with section("writers", inode.writers):
+            inode.writers += 1
+
+
+@function()
+def create_missing(directory: Inode, name: int, dentry: Dentry) -> None:
+    """Create a file unless its name is there, under what else keeps the directory (vfs_create)."""
+    if dentry.inode == NONE:
+        if option("directory_semaphore"):
+            with hold("i_zombie", directory):
+                create_dentry(directory, name, dentry)
+        else:
+            create_dentry(directory, name, dentry)
+
+
+@function()
+def open_old(directory: Inode, name: int, how: int) -> File:
+    """Open without dentries: the open file refers to its inode."""
+    inode: Inode = NONE
+    if how >= 2:
+        with hold("i_sem", directory):
+            number = names.old_lookup(directory, name)
+            if number == 0:
+                inode = create(directory, name)
+                names.old_enter(directory, name, inode.number)
+            else:
+                inode = iget(number)
+    else:
+        number = names.old_lookup(directory, name)
+        if number != 0:
+            inode = iget(number)
+    if inode == NONE:
+        return NONE
+    file = new_file()
+    file.inode = inode
+    file.writing = how % 2
+    return file
+
+
+@function()
+def release_descriptor(files: Files, fd: int) -> File:
+    """Free a descriptor; return the file that it stood for."""
+    with section("release", files.used, files.table):
+        step("fd_release")
+        file: File = remove(files.table, fd)
+        remove(files.used, fd)
+    return file
+
+
+@function()
+def sys_close(fd: int) -> int:
+    """Close a descriptor; the open file goes with it."""
+    me: Process = current()
+    files: Files = me.files
+    step("close")
+    file = release_descriptor(files, fd)
+    if file == NONE:
+        return BAD_DESCRIPTOR
+    inode: Inode = file.inode
+    if file.writing == 1:
+        discard_reserved(inode)
+        if option("write_counts"):
+            inode.writers -= 1
+    unlist_file(file)
+    if option("dentry_cache"):
+        names.dput(file.dentry)
+    else:
+        iput(inode)
+    if option("walk_counts"):
+        names.put_mount()
+    step("file_free")
+    free(file)
+    if option("file_slab"):
+        slab_free(FILES)
+    return 0
+
+
+@function()
+def unlist_file(file: File) -> None:
+    """Take an open file out of the list of its file system."""
+    table: FileTable = the(FileTable)
+    with section("unlist", table.files, table.open):
+        remove(table.files, file)
+        if option("file_list"):
+            table.open -= 1
+
+
+@function()
+def sys_fstat(fd: int) -> int:
+    """Tell about an open file; the result is its size."""
+    file = fget(fd)
+    if file == NONE:
+        return BAD_DESCRIPTOR
+    step("stat_copy")
+    size = inode_size(file.inode)
+    if option("file_counts"):
+        fput(file)
+    return size
+
+
+@function()
+def inode_size(inode: Inode) -> int:
+    """Return the size of a file."""
+    with section("size", inode.size):
+        size = inode.size
+    return size
+
+
+@function()
+def sys_stat(path: int, name: int) -> int:
+    """Tell about a file by name; the result is its size."""
+    names.getname()
+    directory = names.walk(path)
+    result = NOT_FOUND
+    if directory != NONE:
+        result = size_of(directory, name)
+    names.end_walk()
+    step("stat_copy")
+    names.putname()
+    return result
+
+
+@function()
+def size_of(directory: Inode, name: int) -> int:
+    """Return the size of the file of this name."""
+    result = NOT_FOUND
+    if option("dentry_cache"):
+        dentry = names.lookup(directory, name)
+        if dentry.inode != NONE:
+            result = inode_size(dentry.inode)
+        names.dput(dentry)
+    else:
+        number = names.old_lookup(directory, name)
+        if number != 0:
+            inode = iget(number)
+            result = inode_size(inode)
+            iput(inode)
+    return result
+
+
+@function()
+def sys_lseek(fd: int, offset: int) -> int:
+    """Set the position of an open file; a negative offset means its end."""
+    if option("light_descriptors"):
+        file = fget_light(fd)
+    else:
+        file = fget(fd)
+    if file == NONE:
+        return BAD_DESCRIPTOR
+    if option("seek_semaphore"):
+        with hold("i_sem", file.inode):
+            seek(file, offset)
+    else:
+        seek(file, offset)
+    if option("file_counts") and not option("light_descriptors"):
+        fput(file)
+    return 0
+
+
+@function()
+def seek(file: File, offset: int) -> None:
+    """Change the position (the file system's llseek operation)."""
+    step("lseek")
+    with section("seek", file.offset):
+        if offset < 0:
+            file.offset = inode_size(file.inode)
+        else:
+            file.offset = offset

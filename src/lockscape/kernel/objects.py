@@ -1,0 +1,292 @@
+"""The kernel's objects: what its functions read and write. Names are those of Unix and Linux."""
+
+from typing import Annotated
+
+from lockscape.program.objects import Collection, Object, Racy, bitmap, hashed, listed, slotted
+
+RUNNABLE, BLOCKED, DONE = 0, 1, 2
+"""States of a process."""
+
+
+class Inode(Object):
+    """A file or directory: its on-disk inode, its pages (the mapping) and, for a directory, its entries."""
+
+    number: int
+    nlink: int
+    count: int
+    size: int
+    dirty: Annotated[
+        int, Racy("read without the lock to see whether there is anything to do, as __mark_inode_dirty")
+    ]
+    since: int
+    writers: int
+    users: int
+    group: int
+    block: int
+    reserved: int
+    reserve: int
+    version: int
+    hint: int
+    serial: int
+    directory: int
+    entries: Collection = slotted(
+        base="dir_scan",
+        each="dir_lookup_entry",
+        insert_base="dir_insert_scan",
+        insert_each="dir_insert_entry",
+    )
+    pages: Collection = listed("Page")
+    blocks: Collection = listed()
+
+
+class Dentry(Object):
+    """A name in the name cache: of `inode`, or of nothing (negative) when that is 0."""
+
+    key: int
+    count: int
+    inode: Annotated[
+        Inode,
+        Racy("read by who has a reference: set once for a name, and taken away only from the last holder"),
+    ]
+    listed: int
+    dropped: int
+    since: int
+
+
+class Page(Object):
+    """A page of the page cache. `buffer`: the buffer of its block; `buffers`: heads counted for it."""
+
+    index: int
+    dirty: int
+    buffers: int
+    buffer: "Buffer"
+    referenced: int
+
+
+class File(Object):
+    """An open file."""
+
+    inode: Inode
+    dentry: Dentry
+    offset: int
+    writing: int
+    count: int
+
+
+class Files(Object):
+    """The descriptors of a process."""
+
+    open: int
+    used: Collection = bitmap(256, base="fd_search", each="bitmap_word")
+    table: Collection = listed(File)
+
+
+class Area(Object):
+    """A mapped range of a process, of one page."""
+
+    start: int
+    page: int
+    reverse: int
+
+
+class Memory(Object):
+    """The address space of a process."""
+
+    end: int
+    next: int
+    pages: int
+    areas: Collection = listed(Area)
+
+
+class Process(Object):
+    """A process. Its first field is its context: the machine's, which switches by it."""
+
+    context: int
+    number: int
+    state: int
+    queued: int
+    running: int
+    bound: Annotated[int, Racy("written by the process itself only, before it asks for the scheduler")]
+    cpu: Annotated[int, Racy("a hint of the processor where it ran last; a stale value costs time only")]
+    slice: int
+    weight: int
+    files: Files
+    memory: Memory
+    directory: Inode
+    entered: "Dentry"
+    inside: Inode
+    marks: Collection = listed()
+
+
+class Processor(Object, count="cpus"):
+    """What the kernel keeps for each processor."""
+
+    idle: Process
+    need_resched: Annotated[int, Racy("set by other processors, and looked at again at every kernel exit")]
+    previous: Process
+    ticks: int
+    pages: int
+    idling: Annotated[int, Racy("a hint for the choice of a processor; a stale value costs time only")]
+    runs: Process
+    inodes: int
+    blocks: int
+    cached: int
+    gathered: int
+    quiet: Annotated[int, Racy("a time that only grows; an older value frees later")]
+    recent: Collection = listed("Buffer")
+    deferred: Collection = listed("Dentry")
+
+
+class Kernel(Object, count=1):
+    """The kernel instance as a whole."""
+
+    processes: int
+
+
+class RunQueue(Object, count="run_queues"):
+    """Runnable processes, of all processors or of one."""
+
+    length: Annotated[int, Racy("balancing reads other queues' lengths without their locks")]
+    tasks: Collection = listed(Process)
+
+
+class DentryCache(Object, count=1):
+    """The cache of names: a hash table and the list of those in nobody's use."""
+
+    entries: int
+    table: Collection = hashed(Dentry, base="dcache_lookup", each="dcache_chain", buckets=16384)
+    unused: Collection = listed(Dentry)
+
+
+class NameCache(Object, count=1):
+    """The directory name cache of Linux 2.0: two levels of 128 names, each for one version of a directory."""
+
+    first: Collection = hashed("", base="name_cache_lookup", each="dcache_chain", buckets=32)
+    second: Collection = hashed("", base="name_cache_lookup", each="dcache_chain", buckets=32)
+
+
+class Mount(Object, count=1):
+    """The mounted file system, as paths see it: how many walks and open files refer to it."""
+
+    users: int
+
+
+class InodeCache(Object, count=1):
+    """All inodes in memory."""
+
+    inodes: int
+    unused: int
+    table: Collection = hashed(Inode, base="inode_lookup", each="dcache_chain", buckets=4096)
+    dirty: Collection = listed(Inode)
+
+
+class SuperBlock(Object, count=1):
+    """The file system as a whole."""
+
+    free_inodes: int
+    free_blocks: int
+    generation: int
+    serials: int
+    waiters: int
+    dirty: Annotated[int, Racy("a flag that is only set, looked at every five seconds")]
+
+
+class BlockGroup(Object, count="groups"):
+    """A block group of ext2: its descriptor and bitmaps."""
+
+    free_inodes: int
+    free_blocks: int
+    inode_bitmap: Annotated["Buffer", Racy("set once, to the one buffer of that block")]
+    block_bitmap: Annotated["Buffer", Racy("set once, to the one buffer of that block")]
+    descriptor: Annotated["Buffer", Racy("set once, to the one buffer of that block")]
+    inode_map: Collection = bitmap(16384, base="inode_search", each="bitmap_word")
+    block_map: Collection = bitmap(32768, base="block_search", each="bitmap_word")
+    byte_map: Collection = bitmap(4096, base="byte_search", each="byte_word")
+
+
+class BufferCache(Object, count=1):
+    """Buffers of disk blocks: data blocks of old kernels, inode-table blocks and bitmaps of all."""
+
+    waiters: int
+    table: Collection = hashed("Buffer", base="buffer_lookup", each="dcache_chain", buckets=16384)
+    dirty: Collection = listed("Buffer")
+    heads: int
+
+
+class Buffer(Object):
+    """A buffer of a disk block."""
+
+    block: int
+    dirty: Annotated[
+        int, Racy("read without the lock to see whether there is anything to do, as mark_buffer_dirty")
+    ]
+    since: int
+    busy: Annotated[
+        int, Racy("looked at without the lock before sleeping, and again under it, as wait_on_buffer")
+    ]
+    queued: int
+    waiter: Process
+
+
+class PageCache(Object, count=1):
+    """What the page caches of all files share."""
+
+    pages: int
+    anonymous: int
+    inactive: Collection = listed(Page)
+
+
+class FileTable(Object, count=1):
+    """All open files."""
+
+    open: int
+    files: Collection = listed(File)
+
+
+class Zone(Object, count=1):
+    """Free pages."""
+
+    free: int
+
+
+class Slab(Object, count="slabs"):
+    """A cache of objects of one size: what is free beyond the processors' own arrays."""
+
+    free: int
+    pages: int
+
+
+class SlabArray(Object, count="slab_arrays"):
+    """A processor's own free objects of one slab."""
+
+    free: int
+
+
+class Clock(Object, count=1):
+    """Time of day and kernel timers."""
+
+    jiffies: Annotated[int, Racy("one word that one processor counts up; others read it as it is")]
+    flush: int
+    timers: int
+    flusher: Process
+
+
+class InterruptLine(Object, count=2):
+    """The descriptor of an interrupt line: of the timer, and of the disk."""
+
+    handled: int
+
+
+class Disk(Object, count=1):
+    """The disk's request queue."""
+
+    busy: int
+    queue: Collection = listed(Buffer)
+
+
+NAMES, DENTRIES, INODES, FILES, AREAS, HEADS = range(6)
+SLABS = 6
+"""Slab caches: names (paths), dentries, inodes, open files, areas, buffer heads."""
+
+PAGE_BATCH, PAGE_LIMIT = 16, 96
+"""Pages that a processor takes from the zone at once, and the most that it keeps."""

@@ -1,0 +1,372 @@
+"""The scheduler: which process runs where. Kernel code like the rest, with sections of its own."""
+
+from lockscape.kernel.balance import balance_tick, pull, pull_when_idle
+from lockscape.kernel.deferral import check_deferred, note_quiet
+from lockscape.kernel.objects import BLOCKED, RUNNABLE, Buffer, Clock, Process, Processor, RunQueue
+from lockscape.program.language import (
+    NONE,
+    after,
+    atomic,
+    cpus,
+    current,
+    first,
+    function,
+    granted,
+    halt,
+    insert,
+    option,
+    remove,
+    section,
+    send,
+    step,
+    switch_to,
+    the,
+    this_cpu,
+    unmask,
+)  # fmt: skip
+from lockscape.program.language import mask as mask_interrupts
+
+TICK, RESCHEDULE, DISK, FLUSH = 0, 1, 2, 3
+"""Interrupt vectors."""
+
+MASTER = 0
+"""The processor that processes are bound to, where a kernel binds them (option ``binding``)."""
+
+
+@function()
+def queue_of(cpu: int) -> RunQueue:
+    """Return the run queue that a processor takes from."""
+    if option("processor_queues"):
+        return the(RunQueue, cpu)
+    return the(RunQueue, 0)
+
+
+@function()
+def schedule() -> None:
+    """Give the processor to another process, if there is one that should have it."""
+    with atomic():
+        me: Process = current()
+        processor: Processor = the(Processor, this_cpu())
+        queue = queue_of(this_cpu())
+        step("schedule")
+        if option("processor_queues"):
+            if queue.length == 0:
+                pull(queue, this_cpu())
+        next: Process = me
+        with section("pick", queue.tasks, me.state):
+            processor.need_resched = 0
+            if me.state != RUNNABLE and me.queued == 1:
+                step("dequeue")
+                remove(queue.tasks, me)
+                me.queued = 0
+                queue.length -= 1
+            next = pick(queue, me, processor)
+            next.running = 1
+            next.cpu = this_cpu()
+            processor.idling = next == processor.idle
+            if option("boot_tick"):
+                processor.runs = next
+        if option("processor_queues"):
+            if next == processor.idle and next != me:
+                pull_when_idle(queue, processor)
+        if option("rcu_lookup"):
+            note_quiet()
+        if next != me:
+            step("context_switch")
+            processor.previous = me
+            switch_to(next)
+            finish_switch()
+
+
+@function()
+def finish_switch() -> None:
+    """Let go of the process that ran here before: from now on another processor may take it."""
+    processor: Processor = the(Processor, this_cpu())
+    previous: Process = processor.previous
+    queue = queue_of(this_cpu())
+    waiting = 0
+    with section("leave", queue.tasks, previous.running):
+        previous.running = 0
+        if not option("split_switch"):
+            if previous.queued == 1:
+                waiting = 1
+    if option("split_switch"):
+        if previous != processor.idle:
+            with section("again", queue.tasks, previous.running):
+                if previous.queued == 1 and previous.running == 0:
+                    waiting = 1
+    if waiting == 1:
+        if option("binding"):
+            if previous.bound > 0:
+                kick_master()
+        kick(choose_cpu(previous.cpu))
+
+
+@function()
+def pick(queue: RunQueue, me: Process, processor: Processor) -> Process:
+    """Choose from a queue: the best by remaining slice, or in the order of the queue."""
+    if option("processor_queues"):
+        step("pick_first")
+        if me.state == RUNNABLE and me.queued == 1 and me.slice <= 0:
+            remove(queue.tasks, me)
+            insert(queue.tasks, me, me)
+            me.slice = me.weight
+        return pick_first(queue, me, processor)
+    return pick_best(queue, me, processor)
+
+
+@function()
+def pick_first(queue: RunQueue, me: Process, processor: Processor) -> Process:
+    """Return the first process of a queue that no processor runs, or the idle process."""
+    p: Process = first(queue.tasks)
+    while p != NONE:
+        if (p.running == 0 or p == me) and (not option("binding") or may_run(p) == 1):
+            return p
+        p = after(queue.tasks, p)
+    return processor.idle
+
+
+@function()
+def pick_best(queue: RunQueue, me: Process, processor: Processor) -> Process:
+    """Look at every runnable process (goodness): the longest slice, favouring this processor's own."""
+    best: Process = processor.idle
+    most = 0
+    some = 0
+    p: Process = first(queue.tasks)
+    while p != NONE:
+        if (p.running == 0 or p == me) and (not option("binding") or may_run(p) == 1):
+            step("goodness")
+            some = 1
+            good = p.slice
+            if good > 0:
+                if p.cpu == this_cpu():
+                    good += option("affinity")
+                if p == me:
+                    good += 1
+            if good > most:
+                most = good
+                best = p
+        p = after(queue.tasks, p)
+    if some == 1 and most == 0:
+        best = recharge(queue, me, processor)
+    return best
+
+
+@function()
+def recharge(queue: RunQueue, me: Process, processor: Processor) -> Process:
+    """All slices are used up: fill every one, and choose the process that has waited longest."""
+    best: Process = processor.idle
+    p: Process = first(queue.tasks)
+    while p != NONE:
+        step("recharge")
+        p.slice = p.slice // 2 + p.weight
+        if best == processor.idle and p.running == 0 and (not option("binding") or may_run(p) == 1):
+            best = p
+        p = after(queue.tasks, p)
+    if (
+        best == processor.idle
+        and me.state == RUNNABLE
+        and me.queued == 1
+        and (not option("binding") or may_run(me) == 1)
+    ):
+        best = me
+    return best
+
+
+@function()
+def may_run(p: Process) -> int:
+    """Return 1 unless a process is bound to another processor than this one."""
+    if p.bound > 0 and this_cpu() != MASTER:
+        return 0
+    return 1
+
+
+@function("hook")
+def wake(p: Process) -> None:
+    """Make a process runnable and see that some processor takes it."""
+    step("wake")
+    cpu = p.cpu
+    queue = queue_of(cpu)
+    woken = 0
+    with section("enqueue", queue.tasks, p.state):
+        p.state = RUNNABLE
+        if p.queued == 0:
+            step("enqueue")
+            insert(queue.tasks, p, p)
+            p.queued = 1
+            queue.length += 1
+            woken = 1
+    if woken == 1:
+        kick(choose_cpu(cpu))
+
+
+@function()
+def choose_cpu(last: int) -> int:
+    """Return the processor that should look at a woken process: its last one, or another idle one."""
+    if option("processor_queues"):
+        return last
+    home: Processor = the(Processor, last)
+    if home.idling == 1:
+        return last
+    cpu = 0
+    while cpu < cpus():
+        step("look_at_cpu")
+        other: Processor = the(Processor, cpu)
+        if other.idling == 1 and other.need_resched == 0:
+            return cpu
+        cpu += 1
+    return last
+
+
+@function()
+def kick_master() -> None:
+    """Make the master processor call the scheduler, whatever it does: a bound process waits for it."""
+    processor: Processor = the(Processor, MASTER)
+    processor.need_resched = 1
+    if this_cpu() != MASTER:
+        step("send_signal")
+        send(MASTER, RESCHEDULE)
+
+
+@function()
+def kick(cpu: int) -> None:
+    """Make a processor call the scheduler soon."""
+    processor: Processor = the(Processor, cpu)
+    if processor.idling == 1:
+        processor.need_resched = 1
+        if cpu != this_cpu():
+            step("send_signal")
+            send(cpu, RESCHEDULE)
+
+
+@function("hook")
+def wait_for_lock() -> None:
+    """Sleep until the sleeping lock that this process asked for is given to it or free again."""
+    me: Process = current()
+    step("sleep")
+    while granted() == 0:
+        asleep = 0
+        with atomic():
+            queue = queue_of(this_cpu())
+            with section("sleep", queue.tasks, me.state):
+                if granted() == 0:
+                    me.state = BLOCKED
+                    asleep = 1
+        if asleep == 1:
+            schedule()
+
+
+@function()
+def sleep_on_buffer(buffer: Buffer) -> None:
+    """Sleep once, unless the disk has done with a buffer."""
+    me: Process = current()
+    step("sleep")
+    asleep = 0
+    with atomic():
+        queue = queue_of(this_cpu())
+        with section("sleep", queue.tasks, me.state):
+            if buffer.busy == 1:
+                me.state = BLOCKED
+                asleep = 1
+    if asleep == 1:
+        schedule()
+
+
+@function()
+def sleep_until_woken() -> None:
+    """Sleep until another process or an interrupt wakes this one."""
+    me: Process = current()
+    with atomic():
+        queue = queue_of(this_cpu())
+        with section("sleep", queue.tasks, me.state):
+            me.state = BLOCKED
+    schedule()
+
+
+@function()
+def cpu_idle() -> None:
+    """Run when nothing else wants to: halt until an interrupt asks for the scheduler."""
+    processor: Processor = the(Processor, this_cpu())
+    while True:
+        mask_interrupts()
+        if processor.need_resched == 0:
+            processor.idling = 1
+            halt()
+        else:
+            unmask()
+        if processor.need_resched == 1:
+            enter_scheduler()
+
+
+@function()
+def enter_scheduler() -> None:
+    """Call the scheduler from the idle loop, which is outside the kernel's own exclusion."""
+    schedule()
+
+
+@function("entry")
+def start_process(unused: int) -> int:
+    """Begin a new process in the middle of a switch to it, and go to user mode."""
+    finish_switch()
+    unmask()
+    return unused
+
+
+@function()
+def tick_process() -> None:
+    """Charge the running process for a tick."""
+    me: Process = current()
+    processor: Processor = the(Processor, this_cpu())
+    step("tick_accounting")
+    queue = queue_of(this_cpu())
+    if processor.idle != me:
+        with section("charge", queue.tasks, me.slice):
+            me.slice -= 1
+            if me.slice <= 0:
+                processor.need_resched = 1
+    if option("processor_queues"):
+        balance_tick(queue, processor)
+    if option("rcu_lookup"):
+        check_deferred(processor)
+
+
+@function()
+def tick_all() -> None:
+    """Charge the processes of all processors for a tick, and tell those whose time is over."""
+    step("tick_accounting")
+    cpu = 0
+    while cpu < cpus():
+        step("look_at_cpu")
+        other: Processor = the(Processor, cpu)
+        p: Process = other.runs
+        if p != NONE and p != other.idle:
+            with section("charge", p.slice):
+                p.slice -= 1
+                over = p.slice <= 0
+            if over == 1:
+                other.need_resched = 1
+                if cpu != this_cpu():
+                    step("send_signal")
+                    send(cpu, RESCHEDULE)
+        cpu += 1
+
+
+@function()
+def advance_clock() -> None:
+    """Keep the time: one processor's task at every tick."""
+    clock: Clock = the(Clock)
+    with section("time", clock.jiffies):
+        step("timekeeping")
+        clock.jiffies += 1
+    if option("timer_lists"):
+        run_timers(clock)
+
+
+@function()
+def run_timers(clock: Clock) -> None:
+    """Look for kernel timers that are due, after the tick (timer_bh)."""
+    with section("update", clock.jiffies):
+        step("timer_update")
+    with section("timers", clock.timers):
+        step("timer_list")
+        clock.timers += 1

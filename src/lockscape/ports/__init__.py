@@ -1,0 +1,1 @@
+"""Ways to make the uniprocessor kernel multiprocessor: one file per method, one shared locking pass."""

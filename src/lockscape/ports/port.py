@@ -1,0 +1,119 @@
+"""A port: the uniprocessor kernel made multiprocessor by a plan; to list, to count and to assemble."""
+
+import importlib
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lockscape.errors import InputError
+from lockscape.kernel.build import MASKED_SECTIONS, UNIPROCESSOR_LOCKS, classes, functions, options
+from lockscape.machine.findings import Rules
+from lockscape.ports.mutants import Mutant, mutants, mutate
+from lockscape.ports.plan import Plan
+from lockscape.ports.rewrite import apply_plan, called
+from lockscape.program.assemble import Program
+from lockscape.program.listing import walk
+from lockscape.program.locks import LockClass
+from lockscape.program.lower import lower
+from lockscape.program.nodes import Function
+from lockscape.program.objects import layout
+
+SEMAPHORES = (
+    LockClass("i_sem", "Inode", "sema", evidence="fs.h: i_sem, also on one processor"),
+    LockClass("i_zombie", "Inode", "sema", evidence="fs.h of 2.4: i_zombie"),
+    LockClass("I_LOCK", "Inode", "sema", evidence="fs.h: the bit of an inode that is being written"),
+    LockClass("s_lock", "SuperBlock", "sema", evidence="locks.h: lock_super"),
+    LockClass("PG_locked", "Page", "sema", evidence="mm.h: the bit of a page that is being read or written"),
+    LockClass("mmap_sem", "Memory", "rwsem", evidence="sched.h: mmap_sem"),
+)
+"""Sleeping locks of the uniprocessor kernel itself."""
+
+assert tuple(s.name for s in SEMAPHORES) == UNIPROCESSOR_LOCKS
+
+
+IDLE = "cpu_idle"
+"""Where an idle processor's context begins; nothing calls it."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A kernel with its synchronisation explicit.
+
+    `source`: the uniprocessor functions; `ported`: with the plan applied; `program`: those with every
+    operation on a lock explicit, and layouts and locks.
+    """
+
+    plan: Plan
+    options: dict[str, int]
+    source: dict[str, Function]
+    ported: dict[str, Function]
+    program: Program
+
+    def uniprocessor(self) -> "Port":
+        """Return the kernel with the same options for one processor: what effort is counted against."""
+        bare = Plan(title="uniprocessor", method="uniprocessor", options=self.options)
+        return _build(bare, self.options, self.source)
+
+    def mutants(self) -> list[Mutant]:
+        """Return every mutant: one acquisition each removed or weakened, of those that can be reached."""
+        reached = reachable(self.ported)
+        return mutants({n: f for n, f in self.ported.items() if n in reached}, self.program.locks)
+
+    def mutated(self, mutant: Mutant) -> "Port":
+        """Return the port with one mutant's change made."""
+        changed = mutate(self.ported, mutant)
+        lowered = _lowered(changed, self.program.locks, self.options)
+        return replace(self, ported=changed, program=replace(self.program, functions=lowered))
+
+    def rules(self) -> Rules:
+        """Return what the fault detector must know of the port's data."""
+        return Rules(
+            local=_parts(self.plan.local), published=_parts(self.plan.published),
+            nesting=frozenset(self.plan.nests) | {"i_sem"}, preemptible=bool(self.options["preemptible"]),
+        )  # fmt: skip
+
+
+def _parts(names: Iterable[str]) -> frozenset[tuple[str, str]]:
+    return frozenset((cls, part) for cls, _, part in (name.partition(".") for name in names))
+
+
+def port(plan: Plan, more: Sequence[types.ModuleType] = (), **chosen: int) -> Port:
+    """Build the kernel of a plan. `more` modules join it (user mode); `chosen` options go over the plan's."""
+    decided = options(**(plan.options | chosen))
+    code = [importlib.import_module(f"lockscape.ports.{name}") for name in plan.new_code]
+    return _build(plan, decided, functions(decided, [*more, *code]))
+
+
+def _build(plan: Plan, decided: dict[str, int], source: dict[str, Function]) -> Port:
+    declared = {lock.name: lock for lock in (*SEMAPHORES, *plan.lock)}
+    shapes = {c.__name__: c for c in classes()}
+    for lock in declared.values():
+        if lock.object not in shapes:
+            raise InputError(f"lock {lock.name}: no object class {lock.object!r}")
+    ported = apply_plan(source, plan, declared, MASKED_SECTIONS, bool(decided["preemptible"]))
+    lowered = _lowered(ported, declared, decided)
+    layouts = {
+        name: layout(cls, tuple(k.name for k in declared.values() if k.object == name))
+        for name, cls in shapes.items()
+    }
+    return Port(plan, decided, source, ported, Program(lowered, layouts, declared, _parts(plan.atomic)))
+
+
+def _lowered(
+    ported: Mapping[str, Function], locks: Mapping[str, LockClass], decided: Mapping[str, int]
+) -> dict[str, Function]:
+    preemptible = bool(decided["preemptible"])
+    return {name: lower(f, dict(locks), preemptible) for name, f in ported.items()}
+
+
+def reachable(functions: Mapping[str, Function]) -> set[str]:
+    """Return the functions that the machine enters or user mode begins with, and all that they call."""
+    found: set[str] = set()
+    left = [name for name, f in functions.items() if f.role != "kernel" or name == IDLE]
+    while left:
+        name = left.pop()
+        if name in found or name not in functions:
+            continue
+        found.add(name)
+        left += [c for s in walk(functions[name].body) for c in called(s)]
+    return found
