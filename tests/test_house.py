@@ -8,15 +8,35 @@ import pytest
 import lockscape
 
 PACKAGE = Path(lockscape.__file__).parent
+LABORATORY = {"program", "machine", "kernel", "ports"}
 MAY_IMPORT = {
     "errors": set(),
     "catalog": {"errors"},
     "source": {"errors"},
-    "report": {"errors", "catalog", "source"},
-    "cli": {"errors", "catalog", "source", "report"},
+    "program": {"errors"},
+    "machine": {"errors", "program"},
+    "kernel": {"errors", "program"},
+    "ports": {"errors", "program", "machine", "kernel"},
+    "systems": {"errors", "catalog", *LABORATORY},
+    "workloads": {"errors", *LABORATORY},
+    "experiments": {"errors", *LABORATORY, "systems", "workloads"},
+    "real": {"errors", *LABORATORY, "systems", "workloads"},
+    "report": {"errors", "catalog", "source", *LABORATORY, "systems", "workloads", "experiments", "real"},
+    "cli": {
+        "errors",
+        "catalog",
+        "source",
+        *LABORATORY,
+        "systems",
+        "workloads",
+        "experiments",
+        "real",
+        "report",
+    },
     "__main__": {"cli"},
 }
-"""Which rooms of the package a room may import from, besides itself."""
+"""Which rooms of the package a room may import from, besides itself: those below it. The machine knows no
+kernel and the kernel no lock; both speak the language of programs."""
 
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
@@ -40,4 +60,4 @@ def test_imports_run_downwards(path: Path) -> None:
 
 
 def test_every_room_is_known() -> None:
-    assert {path.parts[0].removesuffix(".py") for path in MODULES} == {*MAY_IMPORT, "__init__"}
+    assert {path.parts[0].removesuffix(".py") for path in MODULES} <= {*MAY_IMPORT, "__init__"}

@@ -17,6 +17,8 @@ COMMANDS = {
     "methods": ("systems", "The seven ways to make a kernel multiprocessor."),
     "census": ("census", "Count the places that take and release locks (Table 2)."),
     "footprint": ("footprint", "Count the lines that differ between two builds (Table 3)."),
+    "simulate": ("simulate", "Run a workload on simulated ports of one kernel: how they scale (Figure 2)."),
+    "port": ("port", "What a port changes in the uniprocessor kernel, line by line, and its effort."),
     "fetch": ("fetch", "Download a kernel release, check its SHA-256 and keep it."),
 }
 """Command -> module of `lockscape.cli` that defines it, and its line in the help."""

@@ -10,6 +10,8 @@ from lockscape.report.census import CensusDocument
 from lockscape.report.fetch import FetchDocument
 from lockscape.report.footprint import FootprintDocument
 from lockscape.report.output import SCHEMA_VERSION
+from lockscape.report.port import PortDocument
+from lockscape.report.simulate import SimulateDocument
 from lockscape.report.study import StudyDocument
 
 DOCUMENTS: dict[str, type[msgspec.Struct]] = {
@@ -17,6 +19,8 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "fetch": FetchDocument,
     "footprint": FootprintDocument,
     "methods": MethodsDocument,
+    "port": PortDocument,
+    "simulate": SimulateDocument,
     "study": StudyDocument,
     "systems": SystemsDocument,
 }

@@ -1,0 +1,79 @@
+"""The laboratory's speed: Figure 2 as a user runs it, and steps per second of every ported kernel.
+
+    python benchmarks/figure2.py [--transactions 10000] [--files 1000] [--repeat 3]
+
+Figure 2 is the whole process `lockscape simulate` for four systems on 1 to 8 processors, with start-up,
+on all cores: its seconds and the largest memory of a process. Steps per second are executed rows of the
+program over CPU seconds of one core, after the engine is compiled, medians of the repetitions; a waiting
+processor's looks at its lock are no steps.
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+from lockscape.experiments.result import RunSpec
+from lockscape.experiments.run import load_run, run_to_end
+from lockscape.machine import layout as at
+from lockscape.ports.plan import load_plan, plan_names
+from lockscape.workloads.postmark import PostmarkOptions
+
+SYSTEMS = ("linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6")
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""As on a user's machine: without byte code on disk Python compiles numba anew in each process (1.5 s)."""
+
+
+def figure(transactions: int, files: int, folder: str) -> None:
+    """Time `lockscape simulate` as a process, nothing remembered from before."""
+    command = [
+        sys.executable, "-m", "lockscape", "simulate", *SYSTEMS, "--cpus", "1-8", "--size", "100",
+        "--transactions", str(transactions), "--number", str(files), "--resume", folder, "--json",
+    ]  # fmt: skip
+    start = time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, env=ENVIRONMENT, check=True)
+    seconds = time.perf_counter() - start
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    what = f"Figure 2, four systems, 1-8 processors, 8 x {transactions:,} transactions"
+    print(f"{what}: {seconds:.1f} s, {largest:.0f} MB")
+
+
+def steps(name: str, cpus: int, transactions: int, files: int, repeat: int) -> None:
+    """Print how many million rows a second a plan executes."""
+    options = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=files, transactions=transactions)
+    rates = []
+    for _ in range(repeat + 1):
+        loaded = load_run(RunSpec(name, load_plan(name), cpus, postmark=options))
+        start = time.process_time()
+        run_to_end(loaded)
+        taken = time.process_time() - start
+        rates.append(int(loaded.machine.state.m[at.H_STEPS]) / taken / 1e6)
+    rates = rates[1:]
+    print(
+        f"{name:16} {cpus:4} processors  {statistics.median(rates):6.1f} M steps/s  (least {min(rates):.1f})"
+    )
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--transactions", type=int, default=10_000)
+    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--folder", required=True, help="an empty folder for the figure's points")
+    given = parser.parse_args()
+    for name in plan_names():
+        for cpus in (1, 8):
+            if name != "uniprocessor" or cpus == 1:
+                steps(name, cpus, given.transactions // 5, given.files, given.repeat)
+    figure(given.transactions, given.files, given.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""``lockscape port``."""
+
+import sys
+
+import click
+
+from lockscape.cli.options import form_of, output_options
+from lockscape.report.manifest import Stopwatch
+from lockscape.report.output import emit
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[SYSTEM|METHOD|FILE.toml [FUNCTION]]")
+@click.option("--effort", "efforts", is_flag=True,
+              help="Count places and lines of the named ports, or of all.")  # fmt: skip
+@click.option("--sources", is_flag=True, help="Say at each line which rule of the plan adds it, and why.")
+@output_options
+def port(names: tuple[str, ...], efforts: bool, sources: bool, form: str | None = None) -> None:
+    """Show what a port changes in the uniprocessor kernel: its functions, one of them, or the effort.
+
+    \b
+    lockscape port giant                       the functions that differ
+    lockscape port fine dput                   one of them, before and after
+    lockscape port linux-2.4 dput --sources    with the real kernel's place of each lock
+    lockscape port --effort                    places and lines of all ports (Tables 2 and 3)
+    """
+    watch = Stopwatch()
+    if efforts:
+        if sources:
+            raise click.UsageError(
+                "--sources shows rules at the lines of a function: name one, without --effort"
+            )
+        _efforts(names, watch, form)
+        return
+    if not names or len(names) > 2:
+        known = "" if names else "; `lockscape port --effort` lists all"
+        raise click.UsageError(f"give one system or method, and a function of it or none{known}")
+    _one(names[0], names[1] if len(names) == 2 else None, sources, watch, form)
+
+
+def _efforts(names: tuple[str, ...], watch: Stopwatch, form: str | None) -> None:
+    from lockscape.experiments.choose import UNIPROCESSOR, choose_plan
+    from lockscape.ports.effort import both, effort
+    from lockscape.ports.plan import plan_names
+    from lockscape.ports.port import port as build
+    from lockscape.report.port import effort_csv, effort_tables, port_document
+
+    chosen = names or [name for name in plan_names() if name != UNIPROCESSOR]
+    found = [(name, effort(both(build(choose_plan(name))))) for name in dict.fromkeys(chosen)]
+    document = port_document(found, watch.manifest())
+    tables = (effort_csv(document),) if form == "csv" else effort_tables(document)
+    emit(document, tables, form_of(form), sys.stdout)
+
+
+def _one(name: str, function: str | None, sources: bool, watch: Stopwatch, form: str | None) -> None:
+    from lockscape.experiments.choose import choose_plan
+    from lockscape.ports.effort import both, compare, effort, function_change
+    from lockscape.ports.port import port as build
+    from lockscape.report.port import (
+        functions_table,
+        listing_csv,
+        listing_record,
+        port_document,
+        print_listing,
+    )  # fmt: skip
+
+    plan = choose_plan(name)
+    pair = both(build(plan))
+    if function is None:
+        if sources:
+            raise click.UsageError(
+                f"--sources shows rules at the lines of a function: `lockscape port {name} FUNCTION`"
+            )
+        document = port_document([(name, effort(pair))], watch.manifest())
+        emit(document, (functions_table(document.ports[0]),), form_of(form), sys.stdout)
+        return
+    lines = compare(pair, function, sources)
+    listing = listing_record(function, lines, function_change(lines), plan)
+    if form is None:
+        print_listing(name, listing, sys.stdout)
+    else:
+        emit(port_document([], watch.manifest(), listing), (listing_csv(listing),), form_of(form), sys.stdout)

@@ -1,0 +1,292 @@
+"""``lockscape simulate``."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from lockscape.cli.options import form_of, jobs_option, output_options
+from lockscape.errors import InputError, unknown
+from lockscape.report.manifest import Stopwatch
+from lockscape.report.output import Format, emit
+
+if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands that end early
+    from lockscape.experiments.curve import Progress
+    from lockscape.experiments.result import RunSpec, Seeding
+    from lockscape.workloads.postmark import PostmarkOptions
+    from lockscape.workloads.stdio import Libc
+
+WORKLOADS = ("postmark",)
+BASELINE = "linux-2.0"
+"""What the paper's Figure 2 is relative to."""
+
+PAPER = {"size": (100, 100), "number": 1000, "transactions": 10_000}
+"""The paper's setting of PostMark, and the default."""
+
+SMALL = {"size": (100, 100), "number": 20, "transactions": 60}
+"""The default under the fault detector, which takes a hundred times as long."""
+
+
+class Numbers(click.ParamType["tuple[int, ...]"]):
+    """Numbers of processors: ``4``, ``1-8`` or ``1,2,4,8-16``."""
+
+    name = "N,N-N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Return the numbers, sorted, each once."""
+        from lockscape.machine.state import MOST_PROCESSORS
+
+        if isinstance(value, tuple):
+            return value
+        found: set[int] = set()
+        for part in str(value).split(","):
+            low, dash, high = part.strip().partition("-")
+            if not (low.isascii() and low.isdigit() and (not dash or (high.isascii() and high.isdigit()))):
+                self.fail(f"{part!r} is no number of processors: write 4, 1-8 or 1,2,4", param, ctx)
+            first, last = int(low[:9]), int((high or low)[:9])
+            if not 1 <= first <= last <= MOST_PROCESSORS:
+                self.fail(
+                    f"{part!r}: give numbers from 1 to {MOST_PROCESSORS}, the smaller first", param, ctx
+                )
+            found.update(range(first, last + 1))
+        return tuple(sorted(found))
+
+
+class Size(click.ParamType["tuple[int, int]"]):
+    """File sizes in bytes: ``100`` or ``500-10000``."""
+
+    name = "BYTES[-BYTES]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return the lowest and the highest size."""
+        low, dash, high = str(value).partition("-")
+        digits = all(
+            text.isascii() and text.isdigit() and len(text) < 11 for text in (low, high if dash else low)
+        )
+        if not digits:
+            self.fail(f"{value!r} is no size: write 100 or 500-10000, in bytes", param, ctx)
+        return int(low), int(high if dash else low)
+
+
+class Request(NamedTuple):
+    """What is asked for, besides the systems."""
+
+    cpus: tuple[int, ...]
+    processes: int
+    seeding: "Seeding"
+    libc: "Libc"
+    machine: str
+    cost_sample: int
+    postmark: "PostmarkOptions"
+    terse: bool
+
+
+@click.command()
+@click.argument("systems", nargs=-1, required=True, metavar="SYSTEM|METHOD|FILE.toml...")
+@click.option("--workload", default="postmark", show_default=True, metavar="NAME", help="What is run.")
+@click.option("--cpus", type=Numbers(), default=None, help="Numbers of processors.  [default: 1-8]")
+@click.option("--processes", type=click.IntRange(1, 4096), default=8, show_default=True, metavar="N",
+              help="Processes that run PostMark side by side.")  # fmt: skip
+@click.option("--transactions", type=click.IntRange(10, 1_000_000), default=None, metavar="N",
+              help="Transactions of each process.  [default: 10000, as in the paper]")  # fmt: skip
+@click.option("--number", type=click.IntRange(1, 250_000), default=None, metavar="N",
+              help="Simultaneous files of each process.  [default: 1000]")  # fmt: skip
+@click.option("--size", type=Size(), default=None, help="Sizes of the files.  [default: 100]")
+@click.option("--seed", type=click.IntRange(1, 2**31 - 1), default=None, metavar="N",
+              help="PostMark's seed.  [default: 42]")  # fmt: skip
+@click.option("--same-seed/--seed-each", default=True,
+              help="The same seed for all processes, or the next one for each.  [default: same]")  # fmt: skip
+@click.option("--postmark", "file", default=None, metavar="FILE",
+              help="Read PostMark's own configuration file instead.")  # fmt: skip
+@click.option("--libc", type=click.Choice(["2005", "modern"]), default="2005", show_default=True,
+              help="The C library: a mapped buffer for every stream, or one from malloc.")  # fmt: skip
+@click.option("--machine", default="pentium4", show_default=True, metavar="NAME", help="The machine preset.")
+@click.option("--cost-sample", type=click.IntRange(0, 1_000_000), default=0, metavar="N",
+              help="Draw costs from their ranges, number N.  [default: 0, the stated costs]")  # fmt: skip
+@click.option("--baseline", default=None, metavar="SYSTEM",
+              help=f"Give speedups over this system on one processor too.  [default: {BASELINE} if it is "
+                   "among the systems]")  # fmt: skip
+@click.option("--at", type=click.IntRange(1, 1024), default=None, metavar="N",
+              help="Show times, locks and latencies on N processors.  [default: the most]")  # fmt: skip
+@click.option("--locks", type=click.Choice(["top", "all"]), default="top", show_default=True,
+              help="Show the 10 busiest locks of each system, or all.")  # fmt: skip
+@click.option("--report-postmark", is_flag=True, help="Print PostMark's own report of every process as well.")
+@click.option("--without", "lock", default=None, metavar="LOCK",
+              help="Take a lock out and show what goes wrong (by default on 4 processors).")  # fmt: skip
+@click.option("--resume", default=None, metavar="FOLDER",
+              help="Where finished runs are kept and taken from.  [default: the user's cache]")  # fmt: skip
+@click.option("--fresh", is_flag=True, help="Make every run again, whatever is kept.")
+@jobs_option
+@output_options
+def simulate(
+    systems: tuple[str, ...], workload: str, lock: str | None, at: int | None, locks: str,
+    report_postmark: bool, baseline: str | None, resume: str | None, fresh: bool, jobs: int | None,
+    form: str | None = None,
+    **settings: Any,
+) -> None:  # fmt: skip
+    """Run a workload on simulated kernels and print how they scale (Figure 2).
+
+    The same uniprocessor kernel, made multiprocessor by the locking plan of each SYSTEM or METHOD, runs
+    PostMark on a simulated machine. Finished runs are kept: the same command goes on after an interruption.
+
+    \b
+    lockscape simulate giant coarse fine                  three methods on 1 to 8 processors
+    lockscape simulate fine --cpus 1-8 --processes 64     with more processes than processors
+    lockscape simulate fine --without dcache_lock         the race, step by step
+    lockscape simulate ./mine.toml --transactions 1000    your own locking plan
+    """
+    watch = Stopwatch()
+    if workload not in WORKLOADS:
+        raise InputError(unknown("workload", workload, WORKLOADS))
+    if lock is not None:
+        _without(systems, lock, _request(settings, SMALL, (4,)), form_of(form), watch)
+        return
+    request = _request(settings, PAPER, tuple(range(1, 9)))
+    if at is not None and at not in request.cpus:
+        raise InputError(f"--at {at}: none of the numbers of processors is {at}; add it to --cpus")
+    names = [*dict.fromkeys(systems)]
+    base = baseline or (BASELINE if BASELINE in names else None)
+    specs = [spec for name in names for spec in _specs(name, request)]
+    if base is not None:
+        specs.append(_specs(base, request)[0])
+    show = Show(at, locks == "all", report_postmark, request.terse)
+    _curves(specs, base, show, resume, fresh, jobs, form_of(form), watch)
+
+
+class Show(NamedTuple):
+    """How much is shown."""
+
+    at: int | None
+    all_locks: bool
+    postmark: bool
+    terse: bool
+
+
+def _request(settings: dict[str, Any], defaults: dict[str, Any], cpus: tuple[int, ...]) -> Request:
+    from lockscape.machine.costs import preset
+
+    preset(settings["machine"])  # an unknown one is told before anything is built
+    options, terse = _postmark(settings, defaults)
+    return Request(
+        settings["cpus"] or cpus, settings["processes"], "same" if settings["same_seed"] else "each",
+        settings["libc"], settings["machine"], settings["cost_sample"], options, terse,
+    )  # fmt: skip
+
+
+def _postmark(settings: dict[str, Any], defaults: dict[str, Any]) -> "tuple[PostmarkOptions, bool]":
+    """Return PostMark's options, from a file or from ours, and whether the file asks for terse reports."""
+    from lockscape.workloads.postmark import PostmarkOptions
+    from lockscape.workloads.postmark_commands import read_commands
+
+    given = [name for name in ("transactions", "number", "size", "seed") if settings[name] is not None]
+    if settings["file"] is not None:
+        if given:
+            raise click.UsageError(f"--{given[0]} and --postmark exclude each other: set it in the file")
+        found = read_commands(Path(settings["file"]))
+        for problem in found.problems:
+            print(f"lockscape: {problem}", file=sys.stderr)
+        chosen = found.runs[-1].configuration if found.runs else found.configuration
+        return chosen.options, chosen.terse
+    value = {name: settings[name] if name in given else default for name, default in defaults.items()}
+    low, high = value["size"]
+    options = PostmarkOptions(
+        size_low_bytes=low, size_high_bytes=high, files=value["number"], transactions=value["transactions"],
+        seed=settings["seed"] or 42,
+    )  # fmt: skip
+    return options, False
+
+
+def _specs(name: str, request: Request) -> "list[RunSpec]":
+    """Return the runs of a system: one processor first, which speedups are over, whether asked for or not."""
+    from lockscape.experiments.choose import choose_plan, most_processors
+    from lockscape.experiments.result import RunSpec
+    from lockscape.experiments.sample import cost_factors
+
+    plan = choose_plan(name)
+    numbers = sorted({1, *request.cpus})
+    factors = cost_factors(request.cost_sample, request.machine)
+    return [
+        RunSpec(
+            name, plan, cpus, request.processes, request.postmark, request.seeding, request.libc,
+            request.machine, request.cost_sample, factors,
+        )
+        for cpus in numbers
+        if cpus <= most_processors(plan)
+    ]  # fmt: skip
+
+
+def _curves(
+    specs: "list[RunSpec]", base: str | None, show: Show, resume: str | None, fresh: bool, jobs: int | None,
+    form: Format, watch: Stopwatch,
+) -> None:  # fmt: skip
+    from lockscape.experiments.curve import run_all
+    from lockscape.experiments.store import default_folder
+    from lockscape.report.simulate import simulate_document
+    from lockscape.report.simulate_tables import curve_csv, print_curves, print_postmark
+
+    folder = Path(resume) if resume is not None else default_folder()
+    with _progress(len(specs)) as progress:
+        points = run_all(specs, folder, jobs, progress, fresh)
+    kept = sum(point.kept for point in points)
+    if kept and sys.stderr.isatty():
+        print(
+            f"lockscape: {kept} of {len(points)} runs were kept from before (--fresh makes them again)",
+            file=sys.stderr,
+        )
+    alone = points.pop() if base is not None else None
+    document = simulate_document(points, alone, watch.manifest())
+    if form != "table":
+        emit(document, (curve_csv(document),), form, sys.stdout)
+        return
+    print_curves(document, sys.stdout, show.all_locks, show.at)
+    if show.postmark:
+        print_postmark(document, sys.stdout, show.at, show.terse)
+
+
+def _without(systems: tuple[str, ...], lock: str, request: Request, form: Format, watch: Stopwatch) -> None:
+    from lockscape.experiments.without import without
+    from lockscape.report.simulate import simulate_document
+    from lockscape.report.without import print_removals, removals_csv
+
+    specs = [_specs(name, request)[-1] for name in dict.fromkeys(systems)]
+    with _progress(len(specs)) as progress:
+        removals = []
+        for number, spec in enumerate(specs):
+            removals.append(without(spec, lock))
+            if progress is not None:
+                progress((number + 1) / len(specs), number + 1)
+    document = simulate_document([], None, watch.manifest(), removals, specs[0])
+    if form == "table":
+        print_removals(document, sys.stdout)
+    else:
+        emit(document, (removals_csv(document),), form, sys.stdout)
+
+
+@contextmanager
+def _progress(runs: int) -> "Iterator[Progress | None]":
+    """Show finished runs and the time left on stderr if it is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
+               TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"0 of {runs} runs", total=1.0)
+        yield lambda share, done: bar.update(task, completed=share, description=f"{done} of {runs} runs")

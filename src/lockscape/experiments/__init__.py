@@ -1,0 +1,1 @@
+"""Experiments on the simulated machine: one run, curves over processors, a lock taken out."""

@@ -1,0 +1,85 @@
+"""Reads a run's result out of the machine's memory."""
+
+from collections.abc import Sequence
+
+from lockscape.experiments.result import (
+    CallLatency,
+    LockStatistics,
+    ProcessorTime,
+    ProcessTime,
+    RunResult,
+    Throughput,
+)  # fmt: skip
+from lockscape.kernel.entry import CALLS
+from lockscape.machine import layout as at
+from lockscape.machine.state import State
+from lockscape.workloads.load import Machine
+
+
+def collect(
+    machine: Machine,
+    clock_mhz: int,
+    firsts: Sequence[int],
+    transactions: Sequence[int],
+    steady: Throughput | None,
+) -> RunResult:
+    """Return the result of a run that has just ended.
+
+    `firsts`: the row of the workload that each process began at; `transactions`: those in its stream.
+    """
+    state = machine.state
+    given = zip(machine.processes, firsts, transactions, strict=True)
+    return RunResult(
+        makespan_cycles=int(state.m[at.H_TIME]),
+        clock_mhz=clock_mhz,
+        processors=tuple(_processor(state, v) for v in state.virtuals),
+        locks=tuple(_lock(state, number) for number in range(len(state.binary.locks))),
+        calls=_calls(state),
+        processes=tuple(_process(state, *each) for each in given),
+        steady=steady,
+        steps=int(state.m[at.H_STEPS]),
+        line_transfers=int(state.m[at.H_TRANSFERS]),
+    )
+
+
+def _processor(state: State, v: int) -> ProcessorTime:
+    """Return the times of a virtual processor up to now; its present mode has lasted since V_SINCE."""
+    m = state.m
+    cycles = [int(m[v + at.V_CYCLES + mode]) for mode in range(at.MODES)]
+    cycles[int(m[v + at.V_MODE])] += int(m[at.H_TIME]) - int(m[v + at.V_SINCE])
+    return ProcessorTime(
+        cycles[at.USER], cycles[at.KERNEL], cycles[at.INTERRUPT], cycles[at.SPIN], cycles[at.IDLE]
+    )
+
+
+def _lock(state: State, number: int) -> LockStatistics:
+    name = state.binary.locks[number]
+    lock = state.program.locks[name]
+    place = int(state.m[at.H_STATISTICS]) + number * at.STATISTIC_WORDS
+    q = [int(word) for word in state.m[place : place + at.STATISTIC_WORDS]]
+    return LockStatistics(
+        name, lock.kind, lock.object, q[at.Q_ACQUIRED], q[at.Q_CONTENDED], q[at.Q_WAIT], q[at.Q_WAIT_MOST],
+        q[at.Q_HELD], q[at.Q_BOUNCED], q[at.Q_SLEPT],
+    )  # fmt: skip
+
+
+def _calls(state: State) -> tuple[CallLatency, ...]:
+    found = []
+    for number, name in enumerate(CALLS):
+        places = [context + at.C_CALLS + number * at.CALL_COLUMNS for context in state.contexts]
+        count = sum(int(state.m[place]) for place in places)
+        if count:
+            total = sum(int(state.m[place + 1]) for place in places)
+            found.append(CallLatency(name, count, total, max(int(state.m[place + 2]) for place in places)))
+    return tuple(found)
+
+
+def _process(state: State, process: int, first: int, transactions: int) -> ProcessTime:
+    context = state.get(process, "context")
+    marks = dict(state.items(process, "marks"))
+    return ProcessTime(
+        operations=int(state.m[context + at.C_WORK]) - first,
+        transactions=transactions,
+        marks_cycles=(marks.get(1, 0), marks.get(2, 0), marks.get(3, 0), marks.get(4, 0)),
+        end_cycles=int(state.m[context + at.C_DONE]),
+    )

@@ -1,0 +1,217 @@
+"""What a simulated run depends on, and what it gives: plain data, stored, sent to workers and printed."""
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from lockscape.errors import InputError
+from lockscape.machine.state import MOST_PROCESSORS
+from lockscape.ports.plan import Plan
+from lockscape.workloads.postmark import PostmarkOptions
+from lockscape.workloads.stdio import Libc
+
+MOST_PROCESSES = 4096
+MOST_OPERATIONS = 10_000_000
+"""Operations of all processes of a run together: half a gigabyte of rows."""
+
+Seeding = Literal["same", "each"]
+
+
+class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that a run depends on, besides lockscape itself.
+
+    `system` is the name that the plan was asked for by; it does not change the result. `seeding`: every
+    process with PostMark's seed (``same``), or the seed plus the process' number (``each``). `cost_factors`
+    multiply costs by name, see `lockscape.machine.costs`; `cost_sample` is the number of the draw that they
+    come from, 0 for the stated costs.
+    """
+
+    system: str
+    plan: Plan
+    cpus: int
+    processes: int = 8
+    postmark: PostmarkOptions = PostmarkOptions()
+    seeding: Seeding = "same"
+    libc: Libc = "2005"
+    machine: str = "pentium4"
+    cost_sample: int = 0
+    cost_factors: dict[str, float] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse what no machine or memory could hold."""
+        if not 1 <= self.cpus <= MOST_PROCESSORS:
+            raise InputError(f"{self.cpus} processors: from 1 to {MOST_PROCESSORS}")
+        if not 1 <= self.processes <= MOST_PROCESSES:
+            raise InputError(f"{self.processes} processes: from 1 to {MOST_PROCESSES}")
+        work = 2 * (self.postmark.files + self.postmark.transactions) * self.processes
+        if work > MOST_OPERATIONS:
+            raise InputError(
+                f"{self.processes} processes with {self.postmark.files:,} files and "
+                f"{self.postmark.transactions:,} transactions: up to {work:,} operations, more than "
+                f"{MOST_OPERATIONS:,}; give fewer"
+            )
+
+    def seed(self, process: int) -> int:
+        """Return PostMark's seed of a process, counted from 0."""
+        return self.postmark.seed + (process if self.seeding == "each" else 0)
+
+
+def plan_digest(plan: Plan) -> str:
+    """Return the SHA-256 of a plan's content."""
+    return hashlib.sha256(msgspec.json.encode(plan, order="deterministic")).hexdigest()
+
+
+class ProcessorTime(msgspec.Struct, frozen=True):
+    """What a processor did, in cycles; together they are the makespan."""
+
+    user_cycles: int
+    kernel_cycles: int
+    interrupt_cycles: int
+    spin_cycles: int
+    idle_cycles: int
+
+    @property
+    def total_cycles(self) -> int:
+        """Return all of them together."""
+        return (
+            self.user_cycles
+            + self.kernel_cycles
+            + self.interrupt_cycles
+            + self.spin_cycles
+            + self.idle_cycles
+        )
+
+
+class LockStatistics(msgspec.Struct, frozen=True):
+    """A lock class, as /proc/lock_stat counts it.
+
+    `contentions`: acquisitions that had to wait, and readers of a sequence lock that began again; `bounces`:
+    acquisitions whose cache line came from elsewhere; `sleeps`: how often a process slept for it. Waits
+    are those that ended. Nested acquisitions of a recursive lock are not counted.
+    """
+
+    lock: str
+    kind: str
+    object: str
+    acquisitions: int
+    contentions: int
+    wait_cycles: int
+    wait_max_cycles: int
+    hold_cycles: int
+    bounces: int
+    sleeps: int
+
+    @property
+    def wait_mean_cycles(self) -> float:
+        """Return how long an acquisition that had to wait waited."""
+        return self.wait_cycles / self.contentions if self.contentions else 0.0
+
+    @property
+    def hold_mean_cycles(self) -> float:
+        """Return how long it was held."""
+        return self.hold_cycles / self.acquisitions if self.acquisitions else 0.0
+
+
+class CallLatency(msgspec.Struct, frozen=True):
+    """How long a system call or page fault took from entry to exit, waiting and preemption included."""
+
+    call: str
+    count: int
+    total_cycles: int
+    max_cycles: int
+
+    @property
+    def mean_cycles(self) -> float:
+        """Return the mean."""
+        return self.total_cycles / self.count if self.count else 0.0
+
+
+class ProcessTime(msgspec.Struct, frozen=True):
+    """A process: when PostMark took the time (`lockscape.workloads.postmark.START` …), and when it ended.
+
+    `transactions` are fewer than asked for if PostMark ran out of files.
+    """
+
+    operations: int
+    transactions: int
+    marks_cycles: tuple[int, int, int, int]
+    end_cycles: int
+
+
+class Throughput(msgspec.Struct, frozen=True):
+    """Operations done while all processes were in their transactions, to the next `resolution_cycles`."""
+
+    begin_cycles: int
+    end_cycles: int
+    operations: int
+    resolution_cycles: int
+
+
+class RunResult(msgspec.Struct, frozen=True):
+    """What a run gives. `clock_mhz` turns cycles into time: microseconds = cycles / clock_mhz.
+
+    `steps` are executed instructions of the program; `line_transfers` cache lines that came from another
+    processor. `steady` is None when no moment saw every process in its transactions.
+    """
+
+    makespan_cycles: int
+    clock_mhz: int
+    processors: tuple[ProcessorTime, ...]
+    locks: tuple[LockStatistics, ...]
+    calls: tuple[CallLatency, ...]
+    processes: tuple[ProcessTime, ...]
+    steady: Throughput | None
+    steps: int
+    line_transfers: int
+
+    @property
+    def makespan_s(self) -> float:
+        """Return the time until all processes were done, in simulated seconds."""
+        return self.makespan_cycles / (self.clock_mhz * 1e6)
+
+    @property
+    def steady_per_s(self) -> float | None:
+        """Return operations per simulated second while all processes were in their transactions."""
+        if self.steady is None:
+            return None
+        cycles = self.steady.end_cycles - self.steady.begin_cycles
+        return self.steady.operations * self.clock_mhz * 1e6 / cycles
+
+    def share(self, mode: str) -> float:
+        """Return the share of all processors' time in a mode, such as ``user`` or ``spin``."""
+        spent: int = sum(getattr(each, f"{mode}_cycles") for each in self.processors)
+        return spent / (self.makespan_cycles * len(self.processors))
+
+
+class FaultRecord(msgspec.Struct, frozen=True):
+    """A fault, and line by line what its parties did around it (empty for those after the first few).
+
+    `time_cycles` is when it showed, `times_cycles` when each of `places` was executed.
+    """
+
+    kind: str
+    time_cycles: int
+    times_cycles: tuple[int, ...]
+    objects: tuple[str, ...]
+    places: tuple[str, ...]
+    message: str
+    interleaving: tuple[str, ...]
+
+
+class Removal(msgspec.Struct, frozen=True):
+    """What came of a system without one of its locks.
+
+    `rules`: how many rules of the plan were left out; `repeated`: further faults at the same places; `ended`:
+    empty if all processes were done, else why the run could not go on; `damage`: what is wrong with the file
+    system and the memory at the end.
+    """
+
+    system: str
+    lock: str
+    cpus: int
+    rules: int
+    faults: tuple[FaultRecord, ...]
+    repeated: int
+    ended: str
+    damage: tuple[str, ...]

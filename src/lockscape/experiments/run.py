@@ -1,0 +1,258 @@
+"""One simulated run: from what it depends on to what it gives, checked for what must be conserved."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import msgspec
+import numpy as np
+
+from lockscape.errors import LockscapeError
+from lockscape.experiments.collect import collect
+from lockscape.experiments.result import ProcessTime, RunResult, RunSpec, Throughput
+from lockscape.experiments.sample import kernel_steps
+from lockscape.machine import layout as at
+from lockscape.machine.costs import CostTable, preset
+from lockscape.machine.execute import RunError, TraceReader, execute
+from lockscape.machine.state import State
+from lockscape.machine.waiting import no_progress
+from lockscape.ports.lockorder import check_order
+from lockscape.ports.port import Port, port
+from lockscape.program.assemble import Binary, assemble
+from lockscape.workloads import fsck, postmark, user
+from lockscape.workloads.load import Machine, Stream, load, postmark_stream
+
+POLLS_PER_S = 1000
+"""How often, in simulated time, a run is looked at: the resolution of its throughput."""
+
+PATIENCE_S = 100
+"""Simulated seconds in which no process begins a new operation, after which a run is given up."""
+
+SETTLING = 100
+SETTLING_CYCLES = 100_000
+"""How often, and how long, the processors may go on after the end until all of them idle."""
+
+Progress = Callable[[float], None]
+"""Called now and then with the share of the work that is done, 0 to 1."""
+
+
+class ConservationError(LockscapeError):
+    """A run that does not add up: a fault of lockscape, or of a locking plan that leaves data unprotected."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A run before it begins.
+
+    Rows of the workload, for each process: `firsts` where it begins, `begins` and `ends` where its
+    transactions begin and end.
+    """
+
+    spec: RunSpec
+    port: Port
+    costs: CostTable
+    machine: Machine
+    streams: tuple[Stream, ...]
+    transactions: tuple[int, ...]
+    firsts: tuple[int, ...]
+    begins: tuple[int, ...]
+    ends: tuple[int, ...]
+
+
+def simulate(spec: RunSpec, progress: Progress | None = None) -> RunResult:
+    """Run to the end. The result is the same on every computer, whatever `progress` is.
+
+    Raises `InputError` for a plan or a machine that cannot be used, `RunError` for a run that cannot go on,
+    and `ConservationError` for one that does not add up.
+    """
+    loaded = load_run(spec)
+    steady = run_to_end(loaded, progress)
+    result = collect(loaded.machine, loaded.costs.clock_mhz, loaded.firsts, loaded.transactions, steady)
+    wrong = [*_conserved(result), *_done(loaded, result), *damage(loaded)]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise ConservationError(
+            f"{spec.system} on {spec.cpus} processors does not add up: {wrong[0]}{more}; a plan of your own "
+            f"may miss a lock, a plan of lockscape's must not"
+        )
+    return result
+
+
+def load_run(spec: RunSpec, traced: bool = False) -> Loaded:
+    """Build kernel, machine and workload of a run. Raises `InputError` for what cannot be built."""
+    built = _built(_kernel_key(spec), traced)
+    work = [_work(_with_seed(spec.postmark, spec.seed(number))) for number in range(spec.processes)]
+    streams = tuple(each.stream for each in work)
+    firsts = tuple(accumulate((len(stream.rows) for stream in streams[:-1]), initial=0))
+    return Loaded(
+        spec, built.port, built.costs,
+        load(built.port, built.costs, spec.cpus, streams, traced, built.binary), streams,
+        tuple(each.transactions for each in work), firsts,
+        tuple(first + each.begin for first, each in zip(firsts, work, strict=True)),
+        tuple(first + each.end for first, each in zip(firsts, work, strict=True)),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Built:
+    port: Port
+    costs: CostTable
+    binary: Binary
+
+
+def _kernel_key(spec: RunSpec) -> bytes:
+    """Return what the built kernel depends on: the specification, less machine size and stream."""
+    work = spec.postmark
+    bare = postmark.PostmarkOptions(
+        buffered=work.buffered,
+        read_block_bytes=work.read_block_bytes,
+        write_block_bytes=work.write_block_bytes,
+    )
+    same = msgspec.structs.replace(spec, system="", cpus=1, processes=1, seeding="same", postmark=bare)
+    return msgspec.json.encode(same, order="deterministic")
+
+
+@functools.lru_cache(maxsize=32)
+def _built(key: bytes, traced: bool) -> _Built:
+    spec = msgspec.json.decode(key, type=RunSpec)
+    work = spec.postmark
+    kernel = port(
+        spec.plan, [user], mapped_buffers=int(spec.libc == "2005"), buffered=int(work.buffered),
+        read_block=work.read_block_bytes, write_block=work.write_block_bytes,
+    )  # fmt: skip
+    check_order(kernel)
+    costs = CostTable(preset(spec.machine), kernel_steps(), spec.plan.costs, spec.cost_factors)
+    return _Built(kernel, costs, assemble(kernel.program, costs, traced))
+
+
+@dataclass(frozen=True)
+class _Work:
+    stream: Stream
+    transactions: int
+    begin: int
+    end: int
+
+
+@functools.lru_cache(maxsize=64)
+def _work(options: postmark.PostmarkOptions) -> _Work:
+    made = postmark.operations(options)
+    marks = np.flatnonzero(made.rows[:, postmark.KIND] == postmark.MARK)
+    return _Work(
+        postmark_stream(made),
+        made.transactions,
+        int(marks[postmark.CREATED]) + 1,
+        int(marks[postmark.TRANSACTED]),
+    )
+
+
+def _with_seed(options: postmark.PostmarkOptions, seed: int) -> postmark.PostmarkOptions:
+    return msgspec.structs.replace(options, seed=seed)
+
+
+def run_to_end(
+    loaded: Loaded, progress: Progress | None = None, reader: TraceReader | None = None
+) -> Throughput | None:
+    """Run until all processes are done; return the throughput while all were in their transactions."""
+    state = loaded.machine.state
+    contexts = [state.get(process, "context") for process in loaded.machine.processes]
+    resolution = loaded.costs.clock_mhz * 1_000_000 // POLLS_PER_S
+    until, same, last = 0, 0, 0
+    window: list[tuple[int, int]] = []
+    while True:
+        until += resolution
+        stopped = execute(state, until, reader)
+        if stopped.reason == at.REASON_DONE:
+            break
+        if stopped.reason != at.REASON_TIME:
+            why = (
+                no_progress(state, stopped.text).message
+                if stopped.reason == at.REASON_STUCK
+                else stopped.text
+            )
+            raise RunError(f"{_who(loaded)} cannot go on: {why}")
+        rows = [int(state.m[context + at.C_WORK]) for context in contexts]
+        begun = all(row >= begin for row, begin in zip(rows, loaded.begins, strict=True))
+        if begun and not any(row >= end for row, end in zip(rows, loaded.ends, strict=True)):
+            window = [*window[:1], (until, sum(rows))]
+        done = sum(rows)
+        same = same + 1 if done == last else 0
+        last = done
+        if same > PATIENCE_S * POLLS_PER_S:
+            why = f"no process began an operation for {PATIENCE_S} simulated seconds"
+            raise RunError(f"{_who(loaded)} cannot go on: {no_progress(state, why).message}")
+        if progress is not None:
+            progress(_share(loaded, rows))
+    if len(window) < 2:
+        return None
+    (begin, first), (end, second) = window
+    return Throughput(begin, end, second - first, resolution)
+
+
+def _who(loaded: Loaded) -> str:
+    return f"{loaded.spec.system} on {loaded.spec.cpus} processors"
+
+
+def _share(loaded: Loaded, rows: list[int]) -> float:
+    return (sum(rows) - sum(loaded.firsts)) / sum(len(stream.rows) for stream in loaded.streams)
+
+
+def settle(state: State) -> None:
+    """Let the processors go on after the last process has ended, until all idle."""
+    until = int(state.m[at.H_TIME])
+    for _ in range(SETTLING):
+        until += SETTLING_CYCLES
+        stopped = execute(state, until)
+        if stopped.reason != at.REASON_TIME:
+            raise RunError(f"after the last process ended, the kernel cannot go on: {stopped.text}")
+        if all(int(state.m[v + at.V_STATE]) == at.HALTED for v in state.virtuals):
+            return
+
+
+def damage(loaded: Loaded) -> list[str]:
+    """Return what is wrong with the file system, memory and locks after the end, or nothing."""
+    state = loaded.machine.state
+    settle(state)
+    live = fsck.reach(state, loaded.machine.processes)
+    return [*fsck.held(live), *fsck.problems(live, loaded.machine.processes)]
+
+
+def _conserved(result: RunResult) -> list[str]:
+    return [
+        f"processor {number} accounts for {each.total_cycles:,} cycles of {result.makespan_cycles:,}"
+        for number, each in enumerate(result.processors)
+        if each.total_cycles != result.makespan_cycles
+    ]
+
+
+_OF_CALLS = {
+    "open": (postmark.CREATE, postmark.READ, postmark.APPEND),
+    "close": (postmark.CREATE, postmark.READ, postmark.APPEND),
+    "unlink": (postmark.DELETE,),
+    "mkdir": (postmark.MKDIR,),
+    "rmdir": (postmark.RMDIR,),
+    "time": (postmark.MARK,),
+}
+"""System calls of which each operation of these kinds makes exactly one."""
+
+
+def _done(loaded: Loaded, result: RunResult) -> list[str]:
+    """Return which operations were not done, or done more than once."""
+    wrong = []
+    for number, (process, stream) in enumerate(zip(result.processes, loaded.streams, strict=True), 1):
+        if process.operations != len(stream.rows):
+            wrong.append(f"process {number} did {process.operations:,} operations of {len(stream.rows):,}")
+        if not _ordered(process):
+            wrong.append(f"process {number}: its times {process.marks_cycles} are not in order")
+    kinds = np.sum([np.bincount(s.rows[:, 0], minlength=16) for s in loaded.streams], axis=0)
+    made = {each.call: each.count for each in result.calls}
+    for call, of in _OF_CALLS.items():
+        asked = sum(int(kinds[kind + 1]) for kind in of)
+        if made.get(call, 0) != asked:
+            wrong.append(f"{made.get(call, 0):,} calls of {call} for {asked:,} operations")
+    return wrong
+
+
+def _ordered(process: ProcessTime) -> bool:
+    times = (0, *process.marks_cycles, process.end_cycles)
+    return all(early <= late for early, late in pairwise(times))

@@ -1,0 +1,158 @@
+"""Curves drawn with characters, for a terminal, a pipe or a mail: plain ASCII, in colour only on a terminal.
+
+Drawn here and not by a library: those looked at draw lines in braille or blocks, hide points under their
+legend, put ticks between processor counts, or change their interface with every major version.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, TextIO
+
+from lockscape.report.text import printable
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+SEVERAL = "*"
+"""Stands where points of several curves meet."""
+
+COLOURS = ("cyan", "yellow", "green", "magenta", "red", "blue", "bright_cyan", "bright_yellow")
+HEIGHT = 16
+WIDEST = 100
+PIPED = 80
+"""Columns of a drawing into a pipe or a file."""
+
+LEAST_WIDTH, MOST_RATIO = 20, 16
+"""Columns that the area of a drawing has at least; ratio of largest to smallest x up to which x is linear."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A named curve of points (x, y), x above 0, y at least 0."""
+
+    name: str
+    points: Sequence[tuple[int, float]]
+
+
+@dataclass
+class _Area:
+    """Cells of a drawing: a character, and the number of the curve that it belongs to (-1: none)."""
+
+    width: int
+    height: int
+    low: int
+    high: int
+    top: float
+
+    def __post_init__(self) -> None:
+        self.cells: list[list[tuple[str, int]]] = [[(" ", -1)] * self.width for _ in range(self.height)]
+
+    def column(self, x: float) -> int:
+        if self.high == self.low:
+            return self.width // 2
+        if self.high > MOST_RATIO * self.low:
+            share = math.log(x / self.low) / math.log(self.high / self.low)
+        else:
+            share = (x - self.low) / (self.high - self.low)
+        return round(share * (self.width - 1))
+
+    def row(self, y: float) -> int:
+        return self.height - 1 - round(y / self.top * (self.height - 1))
+
+    def line(self, number: int, one: tuple[int, float], two: tuple[int, float]) -> None:
+        first, last = self.column(one[0]), self.column(two[0])
+        for column in range(first + 1, last):
+            share = (column - first) / (last - first)
+            row = self.row(one[1] + share * (two[1] - one[1]))
+            if self.cells[row][column][0] == " ":
+                self.cells[row][column] = (".", number)
+
+    def point(self, number: int, x: int, y: float) -> None:
+        row, column = self.row(y), self.column(x)
+        taken = self.cells[row][column][0] not in " ."
+        self.cells[row][column] = (SEVERAL, -1) if taken else (MARKS[number % len(MARKS)], number)
+
+
+def draw(curves: Sequence[Curve], width: int, x_title: str) -> list[list[tuple[str, int]]]:
+    """Return the lines of a drawing at most `width` columns wide, as (text, number of the curve or -1).
+
+    There must be a point. A scale of round numbers stands at the left, the x of the points below; the last
+    lines tell which mark is which curve.
+    """
+    xs = sorted({x for curve in curves for x, _ in curve.points})
+    largest = max(y for curve in curves for _, y in curve.points) or 1.0
+    step, top = _scale(largest)
+    digits = 0 if step >= 1 else 1 if step >= 0.1 else 2
+    label = max(len(f"{top:.{digits}f}"), 3)
+    area = _Area(max(LEAST_WIDTH, width - label - 2), HEIGHT, xs[0], xs[-1], top)
+    for number, curve in enumerate(curves):
+        points = sorted(curve.points)
+        for one, two in pairwise(points):
+            area.line(number, one, two)
+    for number, curve in enumerate(curves):
+        for x, y in curve.points:
+            area.point(number, x, y)
+    ticks = {area.row(value * step): f"{value * step:.{digits}f}" for value in range(round(top / step) + 1)}
+    lines = [[(f"{ticks.get(row, ''):>{label}} |", -1), *cells] for row, cells in enumerate(area.cells)]
+    lines.append([(" " * label + " +" + "-" * area.width, -1)])
+    lines.append([(" " * (label + 2) + _numbers(area, xs), -1)])
+    lines.append([(f"{x_title:>{min(label + 2 + area.width, width)}}", -1)])
+    meet = any(text == SEVERAL for line in area.cells for text, _ in line)
+    return lines + _legend(curves, width, meet)
+
+
+def _scale(largest: float) -> tuple[float, float]:
+    """Return step and end of a scale from 0: at most 8 steps of 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(largest / 8))
+    step = next(power * factor for factor in (1, 2, 5, 10, 20) if largest <= 8 * power * factor)
+    return step, step * math.ceil(largest / step - 1e-9)
+
+
+def _numbers(area: _Area, xs: Sequence[int]) -> str:
+    """Return the x of the points, those that have room, each ending below its column."""
+    line = ""
+    for x in xs:
+        text = str(x)
+        start = max(area.column(x) - len(text) + 1, 0)
+        if not line or start > len(line):
+            line += " " * (start - len(line)) + text
+    return line
+
+
+def _legend(curves: Sequence[Curve], width: int, meet: bool) -> list[list[tuple[str, int]]]:
+    names = [(f"{MARKS[n % len(MARKS)]} {printable(curve.name)}", n) for n, curve in enumerate(curves)]
+    names += [(f"{SEVERAL} several", -1)] if meet else []
+    lines: list[list[tuple[str, int]]] = [[]]
+    used = 0
+    for text, number in names:
+        if used and used + len(text) + 3 > width:
+            lines.append([])
+            used = 0
+        lines[-1] += [("   " if used else " ", -1), (text, number)]
+        used += len(text) + 3
+    return lines
+
+
+def print_plot(title: str, curves: Sequence[Curve], x_title: str, out: TextIO) -> None:
+    """Write a drawing with its title, fitted to the terminal, or `PIPED` columns wide."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=out, highlight=False, soft_wrap=True)
+    width = min(console.width, WIDEST) if out.isatty() else PIPED
+    console.print(Text(printable(title), style="bold"))
+    for line in draw(curves, width - 1, x_title):
+        console.print(_coloured(line))
+
+
+def _coloured(line: Sequence[tuple[str, int]]) -> "Text":
+    from rich.text import Text
+
+    text = Text()
+    for part, number in line:
+        text.append(part, style=COLOURS[number % len(COLOURS)] if number >= 0 else "")
+    text.rstrip()
+    return text
