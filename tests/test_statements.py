@@ -8,7 +8,7 @@ CPUS = range(1, 9)
 FLAT = dict.fromkeys(CPUS, 1.0)
 PAPER = {
     "linux-2.0": FLAT,
-    "linux-2.2": {c: 1.05 for c in CPUS},
+    "linux-2.2": dict.fromkeys(CPUS, 1.05),
     "linux-2.4": {c: 1.5 * min(c, 3) ** 0.5 for c in CPUS},
     "linux-2.6": {c: 1.2 * c * (1.0 if c < 8 else 0.8) for c in CPUS},
 }
