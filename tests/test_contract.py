@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import contract_kernel as kernel
+import contract_methods as methods
 from engine_tools import assert_cycles_add_up, cycles, program, statistic
 from lockscape.machine import layout as at
 from lockscape.machine.execute import execute
@@ -43,7 +44,7 @@ def hardware(cpus: int) -> Hardware:
 
 def instance(cpus: int, more: Mapping[int, str] | None = None, native: bool = True, **rest: Any) -> Instance:
     rest.setdefault("tick_cycles", 25_000)
-    quantities = {"directories": DIRECTORIES, "run_queues": 2 * cpus, "cells": kernel.VIRTUALS}
+    quantities = {"directories": DIRECTORIES, "run_queues": 2 * cpus, "cells": methods.VIRTUALS}
     vectors = VECTORS | dict(more or {})
     return Instance(cpus, "entry", vectors, "idle", "block", "wake", quantities, native, **rest)
 
@@ -209,12 +210,12 @@ METHODS: dict[str, Method] = {
         tick_cycles=5_000,
     ),
     "lock-free": Method(
-        lambda: kernel.ported({}, kernel.LOCK_FREE), atomic=kernel.LOCK_FREE_ATOMIC, freed=stacked
+        lambda: kernel.ported({}, methods.LOCK_FREE), atomic=methods.LOCK_FREE_ATOMIC, freed=stacked
     ),
     "reimplementation": Method(
-        lambda: kernel.ported({}, kernel.REIMPLEMENTED),
-        (kernel.DISK_LOCK, kernel.OBJECT_LOCK),
-        kernel.REIMPLEMENTED_ATOMIC,
+        lambda: kernel.ported({}, methods.REIMPLEMENTED),
+        (kernel.DISK_LOCK, methods.OBJECT_LOCK),
+        methods.REIMPLEMENTED_ATOMIC,
         {kernel.MESSAGE: "wake_messages"},
         distributed,
         own_queues=True,
@@ -262,7 +263,7 @@ def add_server(state: State) -> None:
 
 def asymmetric(instances: list[Instance], processors: int) -> State:
     made = program(
-        kernel.ported({}, kernel.ASYMMETRIC), kernel.CLASSES, (kernel.DISK_LOCK,), kernel.ASYMMETRIC_ATOMIC
+        kernel.ported({}, methods.ASYMMETRIC), kernel.CLASSES, (kernel.DISK_LOCK,), methods.ASYMMETRIC_ATOMIC
     )
     return State(made, assemble(made, cost), hardware(processors), instances, work(), 1 << 19)
 
@@ -299,17 +300,23 @@ def test_application_kernel(cpus: int) -> None:
 
 def virtualized(cpus: int, hold_cycles: int = 40) -> State:
     """Two virtual processors with the giant kernel on `cpus` physical ones under a hypervisor."""
-    guest = kernel.ported(kernel.GIANT, {"ask_disk": kernel.ask_hypervisor, "kick": kernel.kick_by_hypercall})
-    host = {n: parse(f, {}) for n, f in kernel.HYPERVISOR.items()}
+    guest = kernel.ported(
+        kernel.GIANT, {"ask_disk": methods.ask_hypervisor, "kick": methods.kick_by_hypercall}
+    )
+    host = {n: parse(f, {}) for n, f in methods.HYPERVISOR.items()}
     locks = (kernel.DISK_LOCK, kernel.BIG)
-    made = program(guest | host, (*kernel.CLASSES, kernel.Slot, kernel.Cell), locks)
-    vectors = {kernel.SLICE: "slice_over", kernel.GUEST_DISK: "device_for_guest", kernel.KICKED: "slice_over"}
+    made = program(guest | host, (*kernel.CLASSES, methods.Slot, methods.Cell), locks)
+    vectors = {
+        methods.SLICE: "slice_over",
+        methods.GUEST_DISK: "device_for_guest",
+        methods.KICKED: "slice_over",
+    }
     below = Instance(
-        cpus, "no_call", vectors, "hypervisor", "no_block", "no_wake", {"cells": kernel.VIRTUALS}
+        cpus, "no_call", vectors, "hypervisor", "no_block", "no_wake", {"cells": methods.VIRTUALS}
     )
     binary = assemble(made, lambda name: hold_cycles if name == "drop" else cost(name))
     state = State(
-        made, binary, hardware(cpus), [below, instance(kernel.VIRTUALS, native=False)], work(), 1 << 19
+        made, binary, hardware(cpus), [below, instance(methods.VIRTUALS, native=False)], work(), 1 << 19
     )
     fill(state, 1)
     populate(state, own_queues=False, number=1)
@@ -327,7 +334,7 @@ def test_virtualization(cpus: int) -> None:
     finish(state)
     assert_all_gone(state, totals_of_guest, 1)
     assert_cycles_add_up(state)
-    guests = range(cpus, cpus + kernel.VIRTUALS)
+    guests = range(cpus, cpus + methods.VIRTUALS)
     assert sum(cycles(state, n)[at.USER] for n in guests) == len(state.work) * COSTS["user"]
     for n in range(cpus):
         # what the hypervisor gave away is what its guests had
@@ -342,13 +349,13 @@ def test_lock_holder_preemption() -> None:
         state = virtualized(cpus, hold_cycles=5000)
         finish(state)
         most = statistic(state, "big", at.Q_WAIT_MOST)
-        spun = sum(cycles(state, n)[at.SPIN] for n in range(cpus, cpus + kernel.VIRTUALS))
+        spun = sum(cycles(state, n)[at.SPIN] for n in range(cpus, cpus + methods.VIRTUALS))
         lost[cpus] = (spun, most)
     # alone on its processor a holder runs on: nobody waits longer than for a few holds
-    assert lost[2][1] < kernel.SLICE_CYCLES
+    assert lost[2][1] < methods.SLICE_CYCLES
     # preempted, its lock is gone for at least the rest of a slice of the other, which spins it away
-    assert lost[1][1] >= kernel.SLICE_CYCLES
-    assert lost[1][0] >= kernel.SLICE_CYCLES
+    assert lost[1][1] >= methods.SLICE_CYCLES
+    assert lost[1][0] >= methods.SLICE_CYCLES
 
 
 # --- what the languages' forms show ----------------------------------------------------------------------

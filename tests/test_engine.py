@@ -683,3 +683,31 @@ def test_hold_of_an_unknown_lock():
 
     with pytest.raises(InputError, match="no lock 'nothing'; the plan declares: lock, sem, seq"):
         machine(holds, idle="holds")
+
+
+@function()
+def leaves_a_retry() -> int:
+    b: Box = the(Box)
+    with hold("seq", b, "retry"):
+        if b.a == 1:
+            return 1
+    return 0
+
+
+@function()
+def breaks_inside_a_retry() -> None:
+    b: Box = the(Box)
+    found = 0
+    with hold("seq", b, "retry"):
+        while True:
+            found += 1
+            if found == 3:
+                break
+    b.a = found
+    exit_process()
+
+
+def test_a_retried_body_is_left_only_at_its_end():
+    with pytest.raises(InputError, match="leaves_a_retry: return or break out of a retried body of 'seq'"):
+        machine(leaves_a_retry, idle="leaves_a_retry")
+    assert box(machine(breaks_inside_a_retry, idle="breaks_inside_a_retry").run())[0] == 3

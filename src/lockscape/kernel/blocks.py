@@ -168,14 +168,16 @@ def grab_block(g: BlockGroup, goal: int) -> int:
 @function()
 def take_following(g: BlockGroup, index: int, wanted: int) -> int:
     """Take the free blocks that follow a block, to the number wanted with it; return how many."""
-    taken = 0
-    while taken + 1 < wanted:
-        step("reserve_block")
-        if index + taken + 1 >= BLOCKS_PER_GROUP:
-            return taken
-        if insert(g.block_map, index + taken + 1, 1) == 0:
-            return taken
-        taken += 1
+    following = index + 1
+    last = index + wanted
+    if last > BLOCKS_PER_GROUP:
+        last = BLOCKS_PER_GROUP
+    while following < last:
+        if insert(g.block_map, following, 1) == 0:
+            break
+        following += 1
+    taken = following - index - 1
+    step("reserve_block", taken)
     return taken
 
 
@@ -237,24 +239,26 @@ def clear_blocks(group: int, block: int, number: int) -> None:
     step("free_blocks")
     index = (block - 1) % BLOCKS_PER_GROUP
     bitmap = block_bitmap(g, group)
-    last = index + number
+    step("free_block", number)
     if option("atomic_bitmaps"):
-        while index < last:
-            step("free_block")
-            remove(g.block_map, index)
-            index += 1
+        clear_bits(g, index, index + number)
     else:
         with section("clear", g.block_map):
-            while index < last:
-                step("free_block")
-                remove(g.block_map, index)
-                index += 1
-    byte = (index - number + BITS - 1) // BITS
+            clear_bits(g, index, index + number)
+    count_free(g, number)
+    mark_group_dirty(g, group, bitmap)
+
+
+@function()
+def clear_bits(g: BlockGroup, index: int, last: int) -> None:
+    """Clear the bits of blocks from one to before another, and note bytes whose first block is free again."""
+    byte = (index + BITS - 1) // BITS
     while byte * BITS < last:
         remove(g.byte_map, byte)
         byte += 1
-    count_free(g, number)
-    mark_group_dirty(g, group, bitmap)
+    while index < last:
+        remove(g.block_map, index)
+        index += 1
 
 
 @function()

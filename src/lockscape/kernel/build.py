@@ -89,6 +89,8 @@ OPTIONS: dict[str, int] = {
     "split_switch": 0,
     "flush_thread": 0,
     "inode_age_seconds": 0,
+    "buffer_age_seconds": 30,
+    "flush_seconds": 5,
     "affinity": 15,
     "binding": 0,
     "processor_queues": 0,

@@ -4,10 +4,10 @@ from lockscape.kernel import names
 from lockscape.kernel.allocate import page_alloc
 from lockscape.kernel.blocks import map_block
 from lockscape.kernel.buffers import bread, mark_buffer_dirty
-from lockscape.kernel.entries import add_entry, delete_entry, search
+from lockscape.kernel.entries import add_entry, delete_entry, search, write_entry
 from lockscape.kernel.inodes import iget, iput, mark_inode_dirty, new_inode
 from lockscape.kernel.objects import BlockGroup, Dentry, Inode, SuperBlock
-from lockscape.kernel.pages import add_page, assign_block, list_late, make_buffers, mark_page_dirty
+from lockscape.kernel.pages import add_page, list_late
 from lockscape.program.language import NONE, count, function, hold, option, section, step, the
 
 NOT_FOUND, EXISTS, NOT_EMPTY = -2, -17, -39
@@ -173,9 +173,7 @@ def make_empty(inode: Inode) -> None:
         page = add_page(inode, 0)
         if option("late_listing"):
             list_late(page)
-        make_buffers(inode, page)
-        assign_block(page, map_block(inode, 0))
-        mark_page_dirty(inode, page)
+        write_entry(inode, page, 0)
     else:
         mark_buffer_dirty(bread(map_block(inode, 0)))
 

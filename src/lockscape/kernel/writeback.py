@@ -10,6 +10,7 @@ from lockscape.program.language import (
     count,
     first,
     function,
+    hold,
     insert,
     option,
     remove,
@@ -21,8 +22,8 @@ from lockscape.program.language import (
     unmask,
 )
 
-FLUSH_SECONDS, AGE_SECONDS, BATCH = 5, 30, 32
-"""How often the age of buffers is looked at, the age at which they are written, how many at once."""
+BATCH = 32
+"""Buffers that are queued for the disk at once."""
 
 
 @function()
@@ -30,11 +31,11 @@ def flush_due() -> None:
     """Every five seconds, see to the buffers that have been dirty for long, or wake the process that does."""
     clock: Clock = the(Clock)
     if clock.jiffies >= clock.flush:
-        clock.flush = clock.jiffies + FLUSH_SECONDS * option("hz")
+        clock.flush = clock.jiffies + option("flush_seconds") * option("hz")
         if option("flush_thread"):
             wake(clock.flusher)
         else:
-            flush_old(clock.jiffies - AGE_SECONDS * option("hz"))
+            flush_old(clock.jiffies - option("buffer_age_seconds") * option("hz"))
 
 
 @function()
@@ -50,7 +51,7 @@ def flush_forever() -> None:
     """Write back what is old enough, and sleep until the next time."""
     while True:
         clock: Clock = the(Clock)
-        limit = clock.jiffies - AGE_SECONDS * option("hz")
+        limit = clock.jiffies - option("buffer_age_seconds") * option("hz")
         flush_inodes(clock.jiffies - option("inode_age_seconds") * option("hz"))
         while flush_old(limit) == BATCH:
             step("flush")
@@ -92,8 +93,9 @@ def write_pages(inode: Inode) -> None:
     """Queue the dirty pages of a file for the disk (mpage_writepages)."""
     page: Page = next_dirty(inode)
     while page != NONE:
-        untag_page(inode, page)
-        queue_buffer(page.buffer)
+        with hold("PG_locked", page):
+            untag_page(inode, page)
+            queue_buffer(page.buffer)
         page = next_dirty(inode)
     start_disk()
 

@@ -238,10 +238,9 @@ def set_event(m: Any, leaf: int, key: int) -> None:
     i = m[H_LEAVES] + leaf
     m[tree + i] = key
     while i > 1:
+        key = min(key, m[tree + (i ^ 1)])
         i >>= 1
-        left = m[tree + 2 * i]
-        right = m[tree + 2 * i + 1]
-        m[tree + i] = left if left < right else right
+        m[tree + i] = key
 
 
 @compiled
@@ -473,9 +472,7 @@ def stop_at(m: Any, leaf: int, v: int, root: int) -> int:
     i = m[H_LEAVES] + leaf
     limit = m[H_UNTIL] << LEAF_BITS
     while i > 1:
-        other = m[tree + (i ^ 1)]
-        if other < limit:
-            limit = other
+        limit = min(limit, m[tree + (i ^ 1)])
         i >>= 1
     stop = (limit >> LEAF_BITS) + (1 if leaf < (limit & LEAF_MASK) else 0)
     if m[v + V_MASK] == 0 and m[v + V_NEXT] < stop:

@@ -17,6 +17,8 @@ _SYNC = {
     "rcu_read_lock": op.RCU_BEGIN, "rcu_read_unlock": op.RCU_END,
 }  # fmt: skip
 
+_NEGATED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", "<=": ">", ">": "<="}
+
 ENTRY_ROLES = ("entry", "interrupt")
 
 
@@ -150,11 +152,17 @@ class FunctionCode(Values):
         """Emit a while."""
         top = len(self.rows)
         skips = self.unless(test)
+        first = len(self.rows)
         self.breaks.append(skips)
         self.loops.append(len(self.sections))
         self.body(body)
         self.loops.pop()
-        self.emit(op.JUMP, top)
+        if isinstance(test, n.Binary) and test.op in _NEGATED:
+            # the test again at the end: one jump for each round instead of two
+            for k in self.unless(n.Binary(_NEGATED[test.op], test.left, test.right)):
+                self.rows[k][2] = first
+        else:
+            self.emit(op.JUMP, top)
         self.land(self.breaks.pop())
 
     def leave(self, value: n.Expr | None) -> None:
@@ -206,7 +214,7 @@ class FunctionCode(Values):
         if node.op in _SYNC:
             self.emit(_SYNC[node.op])
             return
-        base, offset, number = self.lock(node.lock, node.where)
+        base, offset, number = self.lock(node.lock, node.where, node.op == "release")
         lock = self.names.program.locks[node.lock]
         shared = int(node.mode == "shared")
         depth = self.register(node.saved) if node.saved else -1
@@ -222,9 +230,16 @@ class FunctionCode(Values):
                 self.emit(op.WAKE_WAITERS, base, offset, number)
         self.done(base)
 
-    def lock(self, name: str, where: n.Expr | None) -> tuple[int, int, int]:
-        """Return the register of the object that embeds a lock, the lock's offset and its class number."""
+    def lock(self, name: str, where: n.Expr | None, taken: bool = False) -> tuple[int, int, int]:
+        """Return the register of the object that embeds a lock, the lock's offset and its class number.
+
+        The only object of a class stays in its register until the lock, which has been `taken`, is released.
+        """
         owner = self.names.program.locks[name].object
         shape = self.names.program.layouts[owner]
-        base = self.value(where if where is not None else n.The(owner))
+        only = where is None or (isinstance(where, n.The) and where.index is None)
+        base = self.registers.get(f"{self.scope}the {owner}", -1) if only and taken else -1
+        if base < 0:
+            found = where if where is not None else n.The(owner)
+            base = self.value(found, self.register(f"the {owner}") if only else -1)
         return base, shape.locks[name], self.names.locks.index(name)

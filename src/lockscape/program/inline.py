@@ -4,25 +4,49 @@ Rows of a called function cost the same time wherever they stand, so a run's res
 executes fewer rows. Traced programs keep their calls, so that each row belongs to the function of its line.
 """
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 from lockscape.program.listing import walk
-from lockscape.program.nodes import Assign, Function
+from lockscape.program.nodes import Assign, Call, Function
 
 INLINED_ROLES = ("kernel", "user")
 MOST_STATEMENTS = 12
-"""Longer functions are called: their call is a small part of what they execute."""
+"""Longer functions are called, unless in one place only: their call is a small part of what they execute."""
 
 DEEPEST = 8
 """Calls inside calls that are replaced; what is called deeper stays a call."""
 
 
-def inlined(name: str, functions: Mapping[str, Function], outer: tuple[str, ...]) -> bool:
-    """Return whether a call of `name` is replaced inside the functions `outer`, which are being replaced."""
+def call_sites(functions: Mapping[str, Function]) -> Counter[str]:
+    """Return in how many places each function is called."""
+    found: Counter[str] = Counter()
+    waiting: list[Any] = [function.body for function in functions.values()]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, tuple):
+            waiting.extend(node)
+        elif is_dataclass(node):
+            if isinstance(node, Call):
+                found[node.function] += 1
+            waiting.extend(getattr(node, part.name) for part in fields(node))
+    return found
+
+
+def inlined(
+    name: str, functions: Mapping[str, Function], outer: tuple[str, ...], called: Mapping[str, int]
+) -> bool:
+    """Return whether a call of `name` is replaced inside the functions `outer`, which are being replaced.
+
+    `called`: in how many places each function is called.
+    """
     function = functions.get(name)
     if function is None or name in outer or len(outer) > DEEPEST:
         return False
-    return function.role in INLINED_ROLES and len(walk(function.body)) <= MOST_STATEMENTS
+    short = called[name] == 1 or len(walk(function.body)) <= MOST_STATEMENTS
+    return function.role in INLINED_ROLES and short
 
 
 def assigned(function: Function) -> set[str]:

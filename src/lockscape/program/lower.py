@@ -98,6 +98,11 @@ class _Lowering:
             where = Var(name)
         if node.mode == "retry":
             self.lock(node.lock)
+            if _leaves(node.body):
+                raise InputError(
+                    f"{self.source.name}: return or break out of a retried body of {node.lock!r} would skip "
+                    "its check: set a variable, and leave after it"
+                )
             return [*before, replace(node, where=where, body=self.body(node.body))]
         if node.mode == "preempt" and not self.preemptible:
             return list(self.body(node.body))
@@ -156,3 +161,20 @@ class _Lowering:
             known = ", ".join(sorted(self.locks)) or "none"
             raise InputError(f"{self.source.name}: no lock {name!r}; the plan declares: {known}")
         return self.locks[name]
+
+
+def _leaves(body: Body, in_loop: bool = False) -> bool:
+    """Return whether a body can be left by a return, or by a break out of a loop around it."""
+    for statement in body:
+        match statement:
+            case Return():
+                return True
+            case Break() if not in_loop:
+                return True
+            case If(then=then, other=other) if _leaves(then, in_loop) or _leaves(other, in_loop):
+                return True
+            case While(body=inner) if _leaves(inner, True):
+                return True
+            case Section(body=inner) | Hold(body=inner) if _leaves(inner, in_loop):
+                return True
+    return False

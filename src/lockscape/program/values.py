@@ -215,7 +215,9 @@ class Values(ABC):
         """Emit a call, or the called function's own rows."""
         if name not in self.names.program.functions:
             raise InputError(f"{self.function.name} calls {name!r}, which is not a function of this kernel")
-        if not self.names.traced and inlined(name, self.names.program.functions, self.outer):
+        if not self.names.traced and inlined(
+            name, self.names.program.functions, self.outer, self.names.called
+        ):
             return self.inline(self.names.program.functions[name], args, target, wanted)
         self.pass_arguments(args)
         if wanted and target < 0:
