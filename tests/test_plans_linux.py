@@ -6,14 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from linux_citations import CITATION, citations, missing, places
 from linux_locks import CALLS, LEFT_OUT, LOCKS, ORDER, TREES, counts
 from lockscape.experiments.result import RunSpec
 from lockscape.experiments.run import _built, _kernel_key, load_run, run_to_end, simulate
+from lockscape.experiments.sample import kernel_steps
 from lockscape.kernel import entry
 from lockscape.kernel.build import OPTIONS
+from lockscape.kernel.scheduler import TICK
 from lockscape.machine import layout as at
+from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import execute
 from lockscape.machine.faults import Detector
 from lockscape.ports.plan import Plan, load_plan
@@ -24,13 +28,13 @@ from lockscape.source.census import census
 from lockscape.source.profile import load_profile
 from lockscape.source.tree import Directory
 from lockscape.workloads import user
-from lockscape.workloads.load import Stream, load
-from lockscape.workloads.postmark import PostmarkOptions
+from lockscape.workloads.load import Stream, load, postmark_stream
+from lockscape.workloads.postmark import PostmarkOptions, operations
 
 VERSIONS = list(TREES)
 WORK = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=10, transactions=50)
 MIXED = PostmarkOptions(
-    size_low_bytes=500, size_high_bytes=20000, files=10, transactions=40, subdirectories=3
+    size_low_bytes=500, size_high_bytes=20000, files=10, transactions=30, subdirectories=3
 )
 
 
@@ -109,21 +113,33 @@ def test_no_faults_with_four_processes_on_four_processors(version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_no_faults_in_one_directory_with_frequent_ticks_and_write_back(version):
-    """Names collide, ticks come every 100,000 cycles, and the flusher runs every 40 of them."""
-    name = f"linux-{version}"
-    spec = RunSpec(name, load_plan(name), 3, processes=3, postmark=MIXED, seeding="each")
-    loaded = load_run(spec, traced=True)
-    made = _built(_kernel_key(spec), True)
-    state = load(made.port, made.costs, 3, loaded.streams, True, made.binary, together=True).state
-    for v in state.virtuals:
+def test_no_faults_in_one_directory_while_everything_is_written_back(version):
+    """Names collide; ticks come every 100,000 cycles, and at each the flusher writes all that is dirty."""
+    plan = plan_of(version)
+    busy = {
+        "buffer_age_seconds": 0,
+        "inode_age_seconds": 0,
+        "flush_seconds": 0,
+        "disk_cycles": 30_000,
+        "slice_ticks": 1,
+    }
+    made = port(plan, [user], **busy)
+    costs = CostTable(preset("pentium4"), kernel_steps(), plan.costs)
+    streams = [postmark_stream(operations(structs.replace(MIXED, seed=42 + k))) for k in range(3)]
+    state = load(made, costs, 3, streams, traced=True, together=True).state
+    for number, v in enumerate(state.virtuals):
         if state.m[v + at.V_PERIOD]:
             state.m[v + at.V_PERIOD] = 100_000
-    state.set(state.system("Clock"), flush=40)
-    detector = Detector(state, loaded.port.rules())
+            state.m[v + at.V_DUE + TICK] = state.m[v + at.V_NEXT] = 30_000 * (number + 1)
+    state.set(state.system("Clock"), flush=4)
+    detector = Detector(state, made.rules())
     stopped = execute(state, reader=detector.read)
     assert stopped.reason == at.REASON_DONE, stopped.text
     assert [fault.message for fault in detector.faults] == []
+    flusher = state.get(state.system("Clock"), "flusher")
+    assert int(state.m[state.get(flusher, "context") + at.C_PC]) != state.binary.starts["flush_thread"], (
+        "never ran"
+    )
 
 
 # --- the order of locks, call by call -----------------------------------------------------------------------

@@ -33,80 +33,80 @@ MODULES: tuple[types.ModuleType, ...] = (
 )  # fmt: skip
 
 OPTIONS: dict[str, int] = {
-    "dentry_cache": 1,
-    "lazy_unused": 0,
-    "directory_pages": 1,
-    "buffer_data": 0,
-    "name_pages": 0,
-    "slab_arrays": 0,
-    "page_lists": 0,
-    "super_lock": 1,
-    "atomic_bitmaps": 0,
-    "directory_semaphore": 0,
-    "victim_semaphore": 0,
-    "delete_after_unlock": 0,
-    "discard_on_iput": 1,
-    "write_on_iput": 0,
-    "dirty_on_read": 0,
-    "file_list": 1,
-    "file_slab": 1,
-    "file_counts": 0,
-    "light_descriptors": 0,
-    "write_counts": 0,
-    "walk_counts": 0,
-    "atomic_counts": 0,
-    "lookup_first": 0,
-    "rename_sequence": 0,
-    "rcu_lookup": 0,
-    "notify_parent": 0,
-    "seek_semaphore": 0,
-    "inode_slab": 1,
-    "clean_with_count": 0,
-    "clear_in_super": 0,
-    "discard_on_delete": 0,
-    "preread_inode": 0,
-    "wake_always": 0,
-    "bitmap_cache": 1,
-    "recent_buffers": 0,
-    "buffer_queues": 0,
-    "head_list": 0,
-    "private_buffers": 0,
-    "tagged_pages": 0,
-    "processor_counters": 0,
-    "block_colour": 0,
-    "page_locks": 0,
-    "page_activation": 0,
-    "late_listing": 0,
-    "readahead": 0,
-    "anonymous_lru": 0,
-    "reverse_maps": 0,
-    "spare_area": 0,
-    "unmap_semaphore": 1,
-    "slab_batch": 30,
-    "timer_lists": 0,
-    "interrupt_lines": 0,
-    "boot_tick": 0,
-    "split_switch": 0,
-    "flush_thread": 0,
-    "inode_age_seconds": 0,
-    "buffer_age_seconds": 30,
-    "flush_seconds": 5,
-    "affinity": 15,
-    "binding": 0,
-    "processor_queues": 0,
-    "preemptible": 0,
-    "spread_interrupts": 0,
-    "hz": 100,
-    "slice_ticks": 20,
-    "groups": 8,
-    "disk_cycles": 16_000_000,
-    "buffered": 1,
-    "mapped_buffers": 1,
-    "read_block": 512,
+    "dentry_cache": 1,  # names are cached as dentries; 0: in a cache for one version of a directory (2.0)
+    "lazy_unused": 0,  # a lookup leaves a dentry on the list of unused ones
+    "directory_pages": 1,  # directories lie in the page cache; 0: in the buffer cache
+    "buffer_data": 0,  # file data lie in the buffer cache, pages are copies (2.0, 2.2)
+    "name_pages": 0,  # the copy of a path takes a page; 0: a slab object
+    "slab_arrays": 0,  # processors keep free slab objects
+    "page_lists": 0,  # processors keep free pages
+    "super_lock": 1,  # one sleeping lock for bitmaps and counters of the file system
+    "atomic_bitmaps": 0,  # bitmaps are changed by atomic operations
+    "directory_semaphore": 0,  # i_zombie beside i_sem (2.4)
+    "victim_semaphore": 0,  # i_sem of a file that is deleted (2.6)
+    "delete_after_unlock": 0,  # a file is deleted after its directory was let go
+    "discard_on_iput": 1,  # reserved blocks are given back at each iput
+    "write_on_iput": 0,  # the last reference to a dirty inode writes it to its buffer (2.0)
+    "dirty_on_read": 0,  # reads make inodes dirty
+    "file_list": 1,  # open files are counted, or taken from a list, in common
+    "file_slab": 1,  # open files come from a slab
+    "file_counts": 0,  # calls count a reference to the open file
+    "light_descriptors": 0,  # but read, write and lseek do not (2.6)
+    "write_counts": 0,  # writers of a file are counted
+    "walk_counts": 0,  # walks count references to the mount and the directory where they start
+    "atomic_counts": 0,  # a reference that is not the last is given back without a lock
+    "lookup_first": 0,  # names are looked up before the directory's semaphore is taken to change it (2.2)
+    "rename_sequence": 0,  # a name not found is looked for again under the sequence of renamings
+    "rcu_lookup": 0,  # lookups of names without a lock; dentries are freed when no reader is left
+    "notify_parent": 0,  # reads and writes look whether the directory is watched
+    "seek_semaphore": 0,  # i_sem of the file in lseek (2.6)
+    "inode_slab": 1,  # inodes come from a slab; 0: from a list
+    "clean_with_count": 0,  # a deleted inode leaves its lists where its count gets 0
+    "clear_in_super": 0,  # pages of a deleted file go under the file system's lock
+    "discard_on_delete": 0,  # and at deletion, twice (2.6)
+    "preread_inode": 0,  # a new inode's block is looked up
+    "wake_always": 0,  # giving a lock back looks for waiters each time (2.2)
+    "bitmap_cache": 1,  # the super block keeps the buffers of bitmaps
+    "recent_buffers": 0,  # processors remember eight buffers
+    "buffer_queues": 0,  # data buffers are queued on their inode, too (2.4)
+    "head_list": 0,  # buffer heads come from a list; 0: a slab
+    "private_buffers": 0,  # buffers of a page are its file's own (2.6)
+    "tagged_pages": 0,  # dirty pages are marked in their file (2.6)
+    "processor_counters": 0,  # processors count free blocks, inodes and pages
+    "block_colour": 0,  # processes look for blocks in different parts of a group
+    "page_locks": 0,  # pages are locked while they change: 1, or 2: while an insertion looks at them, too
+    "page_activation": 0,  # the second use makes a page active: 1 reads only, 2 writes, too
+    "late_listing": 0,  # a page made by a write is listed at its end
+    "readahead": 0,  # a first read looks ahead
+    "anonymous_lru": 0,  # pages of processes are on the list of pages
+    "reverse_maps": 0,  # areas are found from their pages
+    "spare_area": 0,  # munmap takes an area in reserve
+    "unmap_semaphore": 1,  # munmap and brk take mmap_sem
+    "slab_batch": 30,  # slab objects that move at once
+    "timer_lists": 0,  # kernel timers run after the tick
+    "interrupt_lines": 0,  # interrupts mark their line
+    "boot_tick": 0,  # the first processor's tick charges all (2.0)
+    "split_switch": 0,  # a process is let go apart from the run queue
+    "flush_thread": 0,  # a process writes back; 0: the tick does
+    "inode_age_seconds": 0,  # and from what age on inodes are written
+    "buffer_age_seconds": 30,  # and buffers
+    "flush_seconds": 5,  # how often
+    "affinity": 15,  # ticks that a process' last processor is worth
+    "binding": 0,  # processes can be bound to the first processor
+    "processor_queues": 0,  # a run queue for each processor, balanced; 0: one for all
+    "preemptible": 0,  # the kernel can be preempted
+    "spread_interrupts": 0,  # devices interrupt the processor that asked; 0: the first
+    "hz": 100,  # ticks a second
+    "slice_ticks": 20,  # length of a slice
+    "groups": 8,  # block groups
+    "disk_cycles": 16_000_000,  # time of a disk request
+    "buffered": 1,  # PostMark uses streams
+    "mapped_buffers": 1,  # their buffers are mapped (C library of 2005)
+    "read_block": 512,  # PostMark's blocks, bytes
     "write_block": 512,
 }
-"""Every build option with its default: features of kernels (1 or 0) and sizes. The table of what they mean
-and which kernel has which is in the documentation, with the source of each."""
+"""Every build option with its default: features of kernels (1 or 0) and sizes. Plans say which kernel has
+which, with the source of each."""
 
 UNIPROCESSOR_LOCKS = ("i_sem", "i_zombie", "I_LOCK", "s_lock", "PG_locked", "mmap_sem")
 """Semaphores that the uniprocessor kernel has, for it sleeps inside."""

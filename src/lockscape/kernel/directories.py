@@ -83,6 +83,9 @@ def remove_name(directory: Inode, name: int, dentry: Dentry) -> Inode:
     inode: Inode = dentry.inode
     if inode == NONE:
         return NONE
+    if option("lookup_first"):
+        if dentry.dropped == 1:
+            return NONE
     if option("delete_after_unlock"):
         inode.count += 1
     if option("victim_semaphore"):

@@ -161,8 +161,11 @@ def iput(inode: Inode) -> None:
             seen = inode.count
     cache: InodeCache = the(InodeCache)
     with section("put", inode.count, cache.table):
-        inode.count -= 1
-        last = inode.count == 0
+        if option("atomic_counts"):
+            last = count_down(inode) == 0
+        else:
+            inode.count -= 1
+            last = inode.count == 0
         if option("clean_with_count"):
             if last == 1 and inode.nlink == 0:
                 take_off_lists(inode)
@@ -172,6 +175,15 @@ def iput(inode: Inode) -> None:
             write_locked(inode)
     if last == 1 and inode.nlink == 0:
         delete_inode(inode)
+
+
+@function()
+def count_down(inode: Inode) -> int:
+    """Count a reference down by an atomic operation that tells what is left (atomic_dec_and_test)."""
+    seen = inode.count
+    while compare_and_swap(inode.count, seen, seen - 1) == 0:
+        seen = inode.count
+    return seen - 1
 
 
 @function()

@@ -322,9 +322,10 @@ def old_remember(cache: NameCache, key: int, version: int, number: int) -> None:
     packed = ((number + 1) << 30) | (version % (1 << 30))
     with section("remember", cache.first, cache.second):
         step("name_cache_add")
-        if find(cache.first, key) != 0 or find(cache.second, key) != 0:
-            remove(cache.first, key)
-            remove(cache.second, key)
+        seen = remove(cache.first, key)
+        if seen == 0:
+            seen = remove(cache.second, key)
+        if seen != 0:
             insert(cache.second, key, packed)
         else:
             insert(cache.first, key, packed)

@@ -162,7 +162,7 @@ class NameCache(Object, count=1):
     """The directory name cache of Linux 2.0: two levels of 128 names, each for one version of a directory."""
 
     first: Collection = hashed("", base="name_cache_lookup", each="dcache_chain", buckets=32)
-    second: Collection = hashed("", base="name_cache_lookup", each="dcache_chain", buckets=32)
+    second: Collection = hashed("", buckets=32)
 
 
 class Mount(Object, count=1):

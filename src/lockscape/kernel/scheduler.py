@@ -26,7 +26,7 @@ from lockscape.program.language import (
 )  # fmt: skip
 from lockscape.program.language import mask as mask_interrupts
 
-TICK, RESCHEDULE, DISK, FLUSH = 0, 1, 2, 3
+TICK, RESCHEDULE, DISK = 0, 1, 2
 """Interrupt vectors."""
 
 MASTER = 0
@@ -186,18 +186,29 @@ def wake(p: Process) -> None:
     """Make a process runnable and see that some processor takes it."""
     step("wake")
     cpu = p.cpu
-    queue = queue_of(cpu)
-    woken = 0
-    with section("enqueue", queue.tasks, p.state):
-        p.state = RUNNABLE
-        if p.queued == 0:
-            step("enqueue")
-            insert(queue.tasks, p, p)
-            p.queued = 1
-            queue.length += 1
-            woken = 1
+    woken = -1
+    while woken < 0:
+        cpu = p.cpu
+        queue = queue_of(cpu)
+        with section("enqueue", queue.tasks, p.state):
+            # it may have moved to another queue before this one was kept
+            if not option("processor_queues") or p.cpu == cpu:
+                woken = enqueue(queue, p)
     if woken == 1:
         kick(choose_cpu(cpu))
+
+
+@function()
+def enqueue(queue: RunQueue, p: Process) -> int:
+    """Make a process runnable on a queue; return 1 if it was not there: then some processor should look."""
+    p.state = RUNNABLE
+    if p.queued == 1:
+        return 0
+    step("enqueue")
+    insert(queue.tasks, p, p)
+    p.queued = 1
+    queue.length += 1
+    return 1
 
 
 @function()
