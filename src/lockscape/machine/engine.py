@@ -101,6 +101,7 @@ from lockscape.machine.layout import (
     L_OWNER,
     L_READERS,
     L_SEQUENCE,
+    L_SHARERS,
     L_SINCE,
     L_WAITERS,
     L_WRITER,
@@ -318,10 +319,10 @@ def drop_waiter(m: Any, w: int) -> None:
 def release_spinners(m: Any, lock: int, t: int, seen: int, fair: int, by_processor: int) -> None:
     """Give a spin lock to the processor that waits first, or with a reader to all waiting readers.
 
-    It goes on when the lock's line has reached it; every further waiter delays that, for all read the
-    line again (Anderson 1990). If an interrupt comes first an unfair lock goes to the next (`give_way`),
-    which sees it free at the time `seen` (negative: only now does the line start). Nothing happens while it
-    is held.
+    It goes on when it has read the lock's line again, which every further waiter delays, for all read it
+    (Anderson 1990); it then shares the line and need only take it from the others to write. If an interrupt
+    comes first an unfair lock goes to the next (`give_way`), which sees it free at the time `seen`
+    (negative: only now does the line start). Nothing happens while it is held.
     """
     w = m[lock + L_FIRST]
     if w == 0 or m[lock + L_OWNER] or (m[lock + L_READERS] and m[w + W_SHARED] == 0):
@@ -336,8 +337,10 @@ def release_spinners(m: Any, lock: int, t: int, seen: int, fair: int, by_process
         if m[w + W_SHARED] == shared:
             ctx = m[w + W_CONTEXT]
             v = m[ctx + C_VIRTUAL]
+            p = m[v + V_PROCESSOR]
             drop_waiter(m, w)
             m[w + W_GRANTED] = lock
+            m[lock + L_SHARERS] |= 1 << (p >> m[H_SHARER_SHIFT])
             if not fair:
                 m[w + W_SHARED] = 2 + shared
             if shared:
@@ -347,7 +350,6 @@ def release_spinners(m: Any, lock: int, t: int, seen: int, fair: int, by_process
                 m[lock + L_DEPTH] = 1
             m[v + V_STATE] = RUNNING
             m[v + V_TIME] = seen
-            p = m[v + V_PROCESSOR]
             when = seen
             if m[v + V_MASK] == 0 and m[v + V_NEXT] < when:
                 when = max(m[v + V_NEXT], t)
