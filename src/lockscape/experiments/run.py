@@ -117,12 +117,13 @@ def _kernel_key(spec: RunSpec) -> bytes:
 def _built(key: bytes, traced: bool) -> _Built:
     spec = msgspec.json.decode(key, type=RunSpec)
     work = spec.postmark
+    costs = CostTable(preset(spec.machine), kernel_steps(), spec.plan.costs, spec.cost_factors)
+    disk_cycles = spec.plan.options.get("disk_cycles", costs.machine["disk_request"])
     kernel = port(
-        spec.plan, [user], mapped_buffers=int(spec.libc == "2005"), buffered=int(work.buffered),
+        spec.plan, [user], disk_cycles=disk_cycles, mapped_buffers=int(spec.libc == "2005"), buffered=int(work.buffered),
         read_block=work.read_block_bytes, write_block=work.write_block_bytes,
     )  # fmt: skip
     check_order(kernel)
-    costs = CostTable(preset(spec.machine), kernel_steps(), spec.plan.costs, spec.cost_factors)
     return _Built(kernel, costs, assemble(kernel.program, costs, traced))
 
 
