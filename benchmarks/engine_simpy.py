@@ -132,13 +132,13 @@ def stop() -> None:
 
 @function("hook")
 def block() -> None:
-    """Fall asleep until the lock has been given."""
+    """Fall asleep until the lock has been given: only that interrupts the processor."""
     step("sleep")
     mask()
-    while granted() == 0:
+    if granted():
+        unmask()
+    else:
         halt()
-        mask()
-    unmask()
 
 
 @function("hook")

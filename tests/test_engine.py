@@ -10,6 +10,7 @@ from engine_tools import FREE, Machine, assert_cycles_add_up, cycles, elapsed, p
 from lockscape.errors import InputError
 from lockscape.machine import execute as running
 from lockscape.machine import layout as at
+from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import RunError, execute
 from lockscape.machine.state import Hardware
 from lockscape.program import opcodes as op
@@ -711,3 +712,12 @@ def test_a_retried_body_is_left_only_at_its_end():
     with pytest.raises(InputError, match="leaves_a_retry: return or break out of a retried body of 'seq'"):
         machine(leaves_a_retry, idle="leaves_a_retry")
     assert box(machine(breaks_inside_a_retry, idle="breaks_inside_a_retry").run())[0] == 3
+
+
+@pytest.mark.parametrize("what", ["changes", "factors"])
+def test_costs_that_do_not_exist_are_refused(what: str) -> None:
+    machine = preset("pentium4")
+    with pytest.raises(InputError, match=r"'no_such_step'"):
+        CostTable(machine, {}, **{what: {"no_such_step": 2}})
+    name = machine.cost[0].name
+    assert CostTable(machine, {}, factors={name: 2.0}).machine[name] == 2 * machine.cost[0].cycles

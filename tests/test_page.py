@@ -265,7 +265,10 @@ def test_text_has_contrast_enough_on_every_ground(theme: dict[str, str]) -> None
 # Charts
 
 
-@given(st.lists(st.lists(st.floats(0, 1e9), min_size=1, max_size=3), min_size=1, max_size=6))
+COUNTS = st.one_of(st.just(0.0), st.floats(1e-9, 1e9))  # counts, and shares in percent
+
+
+@given(st.lists(st.lists(COUNTS, min_size=1, max_size=3), min_size=1, max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_bars_stay_inside_their_chart(values: list[list[float]]) -> None:
     drawn = panel("t", "u", [(f"g{n}", [("measured", v) for v in group]) for n, group in enumerate(values)])

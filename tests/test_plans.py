@@ -69,7 +69,8 @@ def test_a_class_of_locks_nests_only_as_declared():
     text = TWO + rule("section dput/put", "one") + rule("section dput/put", "one")
     with pytest.raises(InputError, match="one while holding one in dput"):
         check_order(port(parse_plan(text, "twice")))
-    check_order(port(parse_plan(text + '[nests]\none = "outer first"\n', "declared")))
+    nests = text.replace('name = "one"\n', 'name = "one"\nnests = "outer first"\n')
+    check_order(port(parse_plan(nests, "declared")))
 
 
 def test_find_cycle():
@@ -125,3 +126,45 @@ def test_the_giant_plan_takes_one_lock_at_every_entry():
         text = "\n".join(listing(function, built.program.locks))
         assert ("reacquire_kernel_lock" if function.name == "start_process" else "lock_kernel(") in text
         assert "unlock_kernel(" in text
+
+
+# --- variants ---------------------------------------------------------------------------------------------
+
+
+def test_a_variant_says_only_what_it_changes():
+    base = load_plan("linux-2.4")
+    text = 'base = "linux-2.4"\ntitle = "v"\n[options]\nhz = 50\n[[without]]\nlock = "runqueue_lock"\n'
+    plan = parse_plan(text + rule("body search", "kernel_flag", mode="drop"), "mine")
+    assert (plan.title, plan.method, plan.options) == ("v", base.method, base.options | {"hz": 50})
+    kept = tuple(r for r in base.rule if r.lock != "runqueue_lock")
+    assert plan.rule[:-1] == kept and len(kept) < len(base.rule)
+    assert (plan.rule[-1].at, plan.rule[-1].mode) == ("body search", "drop")
+    assert (plan.costs, plan.lock, plan.atomic) == (base.costs, base.lock, base.atomic)
+
+
+def test_a_variant_can_have_the_locking_of_another_plan():
+    plan = parse_plan('base = "linux-2.6"\nlocks = "giant"\ntitle = "v"\n', "mine")
+    assert plan.options == load_plan("linux-2.6").options
+    assert plan.rule == load_plan("giant").rule
+    assert plan.method == "giant"
+
+
+def test_an_empty_text_takes_an_entry_of_a_table_out():
+    text = 'base = "linux-2.4"\ntitle = "v"\n[atomic]\n"Dentry.count" = ""\n"Zone.free" = "mine"\n'
+    plan = parse_plan(text, "mine")
+    assert "Dentry.count" not in plan.atomic and plan.atomic["Zone.free"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('base = "linux-2.5"\ntitle = "v"', "unknown plan 'linux-2.5'"),
+        ('base = "fine"\ntitle = "v"\n[[without]]\nlock = "big"', "no rule of big to take out"),
+        ('base = "fine"\ntitle = "v"\n[[without]]\nat = "body x"', "no rule at 'body x' to take out"),
+        ('base = "fine"\ntitle = "v"\n[[without]]\n', "neither a place"),
+        ('base = "fine"', "missing required field `title`"),
+    ],
+)
+def test_a_variant_that_means_nothing_is_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        parse_plan(text, "mine.toml")

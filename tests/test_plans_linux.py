@@ -14,16 +14,17 @@ from lockscape.experiments.result import RunSpec
 from lockscape.experiments.run import _built, _kernel_key, load_run, run_to_end, simulate
 from lockscape.experiments.sample import kernel_steps
 from lockscape.kernel import entry
-from lockscape.kernel.build import OPTIONS
+from lockscape.kernel.build import OPTIONS, SEMAPHORES
 from lockscape.kernel.scheduler import TICK
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import execute
 from lockscape.machine.faults import Detector
 from lockscape.ports.plan import Plan, load_plan
-from lockscape.ports.port import SEMAPHORES, Port, port
-from lockscape.program.listing import site_kind, sites, walk
+from lockscape.ports.port import Port, port
+from lockscape.program.listing import site_kind, sites
 from lockscape.program.nodes import Function, Hold, Section, Sync
+from lockscape.program.walk import called, walk
 from lockscape.source.census import census
 from lockscape.source.profile import load_profile
 from lockscape.source.tree import Directory
@@ -161,7 +162,7 @@ def life(warm: int) -> Stream:
     rows += [(user.DO_READ, 0, 100 + k, 100, 0, 0) for k in range(warm)]
     rows += [(user.DO_DELETE, 0, 100 + k, 0, 0, 0) for k in range(1, warm)]
     rows += [(kind, 0, FILE, 50 if kind == user.DO_APPEND else 100, 0, 0) for kind, _ in STEPS]
-    return Stream(np.array(rows, np.int64), 1)
+    return Stream(np.array(rows, np.int64))
 
 
 @cache
@@ -242,8 +243,6 @@ def sections_of(functions: dict[str, Function], name: str) -> list[str]:
 
 def reachable(functions: dict[str, Function], *roots: str) -> set[str]:
     """Return the functions that some functions call, directly or through others."""
-    from lockscape.ports.rewrite import called
-
     waiting, seen = list(roots), set()
     while waiting:
         name = waiting.pop()

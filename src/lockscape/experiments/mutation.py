@@ -1,192 +1,222 @@
 """Takes out or weakens every acquisition of a port in turn, and says of each mutant how it was noticed.
 
-A mutant is *caught* by a fault, or by a run that cannot go on. One that is not caught must be *equivalent* by
-one of three rules, which are checked on a run of the port as it is:
+Each mutant is run in those `lockscape.experiments.trials` that come to its place. It is *caught* by a fault,
+by a critical section that is broken (`lockscape.experiments.overlap`), by a run that cannot go on, or by
+damage at the end. One that is not caught must be *equivalent* by one of two
+rules, which are checked on runs of the port as it is (`lockscape.experiments.witness`):
 
-- **never met**: what is accessed while the lock is held is accessed by one thread only, in every workload
-  tried (all its objects are private), or nobody writes it;
-- **covered**: whatever two threads access, one of them while holding the lock, another lock that both hold
-  protects as well;
-- **never taken**: no workload tried comes to that place.
+- **private**: in no trial do two threads access anything under that lock that one of them writes;
+- **covered**: whatever they do is kept apart by something else as well: another lock that both hold, the one
+  processor that both are on, or that nobody else comes to an object that is being taken down.
 
-Anything else is a survivor: the lock does nothing that can be seen, or the detector misses something.
+Anything else is unexplained: **never taken**, when no trial comes to that place, and **survived**, when the
+lock does nothing that can be seen or the detector misses something.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, TypeVar
 
 import msgspec
 
-from lockscape.experiments.sample import kernel_steps
-from lockscape.machine import layout as at
-from lockscape.machine.activity import Activity
-from lockscape.machine.costs import CostTable, preset
-from lockscape.machine.execute import RunError, execute
-from lockscape.machine.faults import Detector
-from lockscape.machine.findings import Now, Rules
-from lockscape.machine.state import State
-from lockscape.ports.mutants import Mutant
+from lockscape.experiments.follow import Unprotected
+from lockscape.experiments.overlap import Overlaps
+from lockscape.experiments.pool import each_done
+from lockscape.experiments.trials import Kernel, Trial, assembled, kernel_of, run_trial, trials, warm_up
+from lockscape.experiments.witness import Need, Span, Witness, unprotected_parts
+from lockscape.machine.execute import RunError
+from lockscape.ports.mutants import Mutant, holds
 from lockscape.ports.plan import Plan
-from lockscape.ports.port import Port, port
 from lockscape.program import opcodes as op
-from lockscape.program.assemble import assemble
-from lockscape.workloads import user
-from lockscape.workloads.load import Stream, load
 
-Outcome = Literal["caught", "never met", "covered", "never taken", "survived"]
+Result = TypeVar("Result")
 
+Outcome = Literal["caught", "private", "covered", "never taken", "survived"]
 
-@dataclass(frozen=True)
-class Trial:
-    """A small run in which mutants are looked for; `together`: all processes in one directory."""
+UNEXPLAINED: tuple[Outcome, ...] = ("never taken", "survived")
+"""Outcomes that speak against the port, or against the proof."""
 
-    name: str
-    streams: tuple[Stream, ...]
-    cpus: int
-    together: bool
+ACQUIRING = ("exclusive", "shared", "retry", "rcu")
+"""Modes of holds that one row of code begins."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What became of a mutant: `trial` and `how` say what caught it, or which rule explains it."""
+    """What became of a mutant in `trial`, the one that caught it.
 
-    mutant: str
-    outcome: Outcome
-    trial: str
-    how: str
-
-
-Holding = tuple[frozenset[tuple[int, int]], frozenset[int]]
-"""What is held at an access: the row and address of each acquisition, and the locks that keep others out."""
-
-
-@dataclass
-class Seen:
-    """One part of one object: by whom it was accessed, and under which locks at which acquisitions."""
-
-    threads: set[int] = field(default_factory=set)
-    writers: set[int] = field(default_factory=set)
-    under: set[Holding] = field(default_factory=set)
-
-
-class Witness(Detector):
-    """The fault detector, which also notes which acquisition protected what."""
-
-    def __init__(self, state: State, rules: Rules) -> None:
-        super().__init__(state, rules)
-        self.seen: dict[tuple[int, int, int], Seen] = {}
-        self.taken: set[int] = set()
-
-    def access(self, now: Now, act: Activity, write: bool, place: int, offset: int, how: int) -> None:
-        """Note an access, then look for faults as usual."""
-        super().access(now, act, write, place, offset, how)
-        self.taken |= {held.pc for held in act.held}
-        known = self.lifetimes.objects.get(place)
-        if known is None or how in (op.RACY, op.ATOMIC):
-            return
-        seen = self.seen.setdefault((place, known.generation, offset), Seen())
-        seen.threads.add(act.thread)
-        if write:
-            seen.writers.add(act.thread)
-        locks = act.cover.lockset.exclusive if write else act.cover.lockset.any
-        seen.under.add((frozenset((h.pc, h.lock) for h in act.held), locks))
-
-
-def judge(plan: Plan, trials: Sequence[Trial], chosen: Sequence[Mutant] | None = None) -> Iterator[Verdict]:
-    """Yield a verdict for every mutant of a plan, or for those chosen.
-
-    Raises `RunError` if the port itself, without any change, shows a fault in a trial.
+    `kind`: that of the fault, ``broken invariant``, or ``stopped``; `how`: what was found, or what explains a
+    mutant that was not caught.
     """
-    whole = port(plan, [user])
-    witnesses = [(trial, _clean(whole, trial)) for trial in trials]
-    for mutant in whole.mutants() if chosen is None else chosen:
-        yield _verdict(whole, mutant, trials, witnesses)
+
+    mutant: Mutant
+    outcome: Outcome
+    trial: str = ""
+    kind: str = ""
+    how: str = ""
+
+    @property
+    def explained(self) -> bool:
+        """Whether the mutant is caught or equivalent."""
+        return self.outcome not in UNEXPLAINED
 
 
-def _verdict(whole: Port, mutant: Mutant, trials: Sequence[Trial],
-             witnesses: Sequence[tuple[Trial, Witness]]) -> Verdict:  # fmt: skip
-    changed = whole.mutated(mutant)
-    for trial in trials:
-        how = _noticed(changed, trial)
-        if how:
-            return Verdict(str(mutant), "caught", trial.name, how)
-    rows = [(trial, witness, _rows(whole, mutant)) for trial, witness in witnesses]
-    return Verdict(str(mutant), _explained(rows, mutant), "", "")
+class Seen(msgspec.Struct, frozen=True):
+    """What one trial of the port as it is shows of a mutant's acquisition.
+
+    `needed`: two spans that only this acquisition keeps apart, in words, or nothing; `excuses`: what else
+    keeps other pairs apart.
+    """
+
+    taken: bool
+    needed: str
+    excuses: frozenset[str]
 
 
-def _table(plan: Plan) -> CostTable:
-    return CostTable(preset("pentium4"), kernel_steps(), plan.costs)
+Progress = Callable[[float], None]
+"""Called with the share of the work that is done, 0 to 1."""
 
 
-def _noticed(changed: Port, trial: Trial) -> str:
-    """Return what shows that a port is wrong in a trial, or nothing."""
-    table = _table(changed.plan)
-    machine = load(changed, table, trial.cpus, trial.streams, traced=True, together=trial.together)
-    detector = Detector(machine.state, changed.rules())
-    try:
-        stopped = execute(machine.state, _limit(table), detector.read)
-    except RunError as error:
-        return str(error)
-    detector.finish(stopped)
-    if detector.faults:
-        return detector.faults[0].kind
-    return "" if stopped.reason == at.REASON_DONE else stopped.text or "no progress"
+def judge(
+    plan: Plan,
+    chosen: Sequence[Mutant] | None = None,
+    tried: Sequence[Trial] | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> list[Verdict]:
+    """Return a verdict for every mutant of a plan, or for those chosen, in the order of the functions.
+
+    `tried`: the trials (default: all); `workers`: processes that work at once (default: one a core). Raises
+    `RunError` if the port itself, without any change, shows a fault in a trial.
+    """
+    key = msgspec.json.encode(plan, order="deterministic")
+    kernel = _kernel(key)
+    mutants = kernel.port.mutants() if chosen is None else list(chosen)
+    runs = trials() if tried is None else tuple(tried)
+    warm_up(kernel, runs[0])  # workers that are forked then have the compiled engine
+    meter = _Meter(2 * len(runs) + len(mutants), progress)
+    changed = meter.all(each_done(_changed, [(key, trial) for trial in runs], workers))
+    bare = frozenset[tuple[str, bool, int, int]]().union(*changed)
+    seen = meter.all(each_done(_look, [(key, trial, mutants, bare) for trial in runs], workers))
+    tasks = [
+        _Task(key, mutant, [(trial, found[k]) for trial, found in zip(runs, seen, strict=True)], bare)
+        for k, mutant in enumerate(mutants)
+    ]
+    return meter.all(each_done(_judge, tasks, workers))
 
 
-def _limit(table: CostTable) -> int:
-    """Return ten simulated seconds: a hundred times what a trial takes."""
-    return table.clock_mhz * 10_000_000
+class _Meter:
+    def __init__(self, count: int, report: Progress | None) -> None:
+        self.count = count
+        self.done = 0
+        self.report = report
+
+    def all(self, results: Iterable[tuple[int, Result]]) -> list[Result]:
+        """Return results in their order as soon as all are ready."""
+        found = {}
+        for number, result in results:
+            found[number] = result
+            self.done += 1
+            if self.report is not None:
+                self.report(self.done / self.count)
+        return [found[number] for number in sorted(found)]
 
 
-def _clean(whole: Port, trial: Trial) -> Witness:
-    """Run the port as it is, which must show nothing, and return what protected what."""
-    table = _table(whole.plan)
-    machine = load(whole, table, trial.cpus, trial.streams, traced=True, together=trial.together)
-    witness = Witness(machine.state, whole.rules())
-    stopped = execute(machine.state, _limit(table), witness.read)
-    witness.finish(stopped)
-    if witness.faults or stopped.reason != at.REASON_DONE:
-        why = witness.faults[0].message if witness.faults else stopped.text
-        raise RunError(f"{whole.plan.title}: {trial.name}: {why}")
+@functools.lru_cache(maxsize=1)
+def _kernel(key: bytes) -> Kernel:
+    return kernel_of(msgspec.json.decode(key, type=Plan))
+
+
+# --- the port as it is --------------------------------------------------------------------------------------
+
+
+def _changed(task: tuple[bytes, Trial]) -> Unprotected:
+    """Return what a trial changes without locks that it otherwise has for it."""
+    key, trial = task
+    return unprotected_parts(_watched(_kernel(key), trial))
+
+
+def _look(task: tuple[bytes, Trial, Sequence[Mutant], Unprotected]) -> list[Seen]:
+    """Run a trial of the port as it is; return what it shows of each acquisition."""
+    key, trial, mutants, bare = task
+    kernel = _kernel(key)
+    witness = _watched(kernel, trial)
+    need = Need(witness, bare)
+    return [_seen(witness, need, _row(kernel, mutant), mutant.change == "shared") for mutant in mutants]
+
+
+def _watched(kernel: Kernel, trial: Trial) -> Witness:
+    """Run a trial of the port as it is, which must show nothing."""
+    witness, wrong = run_trial(kernel, trial, Witness)
+    if wrong:
+        raise RunError(f"{kernel.port.plan.title}, without any change: {trial.name}: {wrong}")
     return witness
 
 
-def _rows(whole: Port, mutant: Mutant) -> frozenset[int]:
-    """Return the rows of code that are a mutant's acquisition in the port without the change."""
-    plain = assemble(whole.program, _table(whole.plan), traced=True)
-    begin = plain.starts[mutant.function]
+def _row(kernel: Kernel, mutant: Mutant) -> int:
+    """Return the row of code that is a mutant's acquisition, or -1 for what is no acquisition of a lock."""
+    listed = holds(kernel.port.ported[mutant.function].body)
+    if listed[mutant.ordinal].mode not in ACQUIRING:
+        return -1
+    place = sum(node.mode in ACQUIRING for node in listed[: mutant.ordinal])
+    binary = kernel.binary
     rows = [
-        k for k in range(begin, len(plain.where))
-        if plain.where[k] == mutant.function and plain.code[k][0] in (op.ACQUIRE, op.SEQ_BEGIN)
-        and plain.locks[int(plain.code[k][3 if plain.code[k][0] == op.ACQUIRE else 4])] == mutant.lock
+        k for k in range(binary.starts[mutant.function], len(binary.where))
+        if binary.where[k] == mutant.function and _acquires(binary.code[k].tolist())
     ]  # fmt: skip
-    same = [m for m in whole.mutants() if m.function == mutant.function and m.lock == mutant.lock]
-    ordinals = sorted({m.ordinal for m in same})
-    place = ordinals.index(mutant.ordinal)
-    return frozenset([rows[place]]) if place < len(rows) else frozenset(rows)
+    return rows[place]
 
 
-def _explained(rows: Sequence[tuple[Trial, Witness, frozenset[int]]], mutant: Mutant) -> Outcome:
-    taken = met = False
-    for _, witness, places in rows:
-        taken |= bool(witness.taken & places)
-        for seen in witness.seen.values():
-            mine = any(pc in places for holding, _ in seen.under for pc, _ in holding)
-            if not mine or len(seen.threads) < 2 or not seen.writers:
-                continue
-            met = True
-            if not _still_protected(seen, places):
-                return "survived"
-    if not taken and mutant.mode in ("exclusive", "shared", "retry"):
-        return "never taken"
-    return "covered" if met else "never met"
+def _acquires(row: list[int]) -> bool:
+    """Say whether a row begins a hold; taking a lock again that was let go for a while does not."""
+    return row[0] in (op.SEQ_BEGIN, op.RCU_BEGIN) or (row[0] == op.ACQUIRE and row[6] < 0)
 
 
-def _still_protected(seen: Seen, places: frozenset[int]) -> bool:
-    """Say whether a lock remains that keeps all accesses apart when one acquisition is left out."""
-    common: frozenset[int] | None = None
-    for holding, locks in seen.under:
-        kept = {lock for pc, lock in holding if pc not in places}
-        left = locks - ({lock for pc, lock in holding if pc in places} - kept)
-        common = left if common is None else common & left
-    return bool(common)
+def _seen(witness: Witness, need: Need, row: int, weakened: bool) -> Seen:
+    needed = ""
+    excuses = set()
+    for a, b, part in need.pairs(row, weakened):
+        excuse = need.excuse(a, b)
+        if not excuse:
+            needed = _words(witness, a, b, part)
+            break
+        excuses.add(excuse)
+    return Seen(row < 0 or row in witness.rows, needed, frozenset(excuses))
+
+
+def _words(witness: Witness, a: Span, b: Span, part: tuple[int, int, int]) -> str:
+    places = witness.places
+    both = f"{places.party(*a.parts[part].now)} and {places.party(*b.parts[part].now)}"
+    return f"{places.part(part[0], part[2])}: {both}"
+
+
+# --- mutants ------------------------------------------------------------------------------------------------
+
+
+class _Task(msgspec.Struct, frozen=True):
+    """A mutant to be tried: `seen` is what each trial shows of the port as it is."""
+
+    key: bytes
+    mutant: Mutant
+    seen: Sequence[tuple[Trial, Seen]]
+    unprotected: Unprotected
+
+
+def _judge(task: _Task) -> Verdict:
+    """Try a mutant in the trials that come to its place, those first that need its lock."""
+    mutant = task.mutant
+    taken = sorted(((t, s) for t, s in task.seen if s.taken), key=lambda run: not run[1].needed)
+    if not taken:
+        return Verdict(mutant, "never taken", how="no trial comes to this place")
+    changed = assembled(_kernel(task.key).port.mutated(mutant))
+    row = _row(changed, mutant) if mutant.change == "shared" else -1
+    for trial, _ in taken:
+        _, wrong = run_trial(changed, trial, lambda s, r: Overlaps(s, r, mutant, row, task.unprotected))
+        if wrong:
+            kind, _, how = wrong.partition(": ")
+            return Verdict(mutant, "caught", trial.name, kind, how)
+    needed = next((seen.needed for _, seen in taken if seen.needed), "")
+    if needed or mutant.mode not in ("exclusive", "shared", "retry"):
+        return Verdict(mutant, "survived", how=needed)
+    excuses = sorted(frozenset[str]().union(*(seen.excuses for _, seen in taken)))
+    if excuses:
+        return Verdict(mutant, "covered", how=", ".join(excuses))
+    return Verdict(mutant, "private", how="no two threads need it")

@@ -120,8 +120,8 @@ def _built(key: bytes, traced: bool) -> _Built:
     costs = CostTable(preset(spec.machine), kernel_steps(), spec.plan.costs, spec.cost_factors)
     disk_cycles = spec.plan.options.get("disk_cycles", costs.machine["disk_request"])
     kernel = port(
-        spec.plan, [user], disk_cycles=disk_cycles, mapped_buffers=int(spec.libc == "2005"), buffered=int(work.buffered),
-        read_block=work.read_block_bytes, write_block=work.write_block_bytes,
+        spec.plan, [user], disk_cycles=disk_cycles, mapped_buffers=int(spec.libc == "2005"),
+        buffered=int(work.buffered), read_block=work.read_block_bytes, write_block=work.write_block_bytes,
     )  # fmt: skip
     check_order(kernel)
     return _Built(kernel, costs, assemble(kernel.program, costs, traced))
@@ -156,7 +156,8 @@ def run_to_end(
 ) -> Throughput | None:
     """Run until all processes are done; return the throughput while all were in their transactions."""
     state = loaded.machine.state
-    contexts = [state.get(process, "context") for process in loaded.machine.processes]
+    contexts = np.array([state.get(process, "context") for process in loaded.machine.processes])
+    begins, ends = np.array(loaded.begins), np.array(loaded.ends)
     resolution = loaded.costs.clock_mhz * 1_000_000 // POLLS_PER_S
     until, same, last = 0, 0, 0
     window: list[tuple[int, int]] = []
@@ -172,18 +173,17 @@ def run_to_end(
                 else stopped.text
             )
             raise RunError(f"{_who(loaded)} cannot go on: {why}")
-        rows = [int(state.m[context + at.C_WORK]) for context in contexts]
-        begun = all(row >= begin for row, begin in zip(rows, loaded.begins, strict=True))
-        if begun and not any(row >= end for row, end in zip(rows, loaded.ends, strict=True)):
-            window = [*window[:1], (until, sum(rows))]
-        done = sum(rows)
+        rows = state.m[contexts + at.C_WORK]
+        done = int(rows.sum())
+        if (rows >= begins).all() and (rows < ends).all():
+            window = [*window[:1], (until, done)]
         same = same + 1 if done == last else 0
         last = done
         if same > PATIENCE_S * POLLS_PER_S:
             why = f"no process began an operation for {PATIENCE_S} simulated seconds"
             raise RunError(f"{_who(loaded)} cannot go on: {no_progress(state, why).message}")
         if progress is not None:
-            progress(_share(loaded, rows))
+            progress(_share(loaded, done))
     if len(window) < 2:
         return None
     (begin, first), (end, second) = window
@@ -194,8 +194,8 @@ def _who(loaded: Loaded) -> str:
     return f"{loaded.spec.system} on {loaded.spec.cpus} processors"
 
 
-def _share(loaded: Loaded, rows: list[int]) -> float:
-    return (sum(rows) - sum(loaded.firsts)) / sum(len(stream.rows) for stream in loaded.streams)
+def _share(loaded: Loaded, done: int) -> float:
+    return (done - sum(loaded.firsts)) / sum(len(stream.rows) for stream in loaded.streams)
 
 
 def settle(state: State) -> None:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from lockscape.errors import InputError, unknown
 from lockscape.experiments.result import FaultRecord, Removal, RunSpec
 from lockscape.experiments.run import Loaded, damage, load_run, run_to_end
-from lockscape.machine.execute import RunError, TraceReader
+from lockscape.machine import layout as at
+from lockscape.machine.execute import RunError, TraceReader, execute
 from lockscape.machine.faults import Detector, Fault, interleaving
 from lockscape.ports.plan import Plan
 
@@ -49,6 +50,8 @@ def without(spec: RunSpec, lock: str) -> Removal:
     loaded = load_run(bare, traced=True)
     detector = Detector(loaded.machine.state, loaded.port.rules())
     ended = _run(loaded, detector.read)
+    state = loaded.machine.state  # asked once more to go on, it says whether it is stuck
+    detector.finish(execute(state, int(state.m[at.H_TIME]), detector.read))
     harm = _harm(loaded) if not ended else []
     chosen = _chosen(detector.faults)
     shown = _interleavings(bare, chosen)

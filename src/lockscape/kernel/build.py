@@ -23,6 +23,7 @@ from lockscape.kernel import (
     scheduler,
     writeback,
 )  # fmt: skip
+from lockscape.program.locks import LockClass
 from lockscape.program.nodes import Function
 from lockscape.program.objects import Object
 from lockscape.program.parse import parse
@@ -99,7 +100,7 @@ OPTIONS: dict[str, int] = {
     "hz": 100,  # ticks a second
     "slice_ticks": 20,  # length of a slice
     "groups": 8,  # block groups
-    "disk_cycles": 16_000_000,  # time of a disk request
+    "disk_cycles": 16_000_000,  # time of a disk request; in a run the machine's cost disk_request
     "buffered": 1,  # PostMark uses streams
     "mapped_buffers": 1,  # their buffers are mapped (C library of 2005)
     "read_block": 512,  # PostMark's blocks, bytes
@@ -108,8 +109,17 @@ OPTIONS: dict[str, int] = {
 """Every build option with its default: features of kernels (1 or 0) and sizes. Plans say which kernel has
 which, with the source of each."""
 
-UNIPROCESSOR_LOCKS = ("i_sem", "i_zombie", "I_LOCK", "s_lock", "PG_locked", "mmap_sem")
-"""Semaphores that the uniprocessor kernel has, for it sleeps inside."""
+SEMAPHORES = (
+    LockClass("i_sem", "Inode", "sema", nests="the parent directory first",
+              evidence="fs.h: i_sem, also on one processor"),
+    LockClass("i_zombie", "Inode", "sema", nests="the parent directory first",
+              evidence="fs.h of 2.4: i_zombie"),
+    LockClass("I_LOCK", "Inode", "sema", evidence="fs.h: the bit of an inode that is being written"),
+    LockClass("s_lock", "SuperBlock", "sema", evidence="locks.h: lock_super"),
+    LockClass("PG_locked", "Page", "sema", evidence="mm.h: the bit of a page that is being read or written"),
+    LockClass("mmap_sem", "Memory", "rwsem", evidence="sched.h: mmap_sem"),
+)  # fmt: skip
+"""Sleeping locks that the uniprocessor kernel has itself, for it sleeps inside."""
 
 MASKED_SECTIONS = frozenset({
     "schedule/pick", "finish_switch/leave", "wake/enqueue", "wait_for_lock/sleep", "tick_process/charge",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.extending import intrinsic, register_jitable
 
 PLAIN = bool(getattr(numba.config, "DISABLE_JIT", 0))
 """Whether the engine runs as plain Python: the readable reference, some hundred times slower."""
@@ -15,45 +16,71 @@ PLAIN = bool(getattr(numba.config, "DISABLE_JIT", 0))
 _PACKAGE = Path(__file__).parent.parent
 _SOURCES = (
     "machine/engine.py",
+    "machine/events.py",
+    "machine/frames.py",
+    "machine/guests.py",
+    "machine/keyed.py",
     "machine/layout.py",
+    "machine/locking.py",
     "machine/memory.py",
+    "machine/objects.py",
+    "machine/seldom.py",
+    "machine/tracing.py",
+    "machine/waiters.py",
     "program/layout.py",
     "program/opcodes.py",
 )
 _DIGEST = hashlib.sha256(b"".join((_PACKAGE / name).read_bytes() for name in _SOURCES)).hexdigest()[:12]
 """Of all sources compiled together: numba itself looks only at the file of each function."""
 
-_helpers: list[Any] = []
+compiled = register_jitable(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""Compile a function where `entry` calls it; called from Python it runs as it is, on arrays or lists.
+
+The engine hands it the machine's memory as the address of its words: the array itself would cost a reference
+count and seven arguments a call, and a test for negative numbers at each access.
+"""
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+@intrinsic
+def _address(_: Any, array: Any) -> Any:
+    """Return the address of an array's first word."""
+
+    def generated(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return context.make_array(signature.args[0])(context, builder, values[0]).data
+
+    pointer: Any = numba.types.CPointer
+    return pointer(array.dtype)(array), generated
+
+
+def _same(memory: Any) -> Any:
+    return memory
+
+
+words: Any = _same if PLAIN else _address
+"""In a compiled function: the words of an array, without bounds. Plain Python goes on with what it has."""
+
+
+def entry(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile with numba, releasing the interpreter's lock; cached on disk where that is possible.
 
-    Parameters annotated as `int` are int64, all others flat arrays of int64.
+    Parameters annotated as `int` are int64, all others flat arrays of int64. Integers are divided as in C
+    where the divisor is 0; the engine looks first.
     """
     function.__qualname__ = f"{function.__name__}_{_DIGEST}"  # names the cached file
+    options: Any = {"nogil": True, "error_model": "numpy"}
     try:
-        made = numba.njit(nogil=True, cache=True)(function)
+        made: Callable[..., Any] = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder can be written: compile in memory, once per process
-        made = numba.njit(nogil=True)(function)
-    _helpers.append(made)
+        made = numba.njit(**options)(function)
     return made
 
 
 def prepare(function: Any) -> None:
-    """Compile a function of the engine, unless it is at hand; say so on stderr, for it takes some seconds.
-
-    What it calls is compiled first, each once: called with constants, numba would make a copy for each.
-    """
+    """Compile the engine, unless it is at hand; say so on stderr, for it takes some seconds."""
     if PLAIN or function.signatures:
         return
     if not _cached(function):
         print("lockscape: compiling the engine, once; this takes some seconds", file=sys.stderr)
-        for helper in _helpers:
-            if helper is not function and not helper.signatures:
-                helper.compile(_signature(helper))
-            if helper is not function:
-                helper.disable_compile()
     function.compile(_signature(function))
 
 

@@ -71,14 +71,14 @@ def step_costs(text: str) -> dict[str, StepCost]:
 
 
 _SYNCHRONISATION = {
-    # operations on locks: (cost of the machine, how often, instructions around it)
-    "bkl_acquire": ("atomic_uncontended", 1, 12), "bkl_release": ("line_hit", 1, 6),
-    "spinlock_acquire": ("atomic_uncontended", 1, 4), "spinlock_release": ("line_hit", 1, 2),
-    "rwlock_acquire": ("atomic_uncontended", 1, 5), "rwlock_release": ("atomic_uncontended", 1, 3),
-    "seqlock_acquire": ("atomic_uncontended", 1, 6), "seqlock_release": ("line_hit", 1, 4),
-    "sema_acquire": ("atomic_uncontended", 1, 5), "sema_release": ("atomic_uncontended", 1, 5),
-    "rwsem_acquire": ("atomic_uncontended", 1, 6), "rwsem_release": ("atomic_uncontended", 1, 6),
-    "atomic": ("atomic_uncontended", 1, 1), "cas": ("cas", 1, 3), "cas2": ("cas2", 1, 6),
+    # operations on locks: (cost of the machine, instructions around it)
+    "bkl_acquire": ("atomic_uncontended", 12), "bkl_release": ("line_hit", 6),
+    "spinlock_acquire": ("atomic_uncontended", 4), "spinlock_release": ("line_hit", 2),
+    "rwlock_acquire": ("atomic_uncontended", 5), "rwlock_release": ("atomic_uncontended", 3),
+    "seqlock_acquire": ("atomic_uncontended", 6), "seqlock_release": ("line_hit", 4),
+    "sema_acquire": ("atomic_uncontended", 5), "sema_release": ("atomic_uncontended", 5),
+    "rwsem_acquire": ("atomic_uncontended", 6), "rwsem_release": ("atomic_uncontended", 6),
+    "atomic": ("atomic_uncontended", 1), "cas": ("cas", 3), "cas2": ("cas2", 6),
 }  # fmt: skip
 """Instructions around the locked one: read in asm-i386/spinlock.h, semaphore.h, rwsem.h and smplock.h of
 Linux 2.4; releasing a spin lock is a plain store there."""
@@ -89,6 +89,7 @@ class CostTable:
 
     `factors` multiply costs by name: a sample of the ranges is a table of such factors (see
     `lockscape.experiments.sample`). `changes` replaces a step's instructions (a system's own path lengths).
+    Raises `InputError` for changes and factors of costs that do not exist.
     """
 
     def __init__(
@@ -103,6 +104,12 @@ class CostTable:
         self.steps = dict(steps)
         self.changes = dict(changes or {})
         self.factors = dict(factors or {})
+        for name in self.changes:
+            if name not in self.steps:
+                raise InputError(unknown("cost", name, sorted(self.steps)))
+        for name in self.factors:
+            if name not in self.steps and name not in self.machine:
+                raise InputError(unknown("cost", name, sorted([*self.steps, *self.machine])))
         for name in self.machine:
             self.machine[name] = round(self.machine[name] * self.factors.get(name, 1.0))
 
@@ -111,8 +118,8 @@ class CostTable:
         if name in self.steps:
             return self.step(self.steps[name])
         if name in _SYNCHRONISATION:
-            cost, times, instructions = _SYNCHRONISATION[name]
-            return self.machine[cost] * times + instructions * self.machine["cpi_kernel_percent"] // 100
+            cost, instructions = _SYNCHRONISATION[name]
+            return self.machine[cost] + instructions * self.machine["cpi_kernel_percent"] // 100
         raise InputError(unknown("cost", name, [*self.steps, *_SYNCHRONISATION]))
 
     def step(self, cost: StepCost) -> int:

@@ -130,7 +130,13 @@ class Detector:
         if known.suspects:
             self.races.confirm(known, act)
         if how == op.RACY:
+            if offset in known.references:
+                self.refer(known.parts.setdefault(offset, Part()), act, write)
             return
+        self.protected(now, act, write, known, offset, how)
+
+    def protected(self, now: Now, act: Activity, write: bool, known: Known, offset: int, how: int) -> None:
+        """A part that is not racy on purpose is read or written: races and sections."""
         part = known.parts.get(offset)
         if part is None:
             part = known.parts[offset] = Part()
@@ -143,6 +149,13 @@ class Detector:
         self.races.access(known, part, offset, act.cover, how, write, now)
         if self.sections.nodes:
             self.sections.access(known, part, offset, act, how, write, now)
+
+    def refer(self, part: Part, act: Activity, write: bool) -> None:
+        """A racy reference to an object: who follows it has seen what was done before it was set."""
+        if write:
+            part.clock = self.joined(part.clock, self.tracker.release(act.thread))
+        elif part.clock is not None:
+            self.tracker.learn(act.thread, part.clock)
 
     def published(self, part: Part, act: Activity, write: bool) -> bool:
         """A part that its writers publish: say whether an RCU reader reads it, who may meet them."""

@@ -10,6 +10,9 @@ INFINITY = 1 << 51
 
 LEAF_BITS = 11
 
+NONE, UNSEEN, READS, WRITES = 0, -1, 0, 1
+"""Arguments that are constant: numba makes a copy of a function for each number written out in a call."""
+
 (
     H_LEAVES, H_TREE, H_DEVICES, H_DEVICE, H_PROCESSORS, H_PROCESSOR, H_VIRTUALS, H_VIRTUAL,
     H_INSTANCE, H_CLASS,

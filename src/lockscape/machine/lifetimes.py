@@ -71,8 +71,9 @@ class Suspect:
 Done = dict[tuple[int, Lockset], int]
 """Accesses that are over: the last epoch of each thread's accesses under a set of locks."""
 
-Static = tuple[bool, frozenset[int], frozenset[int]]
-"""What is known of a class: whether its objects are made in the run, its local and its published parts."""
+Static = tuple[bool, frozenset[int], frozenset[int], frozenset[int]]
+"""What is known of a class: whether its objects are made in the run, its local and its published parts, and
+its references to objects."""
 
 
 class Known:
@@ -80,7 +81,7 @@ class Known:
 
     __slots__ = (
         "cls", "dynamic", "freed_at", "generation", "given", "got", "local", "moved", "owner",
-        "parts", "place", "published", "suspects", "taken",
+        "parts", "place", "published", "references", "suspects", "taken",
     )  # fmt: skip
 
     def __init__(self, place: int, cls: int, owner: int, generation: int, static: Static) -> None:
@@ -88,7 +89,7 @@ class Known:
         self.cls = cls
         self.owner = owner
         self.generation = generation
-        self.dynamic, self.local, self.published = static
+        self.dynamic, self.local, self.published, self.references = static
         self.parts: dict[int, Part] = {}
         self.given: dict[int, Clock] = {}
         self.got: dict[int, Clock] = {}
@@ -113,7 +114,8 @@ class Lifetimes:
         self.objects: dict[int, Known] = {}
         self.static = [
             (not shape.count, rules.offsets(rules.local, state, shape.name),
-             rules.offsets(rules.published, state, shape.name))
+             rules.offsets(rules.published, state, shape.name),
+             frozenset(shape.fields[name] for name, info in shape.infos.items() if info.refers))
             for shape in state.layouts
         ]  # fmt: skip
         numbers = {name: k for k, name in enumerate(state.binary.classes)}

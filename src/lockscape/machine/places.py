@@ -43,7 +43,7 @@ class Places:
         name = self.binary.where[pc]
         if name not in self._lines:
             function = self.state.program.functions[name]
-            self._texts[name] = listing(function, dict(self.state.program.locks))
+            self._texts[name] = listing(function, self.state.program.locks)
             self._lines[name] = self._rows(name, function)
         line = self._lines[name][pc - self.binary.starts[name]]
         return Place(name, line + 1, self._texts[name][line].strip())

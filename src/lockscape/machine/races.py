@@ -3,15 +3,16 @@
 Two accesses of one part of an object by different threads, one of them a write, are a race unless
 - the table of disciplines lets them meet (`may_meet`);
 - one happened before the other: by a message (an interrupt sent, a device asked, a timer set), a wake-up, an
-  atomic operation that returns a value, or handing the object over through a collection. Locks do *not*
-  order: else a race would hide whenever something else was locked in between. Nor does a switch;
+  atomic operation that returns a value, handing the object over through a collection, or a racy reference
+  that was set before and is followed then. Locks do *not* order: else a race would hide whenever something
+  else was locked in between. Nor does a switch;
 - on different processors, both held a common lock, one of them exclusively;
 - on one processor, neither could come while the other had not finished: both processes where the kernel is
   not preemptible, or with preemption or interrupts off; a handler and a process with interrupts off.
 
 A thread that does something unprotected with an object made in this run may be taking it down, unreachable
 for others. This is a race only if another thread comes to the object afterwards, or it is never freed
-(`Suspect`).
+(`Suspect`). If the earlier of the two accesses was the one without a lock, another thread has come.
 """
 
 from lockscape.machine.activity import BOTTOM_HALF, HANDLER, TAIL, Activity, Clock, Cover, Tracker
@@ -142,20 +143,28 @@ class Races:
         return any(done is not None and other.epoch <= done.get(key, 0) for done in moves)
 
     def suspect(self, known: Known, suspect: Suspect) -> None:
-        """Report a race, at once or when the object turns out to be still reachable."""
-        if not known.dynamic:
+        """Report a race, at once or when the object turns out to be still reachable.
+
+        If the earlier of the two was the one without any lock, the object was reachable then.
+        """
+        if not known.dynamic or not suspect.first.cover.lockset.any:
             self.report(known, suspect)
         elif len(known.suspects) < MOST_SUSPECTS:
             known.suspects.append(suspect)
 
     def confirm(self, known: Known, act: Activity, freed: bool = False) -> None:
-        """A thread comes to an object with suspects: they are races, unless it was handed over to it."""
+        """A thread comes to an object with suspects: they are races, unless it was handed over to it.
+
+        A thread that was there before the suspected one took it down had not given it up, whatever it has
+        learnt since: only a collection hands it back.
+        """
         clock, got = self.clocks[act.thread], known.got.get(act.thread)
         left: list[Suspect] = []
         for suspect in known.suspects:
+            knows = 0 if act.thread == suspect.first.cover.thread else clock.get(suspect.owner, 0)
             if suspect.owner == act.thread:
                 left.append(suspect)
-            elif suspect.epoch <= max(clock.get(suspect.owner, 0), got.get(suspect.owner, 0) if got else 0):
+            elif suspect.epoch <= max(knows, got.get(suspect.owner, 0) if got else 0):
                 suspect.owner, suspect.epoch = act.thread, clock[act.thread]
                 left.append(suspect)
             else:

@@ -22,8 +22,8 @@ from lockscape.machine.lifetimes import Known, Part
 from lockscape.machine.places import Places
 from lockscape.machine.state import State
 from lockscape.program import opcodes as op
-from lockscape.program.listing import walk
 from lockscape.program.nodes import Section
+from lockscape.program.walk import walk
 
 READ, WRITE, ADD = range(3)
 CONFLICTS = ((WRITE, ADD), (READ, WRITE, ADD), (READ, WRITE))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lockscape.program.nodes import Body, Call, Function, Op, Stmt, Sync
+from lockscape.program.nodes import Body, Function, Sync
+from lockscape.program.walk import bodies, called, walk
 
 if TYPE_CHECKING:
     from lockscape.machine.activity import Activity, Tracker
     from lockscape.machine.places import Places
+
+SWITCH = "switch_to"
+"""The operation that gives a processor to another context."""
 
 
 def dropped_on_sleep(functions: Mapping[str, Function]) -> frozenset[str]:
@@ -31,7 +34,9 @@ def dropped_on_sleep(functions: Mapping[str, Function]) -> frozenset[str]:
 
 def own_preemption(functions: Mapping[str, Function]) -> int:
     """Return how often the scheduler has preemption off itself when it switches, besides its locks."""
-    return max((_preemption_at_switch(f.body) for f in functions.values()), default=0)
+    return max(
+        (_preemption_at_switch(f.body) for f in functions.values() if _switches(f.body, set())), default=0
+    )
 
 
 def _preemption_at_switch(body: Body) -> int:
@@ -44,7 +49,7 @@ def _preemption_at_switch(body: Body) -> int:
             if not any(isinstance(n, Sync) and n.op in ("acquire", "release") for n in locks):
                 depth += 1 if node.op == "preempt_off" else -1
         elif _switches((node,), set()):
-            inner = [_preemption_at_switch(b) for b in _inner(node) if _switches(b, set())]
+            inner = [_preemption_at_switch(b) for b in bodies(node) if _switches(b, set())]
             return depth + max(inner, default=0)
     return 0
 
@@ -61,44 +66,32 @@ def _until_retake(body: Body, k: int) -> Body:
 
 
 def _functions_that_switch(functions: Mapping[str, Function]) -> set[str]:
+    calls = {name: _called(f.body) for name, f in functions.items()}
     found: set[str] = set()
     grown = True
     while grown:
-        new = {n for n, f in functions.items() if n not in found and _switches(f.body, found)}
+        new = {n for n, names in calls.items() if n not in found and (SWITCH in names or names & found)}
         found |= new
         grown = bool(new)
     return found
 
 
+def _called(body: Body) -> set[str]:
+    """Return the functions and operations that a body calls."""
+    return {name for statement in walk(body) for name in called(statement)}
+
+
 def _switches(body: Body, switching: set[str]) -> bool:
-    return any(
-        (isinstance(n, Op) and n.name == "switch_to") or (isinstance(n, Call) and n.function in switching)
-        for n in _nodes(body)
-    )
-
-
-def _nodes(value: Any) -> Iterator[Any]:
-    """Yield every node of a tree."""
-    if isinstance(value, tuple):
-        for item in value:
-            yield from _nodes(item)
-    elif is_dataclass(value):
-        yield value
-        for part in fields(value):
-            yield from _nodes(getattr(value, part.name))
+    names = _called(body)
+    return SWITCH in names or bool(names & switching)
 
 
 def _bodies(body: Body) -> Iterator[Body]:
     """Yield a body and every body inside it."""
     yield body
     for node in body:
-        for inner in _inner(node):
+        for inner in bodies(node):
             yield from _bodies(inner)
-
-
-def _inner(node: Stmt) -> list[Body]:
-    """Return the bodies of a statement."""
-    return [getattr(node, part.name) for part in fields(node) if part.name in ("then", "other", "body")]
 
 
 def why_atomic(act: Activity, tracker: Tracker, places: Places, switching: bool) -> str:

@@ -10,7 +10,8 @@ from lockscape.errors import InputError
 from lockscape.machine import layout as at
 from lockscape.machine import memory
 from lockscape.machine.compiled import PLAIN
-from lockscape.machine.engine import empty_collections, new_object, set_event
+from lockscape.machine.events import set_event
+from lockscape.machine.objects import empty_collections, new_object
 from lockscape.program.assemble import Binary, Program
 from lockscape.program.layout import FRAME_HEAD, OBJECT_WORDS
 from lockscape.program.objects import KINDS, Layout
@@ -18,6 +19,10 @@ from lockscape.program.objects import KINDS, Layout
 Memory = NDArray[np.int64]
 
 MOST_PROCESSORS = 1024
+
+LARGE_WORDS = 1 << 19
+"""From this size on, 4 MB, numpy asks for large pages: the program is read all over (fewer TLB misses)."""
+
 HASH_BITS = 17
 
 
@@ -97,6 +102,8 @@ class State:
         self.hardware = hardware
         self.layouts: list[Layout] = [program.layouts[name] for name in binary.classes]
         self.work = np.ascontiguousarray(work, np.int64)
+        self.code: Memory = np.zeros(max(binary.code.size, LARGE_WORDS), np.int64)
+        self.code[: binary.code.size] = binary.code.ravel()
         self.m: Memory = np.zeros(words, np.int64)
         self.next = at.HEAD_WORDS
         self.instances: list[int] = []
@@ -299,13 +306,22 @@ class State:
         owner = place + self.class_of(place).collections[collection]
         m = self.m
         if m[owner + at.S_KIND] == at.BITMAP:
-            return [(k, 1) for k in range(int(m[owner + at.S_CAPACITY])) if memory.bit_of(m, owner, k)]
+            return [(k, 1) for k in self.bits(place, collection).tolist()]
         found = []
         node = int(m[owner + at.S_FIRST])
         while node:
             found.append((int(m[node + at.N_KEY]), int(m[node + at.N_VALUE])))
             node = int(m[node + at.N_NEXT])
         return found
+
+    def bits(self, place: int, bitmap: str) -> Memory:
+        """Return the numbers of the set bits of a bitmap."""
+        owner = place + self.class_of(place).collections[bitmap]
+        region, slots = int(self.m[owner + at.S_REGION]), int(self.m[owner + at.S_CAPACITY])
+        if region == 0:
+            return np.zeros(0, np.int64)
+        words = self.m[region : region + (slots + memory.BITS_PER_WORD - 1) // memory.BITS_PER_WORD]
+        return np.flatnonzero((words[:, np.newaxis] >> np.arange(memory.BITS_PER_WORD)) & 1)
 
     def system(self, cls: str, number: int = 0, instance: int = 0) -> int:
         """Return the address of a system object."""
@@ -351,5 +367,6 @@ class State:
 
     def flat(self) -> tuple[object, object, object]:
         """Return memory, code and workload as the engine takes them: lists when it runs as plain Python."""
-        code, work = self.binary.code.ravel(), self.work.ravel()
-        return (self.m.tolist(), code.tolist(), work.tolist()) if PLAIN else (self.m, code, work)
+        if PLAIN:
+            return self.m.tolist(), self.binary.code.ravel().tolist(), self.work.ravel().tolist()
+        return self.m, self.code, self.work.ravel()

@@ -98,7 +98,7 @@ class Both:
 
 
 def _listing(port: Port, name: str) -> list[str]:
-    return listing(port.program.functions[name], dict(port.program.locks))
+    return listing(port.program.functions[name], port.program.locks)
 
 
 def both(port: Port) -> Both:
@@ -132,7 +132,7 @@ def kernel_names(pair: Both) -> list[str]:
 def _sites(port: Port, names: Iterable[str]) -> dict[str, int]:
     total = dict.fromkeys(KINDS, 0)
     for name in names:
-        for kind, count in sites(port.program.functions[name], dict(port.program.locks)).items():
+        for kind, count in sites(port.program.functions[name], port.program.locks).items():
             total[kind] += count
     return {kind: count for kind, count in total.items() if count}
 
@@ -208,4 +208,4 @@ def _ported(port: Port, name: str, rules: tuple[Rule, ...]) -> list[str]:
     plan = msgspec.structs.replace(port.plan, rule=rules)
     preemptible = bool(port.options["preemptible"])
     ported = apply_plan({name: port.source[name]}, plan, port.program.locks, MASKED_SECTIONS, preemptible)
-    return listing(lower(ported[name], dict(port.program.locks), preemptible), dict(port.program.locks))
+    return listing(lower(ported[name], port.program.locks, preemptible), port.program.locks)

@@ -11,9 +11,8 @@ from itertools import pairwise
 
 from lockscape.errors import InputError
 from lockscape.ports.port import Port
-from lockscape.ports.rewrite import called
-from lockscape.program.listing import walk
 from lockscape.program.nodes import Body, Function, Hold, If, Section, Stmt, Sync, While
+from lockscape.program.walk import called, walk
 
 Edges = dict[tuple[str, str], str]
 """(lock held, lock taken) -> the function in which that is first seen."""

@@ -1,19 +1,42 @@
 """Mutants of a port: each with one acquisition removed or weakened, to see that the fault detector notices.
 
-Where a lock was taken out the mutant waits a while inside, so that others have time to interfere.
+Where a lock was taken out the mutant waits a while before each statement that the lock protected, so that
+others have time to interfere.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from lockscape.program.locks import LockClass
-from lockscape.program.nodes import Body, Const, Do, Function, Hold, If, Op, Section, Stmt, While
+from lockscape.program.nodes import (
+    Assign,
+    Body,
+    Const,
+    Do,
+    Expr,
+    Field,
+    Function,
+    Hold,
+    Op,
+    Section,
+    Stmt,
+    The,
+    Var,
+    While,
+)
+from lockscape.program.objects import Object, layout
+from lockscape.program.walk import bodies, walk, with_bodies
 
 Change = Literal["removed", "shared"]
 
 DELAY_CYCLES = 20_000
-"""How long a mutant waits where its lock is missing: several times the longest step of the kernel."""
+"""How long a mutant waits where its lock is missing: several times the longest step of the kernel, and a
+fraction of a tick in `lockscape.experiments.trials`."""
+
+UNPROTECTED = "unprotected"
+"""Name of the section in which a mutant does what its lock protected. The first access there reads from the
+object that the lock lies in, to tell whose lock it was."""
 
 TAKING = ("exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel")
 """Modes of holds that are acquisitions; masking and preemption are the lock's own business."""
@@ -42,7 +65,7 @@ def mutants(functions: Mapping[str, Function], locks: Mapping[str, LockClass]) -
     """Return every mutant of ported functions, before their holds are made explicit."""
     found: list[Mutant] = []
     for function in functions.values():
-        for ordinal, node in enumerate(_holds(function.body)):
+        for ordinal, node in enumerate(holds(function.body)):
             if node.mode not in TAKING:
                 continue
             found.append(Mutant(function.name, ordinal, node.lock, node.mode, "removed"))
@@ -51,30 +74,26 @@ def mutants(functions: Mapping[str, Function], locks: Mapping[str, LockClass]) -
     return found
 
 
-def mutate(functions: Mapping[str, Function], mutant: Mutant) -> dict[str, Function]:
+def mutate(
+    functions: Mapping[str, Function], locks: Mapping[str, LockClass], mutant: Mutant
+) -> dict[str, Function]:
     """Return the functions with one mutant's change made."""
     changed = dict(functions)
     source = changed[mutant.function]
-    changed[mutant.function] = source.with_body(_Change(mutant).body(source.body))
+    changed[mutant.function] = source.with_body(_Change(locks, mutant).body(source.body))
     return changed
 
 
-def _holds(body: Sequence[Stmt]) -> Iterator[Hold]:
-    for node in body:
-        if isinstance(node, Hold):
-            yield node
-        match node:
-            case If(then=then, other=other):
-                yield from _holds(then)
-                yield from _holds(other)
-            case While(body=inner) | Section(body=inner) | Hold(body=inner):
-                yield from _holds(inner)
+def holds(body: Body) -> list[Hold]:
+    """Return the holds of a body in the order of the listing."""
+    return [node for node in walk(body) if isinstance(node, Hold)]
 
 
 class _Change:
-    """Walks a body in the order of `_holds` and changes the hold of one number."""
+    """Walks a body in the order of `holds` and changes the hold of one number."""
 
-    def __init__(self, mutant: Mutant) -> None:
+    def __init__(self, locks: Mapping[str, LockClass], mutant: Mutant) -> None:
+        self.locks = locks
         self.mutant = mutant
         self.seen = -1
 
@@ -82,14 +101,7 @@ class _Change:
         return tuple(s for statement in statements for s in self.statement(statement))
 
     def statement(self, node: Stmt) -> Body:
-        match node:
-            case Hold():
-                return self.hold(node)
-            case If(then=then, other=other):
-                return (replace(node, then=self.body(then), other=self.body(other)),)
-            case While(body=body) | Section(body=body):
-                return (replace(node, body=self.body(body)),)
-        return (node,)
+        return self.hold(node) if isinstance(node, Hold) else (with_bodies(node, self.body),)
 
     def hold(self, node: Hold) -> Body:
         self.seen += 1
@@ -98,5 +110,37 @@ class _Change:
         if not chosen:
             return (replace(node, body=inner),)
         if self.mutant.change == "shared":
-            return (replace(node, mode="shared", body=inner),)
-        return (Do(Op("pause", (Const(DELAY_CYCLES),))), *inner)
+            return (replace(node, mode="shared", body=delayed(inner)),)
+        return self.unprotected(node, inner) if node.lock and node.mode != "drop" else delayed(inner)
+
+    def unprotected(self, node: Hold, inner: Body) -> Body:
+        """Return a body without its lock, as a section that begins by reading from the lock's object."""
+        cls = self.locks[node.lock].object
+        where: Expr = node.where if node.where is not None else The(cls)
+        before: Body = ()
+        if not isinstance(where, Var | The):
+            before, where = (Assign(UNPROTECTED, where),), Var(UNPROTECTED)
+        read = Do(Field(where, cls, next(iter(layout(Object.declared[cls]).fields))))
+        return (*before, Section(UNPROTECTED, (), (read, *delayed(inner))))
+
+
+def delayed(body: Body) -> Body:
+    """Return a body that waits before each of its statements, in all as long as a mutant waits.
+
+    Statements of loops are not waited for: how often they are done is not known.
+    """
+    pause = Do(Op("pause", (Const(DELAY_CYCLES // _count(body)),)))
+
+    def spread(statements: Body) -> Body:
+        return tuple(
+            part
+            for s in statements
+            for part in (pause, s if isinstance(s, While) else with_bodies(s, spread))
+        )
+
+    return spread(body)
+
+
+def _count(body: Body) -> int:
+    """Return before how many statements of a body a mutant waits."""
+    return sum(1 + sum(_count(inner) for inner in bodies(s) if not isinstance(s, While)) for s in body)

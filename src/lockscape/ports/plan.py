@@ -10,9 +10,25 @@ A plan is a TOML file. Each rule is anchored at a place of the kernel's source::
 and says what happens there, its mode: hold a lock (``exclusive``, ``shared``, ``retry``, ``rcu``), ``drop``
 one that may be held, let a new process ``arrive`` with it, or go to the master processor (``funnel``).
 Rules with the same anchor nest in the order of the file.
+
+A file with a ``base`` is a variant: it says only what it changes of the plan of that name. What-ifs and
+ablations are written so::
+
+    base = "linux-2.4"
+    title = "Linux 2.4 with the big kernel lock let go while a directory is searched"
+
+    [[without]]                 # rules to take out: those of a lock, at a place, or both
+    at = "body create_dentry"
+    lock = "kernel_flag"
+
+    [[rule]]                    # further rules, after those of the base
+    at = "body search"
+    lock = "kernel_flag"
+    mode = "drop"
 """
 
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -45,9 +61,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `new_code`: modules of `lockscape.ports` that join the kernel. `options`: its build options. `costs`:
     instructions of steps that differ from the reference. `atomic`: fields and bitmaps ("Class.part") that
     atomic operations change; `local`: those that only their own processor uses; `published`: those that RCU
-    readers may read while they change. `nests`: locks of which one may be taken while another of the class
-    is held, each with the order. `covered`: sections that need no rule, each with the reason. `features`:
-    what sets its kernel apart, with the source of each.
+    readers may read while they change. `covered`: sections that need no rule, each with the reason.
+    `features`: what sets its kernel apart, with the source of each.
     """
 
     title: str
@@ -60,9 +75,41 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     atomic: dict[str, str] = {}
     local: dict[str, str] = {}
     published: dict[str, str] = {}
-    nests: dict[str, str] = {}
     covered: dict[str, str] = {}
     features: dict[str, str] = {}
+
+
+class Without(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rules to take out of the base: at the anchor `at`, of the lock `lock`, or both."""
+
+    at: str = ""
+    lock: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse one that names nothing."""
+        if not self.at and not self.lock:
+            raise ValueError("[[without]] names neither a place (at) nor a lock: give one of them or both")
+
+    def __str__(self) -> str:
+        """Return what it names, in words."""
+        return " ".join(([f"of {self.lock}"] if self.lock else []) + ([f"at {self.at!r}"] if self.at else []))
+
+    def takes(self, rule: Rule) -> bool:
+        """Return whether a rule goes."""
+        return self.at in ("", rule.at) and self.lock in ("", rule.lock)
+
+
+class Variant(Plan, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What changes of the plan named `base`. With `locks`, the locking is that of the plan of this name.
+
+    `base` then gives options, costs and features only. Tables go over the base's, entry by entry: an empty
+    text takes an entry out. A lock replaces the base's of the same name.
+    """
+
+    base: str
+    method: str = ""
+    locks: str = ""
+    without: tuple[Without, ...] = ()
 
 
 def plan_names() -> list[str]:
@@ -89,8 +136,41 @@ def read_plan(path: Path) -> Plan:
 
 
 def parse_plan(text: str, name: str) -> Plan:
-    """Parse a plan. Raises `InputError`, naming the plan, for text that is none."""
+    """Parse a plan or a variant of one. Raises `InputError`, naming the plan, for text that is none."""
     try:
-        return msgspec.convert(tomllib.loads(text), Plan)
+        data = tomllib.loads(text)
+        if "base" not in data:
+            return msgspec.convert(data, Plan)
+        variant = msgspec.convert(data, Variant)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InputError(f"{name}: not a plan: {error}") from error
+    return _applied(variant, load_plan(variant.base), load_plan(variant.locks or variant.base), name)
+
+
+def _applied(variant: Variant, base: Plan, locking: Plan, name: str) -> Plan:
+    """Return the plan that a variant makes of its base and of the plan whose locking it has."""
+    for each in variant.without:
+        if not any(each.takes(rule) for rule in locking.rule):
+            raise InputError(
+                f"{name}: no rule {each} to take out: see the plan {variant.locks or variant.base}"
+            )
+    kept = tuple(rule for rule in locking.rule if not any(each.takes(rule) for each in variant.without))
+    locks = {lock.name: lock for lock in (*locking.lock, *variant.lock)}
+    return Plan(
+        title=variant.title,
+        method=variant.method or locking.method,
+        new_code=tuple(dict.fromkeys((*locking.new_code, *variant.new_code))),
+        options=base.options | variant.options,
+        costs=base.costs | variant.costs,
+        lock=tuple(locks.values()),
+        rule=(*kept, *variant.rule),
+        atomic=_over(locking.atomic, variant.atomic),
+        local=_over(locking.local, variant.local),
+        published=_over(locking.published, variant.published),
+        covered=_over(locking.covered, variant.covered),
+        features=_over(base.features, variant.features),
+    )
+
+
+def _over(under: Mapping[str, str], over: Mapping[str, str]) -> dict[str, str]:
+    return {key: text for key, text in {**under, **over}.items() if text}

@@ -6,33 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lockscape.errors import InputError
-from lockscape.kernel.build import MASKED_SECTIONS, UNIPROCESSOR_LOCKS, classes, functions, options
+from lockscape.kernel.build import MASKED_SECTIONS, SEMAPHORES, classes, functions, options
 from lockscape.machine.findings import Rules
 from lockscape.ports.mutants import Mutant, mutants, mutate
 from lockscape.ports.plan import Plan
-from lockscape.ports.rewrite import apply_plan, called
+from lockscape.ports.rewrite import apply_plan
 from lockscape.program.assemble import Program
-from lockscape.program.listing import walk
 from lockscape.program.locks import LockClass
 from lockscape.program.lower import lower
 from lockscape.program.nodes import Function
 from lockscape.program.objects import layout
+from lockscape.program.walk import called, walk
 
-SEMAPHORES = (
-    LockClass("i_sem", "Inode", "sema", evidence="fs.h: i_sem, also on one processor"),
-    LockClass("i_zombie", "Inode", "sema", evidence="fs.h of 2.4: i_zombie"),
-    LockClass("I_LOCK", "Inode", "sema", evidence="fs.h: the bit of an inode that is being written"),
-    LockClass("s_lock", "SuperBlock", "sema", evidence="locks.h: lock_super"),
-    LockClass("PG_locked", "Page", "sema", evidence="mm.h: the bit of a page that is being read or written"),
-    LockClass("mmap_sem", "Memory", "rwsem", evidence="sched.h: mmap_sem"),
-)
-"""Sleeping locks of the uniprocessor kernel itself."""
-
-assert tuple(s.name for s in SEMAPHORES) == UNIPROCESSOR_LOCKS
-
-
-IDLE = "cpu_idle"
-"""Where an idle processor's context begins; nothing calls it."""
+BEGINNINGS = {"cpu_idle": "", "flush_thread": "flush_thread"}
+"""Functions in which contexts of the kernel itself begin, for nothing calls them; the second only with the
+build option of that name."""
 
 
 @dataclass(frozen=True)
@@ -56,21 +44,34 @@ class Port:
 
     def mutants(self) -> list[Mutant]:
         """Return every mutant: one acquisition each removed or weakened, of those that can be reached."""
-        reached = reachable(self.ported)
+        reached = self.reachable()
         return mutants({n: f for n, f in self.ported.items() if n in reached}, self.program.locks)
+
+    def reachable(self) -> set[str]:
+        """Return the functions that the machine enters or contexts begin with, and all that they call."""
+        functions = self.program.functions
+        found: set[str] = set()
+        left = [name for name, f in functions.items() if f.role != "kernel"]
+        left += [name for name, option in BEGINNINGS.items() if not option or self.options[option]]
+        while left:
+            name = left.pop()
+            if name not in found and name in functions:
+                found.add(name)
+                left += [c for s in walk(functions[name].body) for c in called(s)]
+        return found
 
     def mutated(self, mutant: Mutant) -> "Port":
         """Return the port with one mutant's change made."""
-        changed = mutate(self.ported, mutant)
-        lowered = _lowered(changed, self.program.locks, self.options)
-        return replace(self, ported=changed, program=replace(self.program, functions=lowered))
+        changed = mutate(self.ported, self.program.locks, mutant)
+        again = _lowered({mutant.function: changed[mutant.function]}, self.program.locks, self.options)
+        functions = {**self.program.functions, **again}
+        return replace(self, ported=changed, program=replace(self.program, functions=functions))
 
     def rules(self) -> Rules:
         """Return what the fault detector must know of the port's data."""
-        return Rules(
-            local=_parts(self.plan.local), published=_parts(self.plan.published),
-            nesting=frozenset(self.plan.nests) | {"i_sem"}, preemptible=bool(self.options["preemptible"]),
-        )  # fmt: skip
+        nesting = frozenset(name for name, lock in self.program.locks.items() if lock.nests)
+        preemptible = bool(self.options["preemptible"])
+        return Rules(_parts(self.plan.local), _parts(self.plan.published), nesting, preemptible)
 
 
 def _parts(names: Iterable[str]) -> frozenset[tuple[str, str]]:
@@ -103,17 +104,4 @@ def _lowered(
     ported: Mapping[str, Function], locks: Mapping[str, LockClass], decided: Mapping[str, int]
 ) -> dict[str, Function]:
     preemptible = bool(decided["preemptible"])
-    return {name: lower(f, dict(locks), preemptible) for name, f in ported.items()}
-
-
-def reachable(functions: Mapping[str, Function]) -> set[str]:
-    """Return the functions that the machine enters or user mode begins with, and all that they call."""
-    found: set[str] = set()
-    left = [name for name, f in functions.items() if f.role != "kernel" or name == IDLE]
-    while left:
-        name = left.pop()
-        if name in found or name not in functions:
-            continue
-        found.add(name)
-        left += [c for s in walk(functions[name].body) for c in called(s)]
-    return found
+    return {name: lower(f, locks, preemptible) for name, f in ported.items()}

@@ -1,35 +1,13 @@
 """The locking pass: applies a plan to the uniprocessor kernel's functions."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 from lockscape.errors import InputError, unknown
 from lockscape.ports.plan import Plan, Rule
 from lockscape.program.locks import LockClass
-from lockscape.program.nodes import (
-    Add,
-    Assign,
-    Binary,
-    Body,
-    Call,
-    Do,
-    Expr,
-    Field,
-    Function,
-    Hold,
-    If,
-    Logic,
-    Op,
-    Return,
-    Section,
-    Step,
-    Stmt,
-    Store,
-    The,
-    Var,
-    While,
-)  # fmt: skip
+from lockscape.program.nodes import Body, Expr, Field, Function, Hold, Section, Stmt, The, Var
 from lockscape.program.objects import Object, layout
+from lockscape.program.walk import called, with_bodies
 
 LOCKLESS = ("rcu", "funnel")
 """Modes of rules that name no lock."""
@@ -125,21 +103,13 @@ class _Pass:
     def body(self, statements: Body) -> Body:
         found: list[Stmt] = []
         for statement in statements:
-            inner = self.inside(statement)
+            inner = with_bodies(statement, self.body)
             rules = [r for name in called(statement) for r in self.find(f"call {self.now.name}/{name}")]
             if isinstance(statement, Section):
                 found.extend(self.section(inner))
             else:
                 found.extend(self.wrapped(rules, (inner,)))
         return tuple(found)
-
-    def inside(self, node: Stmt) -> Stmt:
-        match node:
-            case If(then=then, other=other):
-                return replace(node, then=self.body(then), other=self.body(other))
-            case While(body=body) | Section(body=body) | Hold(body=body):
-                return replace(node, body=self.body(body))
-        return node
 
     def section(self, node: Stmt) -> Body:
         assert isinstance(node, Section)
@@ -152,38 +122,3 @@ class _Pass:
         if self.preemptible and not rules and name not in self.covered:
             return (Hold("", None, "preempt", body),)
         return body
-
-
-def called(statement: Stmt) -> list[str]:
-    """Return the functions and operations that a simple statement calls, or a branch or loop in its test."""
-    found: list[str] = []
-    match statement:
-        case Assign(value=value) | Do(value=value) | Store(value=value) | Add(value=value):
-            _calls(value, found.append)
-        case Return(value=value):
-            _calls(value, found.append)
-        case Step(times=times):
-            _calls(times, found.append)
-        case If(test=test) | While(test=test):
-            _calls(test, found.append)
-    return found
-
-
-def _calls(node: Expr | None, add: Callable[[str], None]) -> None:
-    match node:
-        case Call(function=name, args=args):
-            add(name)
-            for arg in args:
-                _calls(arg, add)
-        case Op(name=name, args=args):
-            add(name)
-            for arg in args:
-                _calls(arg, add)
-        case Binary(left=left, right=right):
-            _calls(left, add)
-            _calls(right, add)
-        case Logic(parts=parts):
-            for part in parts:
-                _calls(part, add)
-        case Field(base=base):
-            _calls(base, add)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lockscape.errors import InputError
 from lockscape.program import opcodes as op
 from lockscape.program.emit import FunctionCode
 from lockscape.program.inline import call_sites
@@ -97,6 +96,3 @@ def row_text(binary: Binary, pc: int) -> str:
     row = binary.code[pc]
     name = next((n for n, v in vars(op).items() if v == row[0] and n.isupper()), "?")
     return f"{pc} {binary.where[pc]}: {name} {' '.join(str(x) for x in row[1:])}"
-
-
-__all__ = ["Binary", "InputError", "Names", "Program", "assemble", "row_text"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lockscape.program import nodes as n
 from lockscape.program import opcodes as op
 from lockscape.program.layout import FRAME_HEAD
-from lockscape.program.values import Values
+from lockscape.program.operations import Operations
 
 if TYPE_CHECKING:
     from lockscape.program.assemble import Names
@@ -22,7 +22,7 @@ _NEGATED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", "<=": ">", ">": "<="}
 ENTRY_ROLES = ("entry", "interrupt")
 
 
-class FunctionCode(Values):
+class FunctionCode(Operations):
     """Rows of one function, with calls still by name until `linked`."""
 
     def __init__(self, function: n.Function, names: Names) -> None:

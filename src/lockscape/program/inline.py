@@ -6,11 +6,9 @@ executes fewer rows. Traced programs keep their calls, so that each row belongs 
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any
 
-from lockscape.program.listing import walk
 from lockscape.program.nodes import Assign, Call, Function
+from lockscape.program.walk import nodes, walk
 
 INLINED_ROLES = ("kernel", "user")
 MOST_STATEMENTS = 12
@@ -22,17 +20,7 @@ DEEPEST = 8
 
 def call_sites(functions: Mapping[str, Function]) -> Counter[str]:
     """Return in how many places each function is called."""
-    found: Counter[str] = Counter()
-    waiting: list[Any] = [function.body for function in functions.values()]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, tuple):
-            waiting.extend(node)
-        elif is_dataclass(node):
-            if isinstance(node, Call):
-                found[node.function] += 1
-            waiting.extend(getattr(node, part.name) for part in fields(node))
-    return found
+    return Counter(n.function for f in functions.values() for n in nodes(f.body) if isinstance(n, Call))
 
 
 def inlined(

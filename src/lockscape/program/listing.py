@@ -1,5 +1,7 @@
 """The listing: a function's tree as lines of text, one for each statement, in which effort is counted."""
 
+from collections.abc import Mapping
+
 from lockscape.program.locks import LockClass
 from lockscape.program.nodes import (
     Add,
@@ -27,6 +29,7 @@ from lockscape.program.nodes import (
     Var,
     While,
 )  # fmt: skip
+from lockscape.program.walk import walk
 
 _NAMES = {
     ("bkl", "acquire"): "lock_kernel", ("bkl", "release"): "unlock_kernel",
@@ -45,12 +48,12 @@ _READER_NAMES = {
 INDENT = "    "
 
 
-def listing(function: Function, locks: dict[str, LockClass]) -> list[str]:
+def listing(function: Function, locks: Mapping[str, LockClass]) -> list[str]:
     """Return the lines of a function whose synchronisation is explicit (see `lower`)."""
     return [f"{function.name}({', '.join(function.params)})", *_body(function.body, locks, 1)]
 
 
-def sites(function: Function, locks: dict[str, LockClass]) -> dict[str, int]:
+def sites(function: Function, locks: Mapping[str, LockClass]) -> dict[str, int]:
     """Count the places of a lowered function that take or release a lock, by the paper's kind of lock."""
     counts: dict[str, int] = {}
     for statement in walk(function.body):
@@ -61,7 +64,7 @@ def sites(function: Function, locks: dict[str, LockClass]) -> dict[str, int]:
     return counts
 
 
-def site_kind(statement: Stmt, locks: dict[str, LockClass]) -> str:
+def site_kind(statement: Stmt, locks: Mapping[str, LockClass]) -> str:
     """Return the kind of lock that a statement takes or releases, or nothing."""
     match statement:
         case Sync(op=op) if op.startswith("rcu_read"):
@@ -71,27 +74,14 @@ def site_kind(statement: Stmt, locks: dict[str, LockClass]) -> str:
     return ""
 
 
-def walk(body: Body) -> list[Stmt]:
-    """Return every statement of a body, outer before inner."""
-    found: list[Stmt] = []
-    for statement in body:
-        found.append(statement)
-        match statement:
-            case If(then=then, other=other):
-                found += [*walk(then), *walk(other)]
-            case While(body=inner) | Section(body=inner) | Hold(body=inner):
-                found += walk(inner)
-    return found
-
-
-def _body(body: Body, locks: dict[str, LockClass], depth: int) -> list[str]:
+def _body(body: Body, locks: Mapping[str, LockClass], depth: int) -> list[str]:
     lines: list[str] = []
     for statement in body:
         lines += _statement(statement, locks, depth)
     return lines
 
 
-def _statement(node: Stmt, locks: dict[str, LockClass], depth: int) -> list[str]:
+def _statement(node: Stmt, locks: Mapping[str, LockClass], depth: int) -> list[str]:
     pad = INDENT * depth
     match node:
         case If(test=test, then=then, other=other):
@@ -136,7 +126,7 @@ def _simple(node: Stmt) -> str:
     raise TypeError(f"not a simple statement: {node!r}")
 
 
-def _sync(node: Sync, locks: dict[str, LockClass]) -> str:
+def _sync(node: Sync, locks: Mapping[str, LockClass]) -> str:
     if not node.lock:
         return {"mask": "local_irq_disable()", "unmask": "local_irq_enable()"}.get(node.op, f"{node.op}()")
     kind = locks[node.lock].kind

@@ -17,8 +17,9 @@ class LockClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``context`` (process), or the ``processor``, which passes it on to the context that it switches to
     (Linux 2.0). `spin_cycles` is how long a sleeping lock spins first while its owner runs (adaptive
     mutexes; 0: at once to sleep). `fair` locks are handed over in order of arrival; others are free for
-    whoever comes first. `masks`: interrupts are off while it is held. `order` ranks classes that may nest
-    in themselves (parent first). `group`: a context may hold one lock of a group only (funnels).
+    whoever comes first. `masks`: interrupts are off while it is held. `nests`: a context may hold several
+    of the class, taken in this order (``the parent directory first``); empty: one only. `group`: a context
+    may hold one lock of a group only (funnels).
     """
 
     name: str
@@ -30,6 +31,7 @@ class LockClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spin_cycles: int = 0
     fair: bool = False
     masks: bool = False
+    nests: str = ""
     group: str = ""
     evidence: str = ""
 

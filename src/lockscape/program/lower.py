@@ -3,6 +3,7 @@
 Both the listing and the assembler work on the result, so what is counted as effort is what runs.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from lockscape.errors import InputError
@@ -26,9 +27,10 @@ from lockscape.program.nodes import (
     Var,
     While,
 )  # fmt: skip
+from lockscape.program.walk import with_bodies
 
 
-def lower(function: Function, locks: dict[str, LockClass], preemptible: bool) -> Function:
+def lower(function: Function, locks: Mapping[str, LockClass], preemptible: bool) -> Function:
     """Return the function with each `Hold` replaced by acquire and release operations.
 
     A lock's other effects are made explicit too: interrupts masked, preemption off. Each way out of the
@@ -38,7 +40,7 @@ def lower(function: Function, locks: dict[str, LockClass], preemptible: bool) ->
 
 
 class _Lowering:
-    def __init__(self, function: Function, locks: dict[str, LockClass], preemptible: bool) -> None:
+    def __init__(self, function: Function, locks: Mapping[str, LockClass], preemptible: bool) -> None:
         self.source = function
         self.locks = locks
         self.preemptible = preemptible
@@ -63,21 +65,16 @@ class _Lowering:
         match node:
             case Hold():
                 return self.hold(node)
-            case If(then=then, other=other):
-                return [replace(node, then=self.body(then), other=self.body(other))]
             case While(body=body):
                 self.loops.append(len(self.open))
                 inner = self.body(body)
                 self.loops.pop()
                 return [replace(node, body=inner)]
-            case Section(body=body):
-                inner = self.body(body)
-                return [replace(node, body=inner)]
             case Return(value=value):
                 return self.leave(value)
             case Break():
                 return [*self.releases(self.loops[-1]), node]
-        return [node]
+        return [with_bodies(node, self.body)]
 
     def releases(self, depth: int) -> list[Stmt]:
         return [s for group in reversed(self.open[depth:]) for s in group]

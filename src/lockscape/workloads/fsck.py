@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from lockscape.kernel import objects as kernel
 from lockscape.machine import layout as at
-from lockscape.machine.memory import BITS_PER_WORD
 from lockscape.machine.state import State
 from lockscape.program.layout import OBJECT_WORDS
+from lockscape.workloads.load import ZONE_PAGES
 
-PAGES = 1 << 20
-"""Free pages of a machine that was just loaded (`lockscape.workloads.load`)."""
+Addresses = NDArray[np.int64]
+NOTHING: Addresses = np.zeros(0, np.int64)
 
 EMPTY_LINKS = 2
 """Links of an empty directory: its own name and its dot."""
@@ -24,14 +24,32 @@ EMPTY_LINKS = 2
 class Live:
     """What can be reached from the system's own objects and the processes: `of` has addresses by class.
 
-    It reads the machine's memory through a view, several times as fast as `State`: a run leaves tens of
-    thousands of names.
+    A run leaves tens of thousands of names, so that what concerns all objects of a class is asked at once
+    (`column`, `values`), and single words are read through a view of the machine's memory.
     """
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self.of: dict[str, list[int]] = {}
+        self.of: dict[str, Addresses] = {}
         self.words = state.m.data
+        nodes = _nodes(state.m)
+        nodes = nodes[np.argsort(state.m[nodes + at.N_OWNER], kind="stable")]
+        self.owners: Addresses = state.m[nodes + at.N_OWNER]
+        self.valued: Addresses = state.m[nodes + at.N_VALUE]
+
+    def column(self, cls: str, field: str) -> Addresses:
+        """Return a field of all objects of a class."""
+        places = self.of.get(cls, NOTHING)
+        values: Addresses = self.state.m[places + self.state.program.layouts[cls].fields[field]]
+        return values
+
+    def values(self, owners: Addresses) -> Addresses:
+        """Return the values in all of these collections, in no order."""
+        first = np.searchsorted(self.owners, owners, "left")
+        count = np.searchsorted(self.owners, owners, "right") - first
+        ends = np.cumsum(count)
+        values: Addresses = self.valued[np.repeat(first - ends + count, count) + np.arange(count.sum())]
+        return values
 
     def get(self, place: int, field: str) -> int:
         """Return a field of an object."""
@@ -50,7 +68,7 @@ class Live:
 
     def total(self, cls: str, field: str) -> int:
         """Return the sum of a field over all objects of a class."""
-        return sum(self.get(place, field) for place in self.of.get(cls, ()))
+        return int(self.column(cls, field).sum())
 
 
 def problems(live: Live, processes: list[int], emptied: bool = True) -> list[str]:
@@ -70,42 +88,58 @@ def held(live: Live) -> list[str]:
     """Return the locks still held or waited for, besides those of a processor that does something."""
     state = live.state
     busy = [v for v in state.virtuals if int(state.m[v + at.V_STATE]) != at.HALTED]
-    owners = {0, *busy, *(int(state.m[v + at.V_CONTEXT]) for v in busy)}
+    owners = [0, *busy, *(int(state.m[v + at.V_CONTEXT]) for v in busy)]
     found = []
     for name, places in live.of.items():
         for lock, offset in state.program.layouts[name].locks.items():
-            for place in places:
-                word = place + offset
-                free = int(state.m[word + at.L_OWNER]) in owners
-                if not free or (
-                    not busy and (int(state.m[word + at.L_READERS]) or int(state.m[word + at.L_FIRST]))
-                ):
-                    found.append(f"{lock} of a {name} is held or waited for, though nothing runs")
+            word = places + offset
+            wrong = ~np.isin(state.m[word + at.L_OWNER], owners)
+            if not busy:
+                wrong |= (state.m[word + at.L_READERS] != 0) | (state.m[word + at.L_FIRST] != 0)
+            what = f"{lock} of a {name} is held or waited for, though nothing runs"
+            found += [what] * int(wrong.sum())
     return found
 
 
 def reach(state: State, processes: list[int]) -> Live:
     """Follow every reference and collection from the system objects and the processes."""
     live = Live(state)
-    waiting = [*processes]
+    first = [*processes]
     for instance in range(len(state.instances)):
         for name, shape in state.program.layouts.items():
             if shape.count:
-                waiting += _table(state, name, instance)
+                first += _table(state, name, instance)
     fields = [[shape.fields[n] for n, i in shape.infos.items() if i.refers] for shape in state.layouts]
-    lists = [[n for n, kind in shape.kinds.items() if kind.values] for shape in state.layouts]
-    seen = {0}
-    while waiting:
-        place = waiting.pop()
-        if place in seen:
-            continue
-        seen.add(place)
-        cls = live.words[place]
-        live.of.setdefault(state.layouts[cls].name, []).append(place)
-        waiting += [live.words[place + offset] for offset in fields[cls]]
-        for collection in lists[cls]:
-            waiting += [value for _, value in live.items(place, collection)]
+    lists = [[shape.collections[n] for n, k in shape.kinds.items() if k.values] for shape in state.layouts]
+    seen = np.zeros(len(state.m), bool)
+    seen[0] = True
+    fresh = np.unique(np.array(first, np.int64))
+    parts: dict[str, list[Addresses]] = {}
+    while len(fresh):
+        seen[fresh] = True
+        classes = state.m[fresh]
+        onward = []
+        for number in np.unique(classes).tolist():
+            places = fresh[classes == number]
+            parts.setdefault(state.layouts[number].name, []).append(places)
+            onward += [state.m[places + offset] for offset in fields[number]]
+            onward += [live.values(places + offset) for offset in lists[number]]
+        found = np.unique(np.concatenate([NOTHING, *onward]))
+        fresh = found[~seen[found]]
+    live.of = {name: np.concatenate(each) for name, each in parts.items()}
     return live
+
+
+def _nodes(m: Addresses) -> Addresses:
+    """Return the nodes of all collections: they hang in the buckets of the machine's index."""
+    first = int(m[at.H_HASH])
+    node = m[first : first + int(m[at.H_HASH_MASK]) + 1]
+    found = []
+    while len(node):
+        node = node[node != 0]
+        found.append(node)
+        node = m[node + at.N_CHAIN]
+    return np.concatenate(found)
 
 
 def _table(state: State, name: str, instance: int) -> list[int]:
@@ -129,10 +163,10 @@ def _memory(live: Live) -> Iterator[str]:
     """Objects that are allocated but cannot be reached, or that can be reached but were freed."""
     state = live.state
     for number, shape in enumerate(state.layouts):
-        places = live.of.get(shape.name, [])
-        freed = [place for place in places if int(state.m[place + 1]) % 2 == 0]
+        places = live.of.get(shape.name, NOTHING)
+        freed = int(np.count_nonzero(state.m[places + 1] % 2 == 0))
         if freed:
-            yield f"{len(freed):,} freed objects of class {shape.name} are still referred to"
+            yield f"{freed:,} freed objects of class {shape.name} are still referred to"
         if shape.count or shape.name == "Process":
             continue
         entry = int(state.m[at.H_CLASS]) + number * at.CLASS_WORDS
@@ -150,11 +184,9 @@ def _inodes(live: Live) -> Iterator[str]:
     cache = state.system("InodeCache")
     table = dict(live.items(cache, "table"))
     yield from _differ("inodes in memory", live.get(cache, "inodes"), len(table))
-    references: dict[int, int] = {}
-    for place in live.of.get("Dentry", ()):
-        inode = live.get(place, "inode")
-        references[inode] = references.get(inode, 0) + 1
-    homes = {live.get(place, "directory") for place in live.of.get("Process", ())} - {0}
+    used, times = np.unique(live.column("Dentry", "inode"), return_counts=True)
+    references: dict[int, int] = dict(zip(used.tolist(), times.tolist(), strict=True))
+    homes = set(live.column("Process", "directory").tolist()) - {0}
     for inode in homes:
         references[inode] = references.get(inode, 0) + 1
     names: dict[int, int] = {}
@@ -190,7 +222,7 @@ def _groups(live: Live) -> Iterator[str]:
     for number, group in enumerate(sorted(live.of["BlockGroup"])):
         for part, known in used.items():
             slots = state.class_of(group).kinds[f"{part}_map"].slots
-            bits = _bits(state, group, f"{part}_map")
+            bits = state.bits(group, f"{part}_map")
             known.update((number * slots + bits + 1).tolist())
             stated = live.get(group, f"free_{part}s")
             yield from _differ(f"group {number}: free {part}s", stated, slots - len(bits))
@@ -201,7 +233,7 @@ def _groups(live: Live) -> Iterator[str]:
         stated = live.get(block, f"free_{part}s") + live.total("Processor", f"{part}s")
         yield from _differ(f"free {part}s of the file system", stated, count)
     owned = {
-        "inode": {live.get(inode, "number") for inode in live.of.get("Inode", ())},
+        "inode": set(live.column("Inode", "number").tolist()),
         "block": _blocks(live),
     }
     for part, known in used.items():
@@ -212,20 +244,10 @@ def _groups(live: Live) -> Iterator[str]:
             )
 
 
-def _bits(state: State, place: int, bitmap: str) -> NDArray[np.int64]:
-    """Return the numbers of the set bits of a bitmap (all at once: `State.items` takes them one by one)."""
-    owner = place + state.class_of(place).collections[bitmap]
-    region, slots = int(state.m[owner + at.S_REGION]), int(state.m[owner + at.S_CAPACITY])
-    if region == 0:
-        return np.zeros(0, np.int64)
-    words = state.m[region : region + slots // BITS_PER_WORD]
-    return np.flatnonzero((words[:, np.newaxis] >> np.arange(BITS_PER_WORD)) & 1)
-
-
 def _blocks(live: Live) -> set[int]:
     """Return the blocks that inodes have."""
     found: set[int] = set()
-    for inode in live.of.get("Inode", ()):
+    for inode in live.of.get("Inode", NOTHING).tolist():
         found.add(live.get(inode, "block"))
         found.update(block for _, block in live.items(inode, "blocks"))
     return found - {0}
@@ -235,24 +257,27 @@ def _names(live: Live) -> Iterator[str]:
     """The name cache: how many there are, and that nobody uses one any more."""
     state = live.state
     cache = state.system("DentryCache")
-    table = live.items(cache, "table")
+    word = cache + state.class_of(cache).collections["table"]
+    table = live.values(np.array([word]))
     yield from _differ("names in the name cache", live.get(cache, "entries"), len(table))
-    used = sum(1 for _, place in table if live.get(place, "count"))
+    fields = state.program.layouts["Dentry"].fields
+    used = int(np.count_nonzero(state.m[table + fields["count"]]))
     if used:
         yield f"{used:,} names of the name cache are still in use"
-    listed = sum(1 for _, place in table if live.get(place, "listed"))
-    yield from _differ("unused names", len(live.items(cache, "unused")), listed)
+    listed = int(np.count_nonzero(state.m[table + fields["listed"]]))
+    word = cache + state.class_of(cache).collections["unused"]
+    yield from _differ("unused names", len(live.values(np.array([word]))), listed)
 
 
 def _pages(live: Live) -> Iterator[str]:
     """Pages of files and of processes against what the zone has given."""
     state = live.state
     cache = state.system("PageCache")
-    pages = len(live.of.get("Page", ()))
+    pages = len(live.of.get("Page", NOTHING))
     stated = live.get(cache, "pages") + live.total("Processor", "cached")
     yield from _differ("pages in the page cache", stated, pages)
     yield from _differ("pages on the list of inactive ones", len(live.items(cache, "inactive")), pages)
-    given = PAGES - live.get(state.system("Zone"), "free")
+    given = ZONE_PAGES - live.get(state.system("Zone"), "free")
     used = pages + live.total("Memory", "pages") + live.total("Processor", "pages")
     yield from _differ("pages taken from the zone", given, used)
 
@@ -261,9 +286,9 @@ def _buffers(live: Live) -> Iterator[str]:
     """Buffers of disk blocks: their lists and marks."""
     state = live.state
     cache = state.system("BufferCache")
-    buffers = live.of.get("Buffer", [])
+    buffers = live.of.get("Buffer", NOTHING)
     dirty = {place for place, _ in live.items(cache, "dirty")}
-    marked = {place for place in buffers if live.get(place, "dirty")}
+    marked = set(buffers[live.column("Buffer", "dirty") != 0].tolist())
     yield from _differ("buffers on the list of dirty ones", len(dirty), len(marked & dirty))
     yield from _differ("buffers marked dirty", len(marked), len(marked & dirty))
     heads = live.total("Page", "buffers")
@@ -277,7 +302,7 @@ def _processes(live: Live, processes: list[int]) -> Iterator[str]:
         files, memory = live.get(process, "files"), live.get(process, "memory")
         for left, what in (
             (len(live.items(files, "table")), "open files"),
-            (len(_bits(state, files, "used")), "descriptors"),
+            (len(state.bits(files, "used")), "descriptors"),
             (len(live.items(memory, "areas")), "mapped ranges"),
         ):
             if left:

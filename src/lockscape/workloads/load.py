@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from lockscape.errors import InputError
 from lockscape.kernel import objects as kernel
+from lockscape.kernel.blocks import BLOCKS_PER_GROUP, PAGE_BYTES
+from lockscape.kernel.inodes import INODES_PER_GROUP
 from lockscape.kernel.scheduler import DISK, RESCHEDULE, TICK
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable
@@ -19,6 +21,15 @@ from lockscape.workloads import postmark, user
 COLUMNS = 6
 ROOT_SERIAL = 1
 
+FIRST_DIRECTORY = 1 << 19
+"""Name numbers of directories begin here, above those of files."""
+
+ZONE_PAGES = 1 << 20
+"""Free pages of a machine that was just loaded: 4 GB, for all fits into memory."""
+
+NODE_PROCESSORS = 64
+"""Processors in a NUMA node of a larger machine: one socket of the preset ``modern``, as its title says."""
+
 Rows = NDArray[np.int64]
 
 
@@ -27,7 +38,6 @@ class Stream:
     """The operations of one process: rows for user mode (kind, path, name, bytes, before, probes)."""
 
     rows: Rows
-    directories: int
 
 
 def postmark_stream(work: postmark.Operations) -> Stream:
@@ -46,12 +56,12 @@ def postmark_stream(work: postmark.Operations) -> Stream:
     out[:, 1] = np.where(folders, 0, numbers[rows[:, postmark.DIRECTORY]])
     out[:, 2] = np.where(folders, numbers[rows[:, postmark.DIRECTORY]], rows[:, postmark.NAME])
     out[:, 3:] = rows[:, [postmark.BYTES, postmark.BEFORE, postmark.PROBES]]
-    return Stream(out, len(work.directories))
+    return Stream(out)
 
 
 def _number(index: int, name: str) -> int:
     """Return the name number of a directory: above those of files; 0 for the process' own."""
-    return 0 if name in ("", ".") else (1 << 19) + index
+    return 0 if name in ("", ".") else FIRST_DIRECTORY + index
 
 
 @dataclass(frozen=True)
@@ -68,16 +78,18 @@ def hardware(costs: CostTable, cpus: int) -> Hardware:
     return Hardware(
         processors=cpus, transfer=m["line_transfer"], memory=m["line_memory"], upgrade=m["line_upgrade"],
         handover=m["spin_handover"], signal=m["ipi_delivery"], remote_percent=m["numa_remote_factor_percent"],
-        nodes=64 if cpus > 64 else 0,
+        nodes=NODE_PROCESSORS if cpus > NODE_PROCESSORS else 0,
     )  # fmt: skip
 
 
 def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], traced: bool = False,
-         binary: Binary | None = None, together: bool = False) -> Machine:  # fmt: skip
+         binary: Binary | None = None, together: bool = False,
+         program: str = "postmark", files: int = 0) -> Machine:  # fmt: skip
     """Load one process for each stream onto a machine of `cpus` processors.
 
     Each process has its own directory in the root of a fresh file system, or `together` they have one; all
-    its metadata are cold.
+    its metadata are cold. It begins in the function `program` of user mode.
+    Each directory has `files` empty files, named 1 and up, that are known to no cache of names.
     `binary` is the assembled program, if the caller has it (`traced` as here).
     """
     if not streams:
@@ -95,8 +107,8 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
         tick_cycles=costs.clock_mhz * 1_000_000 // opt["hz"],
     )  # fmt: skip
     state = State(port.program, binary, hardware(costs, cpus), [spec], work)
-    processes = _processes(state, opt, streams, queues)
-    _file_system(state, opt, processes, together)
+    processes = _processes(state, opt, streams, queues, program)
+    _file_system(state, opt, processes, together, files)
     if opt["flush_thread"]:
         _flusher(state, opt)
     if opt["boot_tick"]:
@@ -121,22 +133,24 @@ def _check_room(streams: Sequence[Stream], groups: int, together: bool) -> None:
         longest = int(np.max(stream.rows[:, 3] + stream.rows[:, 4], initial=0))
         group = 0 if together else number % groups
         inodes[group] += most
-        blocks[group] += most * (longest // 4096 + 1) + 8 + most // 256
-    if max(inodes) > 16384 or max(blocks) > 32768:
+        blocks[group] += most * (longest // PAGE_BYTES + 1) + 8 + most // 256
+    if max(inodes) > INODES_PER_GROUP or max(blocks) > BLOCKS_PER_GROUP:
         raise InputError(
             f"{max(inodes):,} files with {max(blocks):,} blocks at once in one of {groups} block groups, "
-            "which has 16,384 inodes and 32,768 blocks: give fewer or shorter files, or fewer processes"
+            f"which has {INODES_PER_GROUP:,} inodes and {BLOCKS_PER_GROUP:,} blocks: "
+            "give fewer or shorter files, or fewer processes"
         )
 
 
-def _processes(state: State, opt: dict[str, int], streams: Sequence[Stream], queues: int) -> list[int]:
+def _processes(state: State, opt: dict[str, int], streams: Sequence[Stream], queues: int,
+               program: str) -> list[int]:  # fmt: skip
     start = 0
     made = []
     for number, stream in enumerate(streams):
         process = state.new("Process")
         rows = (start, start + len(stream.rows))
         start = rows[1]
-        ctx = state.context(process, "start_process", "postmark", at.KERNEL, rows)
+        ctx = state.context(process, "start_process", program, at.KERNEL, rows)
         state.m[ctx + at.C_MASK] = 1
         state.counted(ctx)
         queue = state.system("RunQueue", number % queues)
@@ -166,34 +180,56 @@ def _tick_first_only(state: State) -> None:
         state.m[v + at.V_DUE + TICK] = state.m[v + at.V_NEXT] = at.INFINITY
 
 
-def _file_system(state: State, opt: dict[str, int], processes: Sequence[int], together: bool) -> None:
+def _file_system(state: State, opt: dict[str, int], processes: Sequence[int], together: bool,
+                 files: int) -> None:  # fmt: skip
     """Make a fresh file system with a directory for each process, spread over the groups."""
     for number in range(opt["groups"]):
-        state.set(state.system("BlockGroup", number), free_inodes=16384, free_blocks=32768)
+        state.set(state.system("BlockGroup", number), free_inodes=INODES_PER_GROUP,
+                  free_blocks=BLOCKS_PER_GROUP)  # fmt: skip
     sb = state.system("SuperBlock")
-    state.set(sb, free_inodes=16384 * opt["groups"], free_blocks=32768 * opt["groups"], serials=ROOT_SERIAL)
-    state.set(state.system("Zone"), free=1 << 20)
-    state.set(state.system("Clock"), flush=5 * opt["hz"])
+    groups = opt["groups"]
+    state.set(sb, free_inodes=INODES_PER_GROUP * groups, free_blocks=BLOCKS_PER_GROUP * groups,
+              serials=ROOT_SERIAL)  # fmt: skip
+    state.set(state.system("Zone"), free=ZONE_PAGES)
+    state.set(state.system("Clock"), flush=opt["flush_seconds"] * opt["hz"])
     for number, process in enumerate(processes):
         if number == 0 or not together:
             inode = make_directory(state, number % opt["groups"])
+            for name in range(1, files + 1):
+                _make_file(state, inode, name)
         state.set(process, directory=inode)
 
 
 def make_directory(state: State, group: int) -> int:
     """Make a directory in a block group, as if it had been there; return its inode."""
     sb, g = state.system("SuperBlock"), state.system("BlockGroup", group)
+    block = len(state.items(g, "block_map"))
+    state.insert(g, "block_map", block, 1)
+    serial = state.get(sb, "serials") + 1
+    state.set(sb, serials=serial, free_blocks=state.get(sb, "free_blocks") - 1)
+    state.set(g, free_blocks=state.get(g, "free_blocks") - 1)
+    inode = _make_inode(state, group)
+    state.set(inode, nlink=2, count=1, directory=1, serial=serial, block=group * BLOCKS_PER_GROUP + block + 1)
+    return inode
+
+
+def _make_file(state: State, directory: int, name: int) -> None:
+    """Make an empty file, as if it had been there: nobody refers to it but its directory."""
+    inode = _make_inode(state, state.get(directory, "group"))
+    state.set(inode, nlink=1)
+    state.insert(directory, "entries", name, state.get(inode, "number"))
+
+
+def _make_inode(state: State, group: int) -> int:
+    """Take the next inode of a group, and have it in memory."""
+    sb, g = state.system("SuperBlock"), state.system("BlockGroup", group)
     used = len(state.items(g, "inode_map"))
     state.insert(g, "inode_map", used, 1)
-    state.insert(g, "block_map", used, 1)
-    serial = state.get(sb, "serials") + 1
-    state.set(sb, serials=serial, free_inodes=state.get(sb, "free_inodes") - 1,
-              free_blocks=state.get(sb, "free_blocks") - 1)  # fmt: skip
-    state.set(g, free_inodes=state.get(g, "free_inodes") - 1, free_blocks=state.get(g, "free_blocks") - 1)
+    state.set(sb, free_inodes=state.get(sb, "free_inodes") - 1)
+    state.set(g, free_inodes=state.get(g, "free_inodes") - 1)
     inode = state.new("Inode")
-    number = group * 16384 + used + 1
-    state.set(inode, number=number, nlink=2, count=1, directory=1, serial=serial, group=group,
-              block=group * 32768 + used + 1)  # fmt: skip
+    number = group * INODES_PER_GROUP + used + 1
+    state.set(inode, number=number, group=group)
     cache = state.system("InodeCache")
     state.insert(cache, "table", number, inode)
     state.set(cache, inodes=state.get(cache, "inodes") + 1)

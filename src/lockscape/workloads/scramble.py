@@ -6,7 +6,7 @@ meet another process' on the same name, and many fail, as they may in Unix.
 
 import numpy as np
 
-from lockscape.workloads.load import COLUMNS, Stream
+from lockscape.workloads.load import COLUMNS, FIRST_DIRECTORY, Stream
 from lockscape.workloads.user import (
     DO_APPEND,
     DO_CREATE,
@@ -19,9 +19,6 @@ from lockscape.workloads.user import (
 
 KINDS = (DO_CREATE, DO_CREATE, DO_APPEND, DO_READ, DO_READ, DO_DELETE, DO_DELETE, DO_MKDIR, DO_RMDIR)
 """What is drawn from: files come and go quickly, and directories now and then."""
-
-FIRST_DIRECTORY = 1 << 19
-"""Names of directories: apart from those of files, as in PostMark's streams."""
 
 
 def scramble(processes: int, operations: int, names: int, seed: int, most_bytes: int = 9000) -> list[Stream]:
@@ -39,5 +36,5 @@ def scramble(processes: int, operations: int, names: int, seed: int, most_bytes:
         folder_names = FIRST_DIRECTORY + draw.integers(0, max(1, names // 3), operations)
         rows[:, NAME] = np.where(folders, folder_names, draw.integers(1, names + 1, operations))
         rows[:, 3] = draw.integers(1, most_bytes + 1, operations)
-        streams.append(Stream(rows, 1))
+        streams.append(Stream(rows))
     return streams

@@ -1,0 +1,53 @@
+"""Work on all cores: tasks that are independent of each other, done in worker processes."""
+
+import multiprocessing
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from lockscape.experiments.curve import core_count
+from lockscape.machine.execute import RunError
+
+Task = TypeVar("Task")
+Done = TypeVar("Done")
+
+
+def each_done(
+    work: Callable[[Task], Done], tasks: Sequence[Task], workers: int | None = None
+) -> Iterator[tuple[int, Done]]:
+    """Do every task and yield its number and result, as they become ready.
+
+    `workers` processes work at once (default: as many as there are cores); with one of them, or one task,
+    all is done here. Raises what a task raises, and `RunError` when a worker dies. When it is interrupted the
+    workers end.
+    """
+    workers = min(workers or core_count(), len(tasks))
+    if workers <= 1:
+        yield from ((number, work(task)) for number, task in enumerate(tasks))
+        return
+    method = "fork" if sys.platform == "linux" else "spawn"
+    before = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(workers, multiprocessing.get_context(method), _ignore_interrupt) as pool:
+        waiting: dict[Future[Done], int] = {}
+        try:
+            for number, task in enumerate(tasks):
+                waiting[pool.submit(work, task)] = number
+            while waiting:
+                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for each in sorted(done, key=lambda future: waiting[future]):
+                    yield waiting.pop(each), each.result()
+        except BrokenProcessPool as error:
+            raise RunError("a worker process died, perhaps for want of memory: try with --jobs 1") from error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in set(multiprocessing.active_children()) - before:
+                child.terminate()
+            raise
+
+
+def _ignore_interrupt() -> None:
+    """Leave Ctrl-C to the parent, which ends its workers and says that it was interrupted."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,164 @@
+"""Small runs under the fault detector that come to every place of a kernel: what mutants are tried in.
+
+Everything that takes seconds in a real system happens at once: ticks are short, each tick writes all back
+that is dirty, slices last one tick, the disk is busy most of the time.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from lockscape.experiments.run import settle
+from lockscape.experiments.sample import kernel_steps
+from lockscape.kernel.entries import ENTRIES_PER_PAGE
+from lockscape.machine import layout as at
+from lockscape.machine.costs import CostTable, preset
+from lockscape.machine.execute import RunError, execute
+from lockscape.machine.faults import Detector
+from lockscape.machine.findings import Rules
+from lockscape.machine.state import State
+from lockscape.machine.waiting import no_progress
+from lockscape.ports.plan import Plan
+from lockscape.ports.port import Port, port
+from lockscape.program.assemble import Binary, assemble
+from lockscape.workloads import fsck, postmark, stress, user
+from lockscape.workloads.load import Machine, Stream, load, postmark_stream
+from lockscape.workloads.stress import ALL, stress_streams
+from lockscape.workloads.user import DO_CREATE, DO_DELETE, KIND, NAME, PROBES
+
+MACHINE = "pentium4"
+
+BUSY = {
+    "hz": 20_000, "slice_ticks": 1, "flush_seconds": 0, "buffer_age_seconds": 0, "inode_age_seconds": 0,
+    "disk_cycles": 100_000,
+}  # fmt: skip
+"""Build options of a kernel in which ticks, write-back and the disk come in the way all the time."""
+
+LOOK_CYCLES = 2_000_000
+"""After so much simulated time it is looked whether a fault was found."""
+
+MOST_CYCLES = 400_000_000
+"""A trial that has not ended by then never will: 20 times what the longest takes."""
+
+
+OLD_FILES = ENTRIES_PER_PAGE + 2
+"""Files that were there before, more than one page of a directory has room for."""
+
+DELETED_AFTER_CYCLES = 20_000_000
+"""When one process has made all its files and another begins to delete them."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A run: `together` all processes in one directory, which has `files` files that no process has seen;
+    `emptied`: the processes delete all that they make."""
+
+    name: str
+    streams: tuple[Stream, ...]
+    cpus: int
+    together: bool
+    files: int = 0
+    emptied: bool = False
+
+
+@functools.cache
+def trials() -> tuple[Trial, ...]:
+    """Return the trials, those that show most first."""
+
+    def everything(operations: int, names: int, seed: int, processes: int) -> tuple[Stream, ...]:
+        return tuple(stress_streams(operations, names, seed, [ALL] * processes))
+
+    work = postmark.operations(postmark.PostmarkOptions(files=6, transactions=12, subdirectories=2))
+    return (
+        Trial("4 processes together on 4 processors", everything(40, 6, 1, 4), 4, True, 6),
+        Trial("6 processes together on 3 processors", everything(30, 4, 2, 6), 3, True, 4),
+        Trial("2 processes together on 4 processors", everything(60, 4, 5, 2), 4, True, 2),
+        Trial("4 processes apart on 2 processors", everything(40, 6, 3, 4), 2, False),
+        Trial("one makes, one deletes", _makes_and_deletes(), 2, True, OLD_FILES),
+        Trial("PostMark, 3 processes on 2 processors", (postmark_stream(work),) * 3, 2, False, 0, True),
+    )
+
+
+def _makes_and_deletes() -> tuple[Stream, Stream]:
+    """Return a process that makes files, and one that deletes them all afterwards: its processor is given
+    more memory than it ever took."""
+    (made,) = stress_streams(75, 1, 4, [(DO_CREATE,)], 0, 16_000)
+    made.rows[:, NAME] = OLD_FILES + 1 + np.arange(len(made.rows))
+    deleted = made.rows.copy()
+    deleted[:, KIND], deleted[0, PROBES] = DO_DELETE, DELETED_AFTER_CYCLES
+    return made, Stream(deleted)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A port that is ready for trials."""
+
+    port: Port
+    costs: CostTable
+    binary: Binary
+    rules: Rules
+
+
+def kernel_of(plan: Plan) -> Kernel:
+    """Build the kernel of a plan for trials."""
+    return assembled(port(plan, [user, stress], **BUSY))
+
+
+def assembled(built: Port) -> Kernel:
+    """Assemble a port, or a mutant of one, for trials."""
+    costs = CostTable(preset(MACHINE), kernel_steps(), built.plan.costs)
+    return Kernel(built, costs, assemble(built.program, costs, traced=True), built.rules())
+
+
+D = TypeVar("D", bound=Detector)
+
+
+def run_trial(kernel: Kernel, trial: Trial, make: Callable[[State, Rules], D]) -> tuple[D, str]:
+    """Run a trial to its end, or to the first fault; return the detector and what is wrong, or nothing.
+
+    Wrong is a fault, a run that cannot go on, and a file system that is damaged at the end.
+    """
+    machine = _loaded(kernel, trial)
+    state = machine.state
+    detector = make(state, kernel.rules)
+    try:
+        wrong = _watch(state, detector)
+        if not wrong:
+            settle(state)
+            live = fsck.reach(state, machine.processes)
+            found = [*fsck.held(live), *fsck.problems(live, machine.processes, trial.emptied)]
+            wrong = f"broken invariant: {found[0]}" if found else ""
+    except RunError as error:
+        wrong = f"stopped: {error}"
+    return detector, wrong
+
+
+def _watch(state: State, detector: Detector) -> str:
+    """Let a machine run under a detector; return what is wrong, or nothing."""
+    until = 0
+    while True:
+        until += LOOK_CYCLES
+        stopped = execute(state, until, detector.read)
+        if stopped.reason != at.REASON_TIME:
+            detector.finish(stopped)
+        elif until >= MOST_CYCLES:
+            detector.findings.keep(no_progress(state, f"not at its end after {until:,} cycles"))
+        if detector.faults:
+            return f"{detector.faults[0].kind}: {detector.faults[0].message}"
+        if stopped.reason == at.REASON_DONE:
+            return ""
+        if stopped.reason != at.REASON_TIME:
+            return f"stopped: {stopped.text}"
+
+
+def warm_up(kernel: Kernel, trial: Trial) -> None:
+    """Load a trial and begin it, so that all is compiled."""
+    execute(_loaded(kernel, trial).state, until=1)
+
+
+def _loaded(kernel: Kernel, trial: Trial) -> Machine:
+    return load(kernel.port, kernel.costs, trial.cpus, trial.streams, True, kernel.binary, trial.together,
+                stress.PROGRAM, trial.files)  # fmt: skip

@@ -1,0 +1,96 @@
+"""Objects: made from a free list or fresh memory, and freed with what their collections hold."""
+
+from typing import Any
+
+from lockscape.machine import layout as at
+from lockscape.machine.compiled import compiled
+from lockscape.machine.memory import remove_key
+from lockscape.machine.tracing import note
+from lockscape.program.layout import COLLECTION_WORDS, LOCK_WORDS, OBJECT_WORDS
+
+
+@compiled
+def new_object(m: Any, number: int) -> int:
+    """Take an object of a class from its free list or from fresh memory; its fields are 0."""
+    k = m[at.H_CLASS] + number * at.CLASS_WORDS
+    words = m[k + at.K_WORDS]
+    place: int = m[k + at.K_FREE]
+    if place:
+        m[k + at.K_FREE] = m[place + OBJECT_WORDS]
+    else:
+        place = m[at.H_BREAK]
+        m[at.H_BREAK] = place + words
+        m[place] = number
+        m[k + at.K_MADE] += 1
+    m[place + 1] += 1
+    template = m[k + at.K_TEMPLATE]
+    packed = m[k + at.K_COLLECTIONS]
+    first = packed & 0xFFFF
+    for i in range(OBJECT_WORDS, first):
+        m[place + i] = m[template + i]
+    # the lines of its parts are where the memory was last used; the memory of a collection is used again
+    i = first
+    for _ in range(packed >> 16):
+        region = m[place + i + at.S_REGION]
+        capacity = m[place + i + at.S_CAPACITY]
+        for j in range(COLLECTION_WORDS):
+            m[place + i + j] = m[template + i + j]
+        if region:
+            m[place + i + at.S_REGION] = region
+            m[place + i + at.S_CAPACITY] = capacity
+        m[place + i + at.S_WRITER] = m[place + 2]
+        m[place + i + at.S_WRITER + 1] = m[place + 3]
+        i += COLLECTION_WORDS
+    for j in range(i, words):
+        m[place + j] = 0
+    i += place
+    while i < place + words:
+        m[i + at.L_WRITER] = m[place + 2]
+        m[i + at.L_WRITER + 1] = m[place + 3]
+        i += LOCK_WORDS
+    return place
+
+
+@compiled
+def empty_collections(m: Any, place: int) -> None:
+    """Give back the nodes of the collections of an object that is freed, and clear its bitmaps."""
+    packed = m[m[at.H_CLASS] + m[place] * at.CLASS_WORDS + at.K_COLLECTIONS]
+    owner = place + (packed & 0xFFFF)
+    for _ in range(packed >> 16):
+        if m[owner + at.S_KIND] == at.BITMAP:
+            if m[owner + at.S_REGION]:
+                for i in range((m[owner + at.S_CAPACITY] + 31) >> 5):
+                    m[m[owner + at.S_REGION] + i] = 0
+        else:
+            node = m[owner + at.S_FIRST]
+            while node:
+                remove_key(m, owner, m[node])
+                node = m[owner + at.S_FIRST]
+        owner += COLLECTION_WORDS
+
+
+@compiled
+def make(m: Any, trace: Any, r: int, fp: int, v: int, t: int, target: int, number: int) -> int:
+    """Make an object of a class, its address in register `target`. Return 0, or -1 - reason."""
+    if m[at.H_BREAK] + m[m[at.H_CLASS] + number * at.CLASS_WORDS + at.K_WORDS] > m[at.H_SIZE]:
+        return -1 - at.REASON_MEMORY
+    place = new_object(m, number)
+    m[fp + target] = place
+    if m[at.H_TRACE]:
+        note(m, trace, t, v, r, at.T_NEW, place, number, at.NONE)
+    return 0
+
+
+@compiled
+def free(m: Any, trace: Any, r: int, v: int, t: int, place: int) -> int:
+    """Free an object. Return 0, or -1 - reason."""
+    if place <= 0:
+        return -1 - at.REASON_NULL
+    if m[at.H_TRACE]:
+        note(m, trace, t, v, r, at.T_FREE, place, m[place], at.NONE)
+    empty_collections(m, place)
+    m[place + 1] += 1
+    k = m[at.H_CLASS] + m[place] * at.CLASS_WORDS
+    m[place + OBJECT_WORDS] = m[k + at.K_FREE]
+    m[k + at.K_FREE] = place
+    return 0

@@ -1,0 +1,53 @@
+"""Walks the tree form of functions: statements, the bodies inside them, and what they call."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from lockscape.program.nodes import Body, Call, Op, Stmt
+
+BODIES = ("then", "other", "body")
+"""Parts of a statement that are bodies, in the order of the listing."""
+
+
+def bodies(node: Stmt) -> list[Body]:
+    """Return the bodies of a statement: none, one, or the two of a branch."""
+    return [getattr(node, part) for part in BODIES if hasattr(node, part)]
+
+
+def with_bodies(node: Stmt, change: Callable[[Body], Body]) -> Stmt:
+    """Return a statement with each of its bodies changed, in the order of the listing."""
+    changed = {part: change(getattr(node, part)) for part in BODIES if hasattr(node, part)}
+    return replace(node, **changed) if changed else node  # type: ignore[arg-type]
+
+
+def walk(body: Body) -> list[Stmt]:
+    """Return every statement of a body, outer before inner."""
+    found: list[Stmt] = []
+    for statement in body:
+        found.append(statement)
+        for inner in bodies(statement):
+            found += walk(inner)
+    return found
+
+
+def nodes(tree: Any) -> Iterator[Any]:
+    """Yield every node of a body, statement or expression, outer before inner."""
+    if isinstance(tree, tuple):
+        for item in tree:
+            yield from nodes(item)
+    elif is_dataclass(tree):
+        yield tree
+        for part in fields(tree):
+            yield from nodes(getattr(tree, part.name))
+
+
+def called(statement: Stmt) -> list[str]:
+    """Return the functions and operations that a statement calls itself, not in its bodies."""
+    own = (getattr(statement, part.name) for part in fields(statement) if part.name not in BODIES)
+    found = (node for value in own for node in nodes(value))
+    return [
+        node.function if isinstance(node, Call) else node.name
+        for node in found
+        if isinstance(node, Call | Op)
+    ]

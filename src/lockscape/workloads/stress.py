@@ -1,0 +1,81 @@
+"""A workload to find faults with: processes that call everything, on the same few names, again and again.
+
+PostMark's processes share no file, and call neither stat nor brk. Here every operation may meet another
+process' on the same name, also inside directories that come and go, and many fail, as they may in Unix.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lockscape.kernel.entry import BRK, EXIT, STAT
+from lockscape.program.language import function, next_operation, operand, pause, system_call
+from lockscape.workloads.load import COLUMNS, FIRST_DIRECTORY, Stream
+from lockscape.workloads.user import (
+    BYTES,
+    DO_APPEND,
+    DO_CREATE,
+    DO_DELETE,
+    DO_MKDIR,
+    DO_READ,
+    DO_RMDIR,
+    KIND,
+    NAME,
+    PATH,
+    PROBES,
+    do_operation,
+)  # fmt: skip
+
+DO_STAT, DO_BRK = 17, 18
+"""Further kinds of operations, beyond those of `lockscape.workloads.user`."""
+
+PROGRAM = "stress"
+"""The function in which a process of this workload begins."""
+
+ALL = (
+    DO_CREATE, DO_CREATE, DO_APPEND, DO_READ, DO_READ, DO_DELETE, DO_DELETE, DO_MKDIR, DO_RMDIR, DO_STAT,
+    DO_BRK,
+)  # fmt: skip
+"""What is drawn from: files come and go quickly, and directories now and then."""
+
+
+@function("user")
+def stress() -> None:
+    """Do every operation of the stream, then exit."""
+    kind = next_operation()
+    while kind != 0:
+        pause(operand(PROBES))
+        if kind == DO_STAT:
+            system_call(STAT, operand(PATH), operand(NAME), 0)
+        elif kind == DO_BRK:
+            system_call(BRK, operand(BYTES), 0, 0)
+        else:
+            do_operation(kind)
+        kind = next_operation()
+    system_call(EXIT, 0, 0, 0)
+
+
+def stress_streams(
+    operations: int, names: int, seed: int, kinds: Sequence[Sequence[int]], directories: int = 2,
+    most_bytes: int = 9000, think_cycles: int = 10_000,
+) -> list[Stream]:  # fmt: skip
+    """Return a stream for each of `kinds`, what its process draws from: the same on every computer.
+
+    `names`: how many names of files all share, and `directories` how many of directories; half of the files
+    are in these, if there are any. Files have up to `most_bytes` bytes. Before each operation a process is in
+    user mode for up to `think_cycles`.
+    """
+    draw = np.random.Generator(np.random.PCG64(seed))
+    streams = []
+    for mine in kinds:
+        rows = np.zeros((operations, COLUMNS), np.int64)
+        rows[:, KIND] = np.array(mine, np.int64)[draw.integers(0, len(mine), operations)]
+        folders = FIRST_DIRECTORY + draw.integers(0, max(1, directories), operations)
+        inside = (draw.integers(0, 2, operations) == 1) & (directories > 0)
+        is_folder = (rows[:, KIND] == DO_MKDIR) | (rows[:, KIND] == DO_RMDIR)
+        rows[:, PATH] = np.where(inside & ~is_folder, folders, 0)
+        rows[:, NAME] = np.where(is_folder, folders, draw.integers(1, names + 1, operations))
+        rows[:, BYTES] = draw.integers(1, most_bytes + 1, operations)
+        rows[:, PROBES] = draw.integers(0, think_cycles + 1, operations)
+        streams.append(Stream(rows))
+    return streams
