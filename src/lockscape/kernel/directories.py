@@ -25,8 +25,9 @@ def create(directory: Inode, name: int) -> Inode:
 
 @function()
 def create_dentry(directory: Inode, name: int, dentry: Dentry) -> None:
-    """Create a file and let its dentry stand for it."""
-    names.attach(dentry, create(directory, name))
+    """Create a file and let its dentry stand for it, unless the directory has been deleted (IS_DEADDIR)."""
+    if directory.nlink > 0:
+        names.attach(dentry, create(directory, name))
 
 
 @function()
@@ -183,8 +184,9 @@ def make_empty(inode: Inode) -> None:
 
 @function()
 def make_directory_dentry(directory: Inode, name: int, dentry: Dentry) -> None:
-    """Make a directory and let its dentry stand for it."""
-    names.attach(dentry, make_directory(directory, name))
+    """Make a directory and let its dentry stand for it, unless its parent has been deleted."""
+    if directory.nlink > 0:
+        names.attach(dentry, make_directory(directory, name))
 
 
 @function()
@@ -228,6 +230,8 @@ def mkdir_missing(directory: Inode, name: int, dentry: Dentry) -> int:
             make_directory_dentry(directory, name, dentry)
     else:
         make_directory_dentry(directory, name, dentry)
+    if dentry.inode == NONE:
+        return NOT_FOUND
     return 0
 
 
@@ -236,7 +240,9 @@ def mkdir_old(directory: Inode, name: int) -> int:
     """Make a directory without dentries, unless its name is there."""
     result = EXISTS
     with hold("i_sem", directory):
-        if names.old_lookup(directory, name) == 0:
+        if directory.nlink == 0:
+            result = NOT_FOUND
+        elif names.old_lookup(directory, name) == 0:
             result = 0
             iput(make_directory(directory, name))
     return result
@@ -281,7 +287,8 @@ def rmdir_old(directory: Inode, name: int) -> int:
         number = search(directory, name)
         if number != 0:
             victim = iget(number)
-            result = remove_directory(directory, name, victim)
+            with hold("i_sem", victim):
+                result = remove_directory(directory, name, victim)
             iput(victim)
     return result
 
@@ -294,20 +301,16 @@ def remove_directory_locked(directory: Inode, name: int, victim: Inode) -> int:
             with hold("i_zombie", victim):
                 result = remove_directory(directory, name, victim)
     else:
-        result = remove_directory(directory, name, victim)
+        with hold("i_sem", victim):
+            result = remove_directory(directory, name, victim)
     return result
 
 
 @function()
 def remove_directory(directory: Inode, name: int, victim: Inode) -> int:
-    """Delete the entry of a directory, if that is empty."""
+    """Delete the entry of a directory, if that is empty; the caller keeps both from being changed."""
     step("rmdir")
-    if option("directory_semaphore"):
-        left = entries_left(victim)
-    else:
-        with hold("i_sem", victim):
-            left = entries_left(victim)
-    if left > 0:
+    if entries_left(victim) > 0:
         return NOT_EMPTY
     search(directory, name)
     delete_entry(directory, name)

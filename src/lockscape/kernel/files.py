@@ -23,8 +23,8 @@ from lockscape.program.language import (
     the,
 )
 
-READING, WRITING, CREATING = 0, 1, 3
-"""How a file is opened: bit 0 to write, bit 1 to create it."""
+READING, WRITING, CREATING, APPENDING = 0, 1, 3, 4
+"""How a file is opened: bit 0 to write, bit 1 to create it, bit 2 to write at its end (O_APPEND)."""
 
 BAD_DESCRIPTOR = -9
 
@@ -147,7 +147,7 @@ def open_name(path: int, name: int, how: int) -> int:
 @function()
 def open_dentry(directory: Inode, name: int, how: int) -> File:
     """Open through a dentry."""
-    if how < 2:
+    if how % APPENDING < 2:
         dentry: Dentry = names.lookup(directory, name)
     elif option("lookup_first"):
         dentry = names.lookup(directory, name)
@@ -166,6 +166,7 @@ def open_dentry(directory: Inode, name: int, how: int) -> File:
     file.inode = inode
     file.dentry = dentry
     file.writing = how % 2
+    file.appending = how // APPENDING
     if option("write_counts"):
         get_write_access(inode, how)
     return file
@@ -194,14 +195,14 @@ def create_missing(directory: Inode, name: int, dentry: Dentry) -> None:
 def open_old(directory: Inode, name: int, how: int) -> File:
     """Open without dentries: the open file refers to its inode."""
     inode: Inode = NONE
-    if how >= 2:
+    if how % APPENDING >= 2:
         with hold("i_sem", directory):
             number = names.old_lookup(directory, name)
-            if number == 0:
+            if number != 0:
+                inode = iget(number)
+            elif directory.nlink > 0:
                 inode = create(directory, name)
                 names.old_enter(directory, name, inode.number)
-            else:
-                inode = iget(number)
     else:
         number = names.old_lookup(directory, name)
         if number != 0:
@@ -211,6 +212,7 @@ def open_old(directory: Inode, name: int, how: int) -> File:
     file = new_file()
     file.inode = inode
     file.writing = how % 2
+    file.appending = how // APPENDING
     return file
 
 

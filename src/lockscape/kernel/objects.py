@@ -70,6 +70,7 @@ class File(Object):
     dentry: Dentry
     offset: int
     writing: int
+    appending: int
     count: int
 
 

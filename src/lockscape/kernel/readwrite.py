@@ -140,7 +140,9 @@ def sys_write(fd: int, length: int) -> int:
 
 @function()
 def generic_write(inode: Inode, file: File, length: int) -> None:
-    """Write at the position of an open file, page by page."""
+    """Write at the position of an open file, or at its end if it was opened to append, page by page."""
+    if file.appending == 1:
+        file.offset = inode.size
     left = length
     while left > 0:
         part = PAGE_BYTES - file.offset % PAGE_BYTES

@@ -19,6 +19,7 @@ from lockscape.kernel.entry import (
     UNLINK,
     WRITE,
 )
+from lockscape.kernel.files import APPENDING, CREATING, READING, WRITING
 from lockscape.program.language import function, next_operation, operand, option, step, system_call
 
 (DO_MKDIR, DO_CREATE, DO_READ, DO_APPEND, DO_DELETE, DO_RMDIR, DO_NOTHING, DO_MARK) = range(1, 9)
@@ -65,7 +66,7 @@ def do_operation(kind: int) -> None:
 @function("user")
 def create_file(path: int, name: int, length: int) -> None:
     """Create a file and write its bytes."""
-    fd = system_call(OPEN, path, name, 3)
+    fd = system_call(OPEN, path, name, CREATING)
     if fd < 0:
         return
     if option("buffered"):
@@ -80,8 +81,11 @@ def create_file(path: int, name: int, length: int) -> None:
 
 @function("user")
 def append_file(path: int, name: int, length: int) -> None:
-    """Open a file at its end and write more bytes."""
-    fd = system_call(OPEN, path, name, 1)
+    """Open a file to append and write more; a stream (fopen "a") may create it, and looks for its end."""
+    if option("buffered"):
+        fd = system_call(OPEN, path, name, CREATING + APPENDING)
+    else:
+        fd = system_call(OPEN, path, name, WRITING + APPENDING)
     if fd < 0:
         return
     if option("buffered"):
@@ -96,7 +100,6 @@ def append_file(path: int, name: int, length: int) -> None:
         write_stream(fd, buffer, length)
         close_stream(fd, buffer)
     else:
-        system_call(LSEEK, fd, -1, 0)
         write_parts(fd, length)
         system_call(CLOSE, fd, 0, 0)
 
@@ -176,7 +179,7 @@ def touch_buffer(buffer: int) -> None:
 def read_file(path: int, name: int) -> None:
     """Read a file to its end."""
     length = operand(BYTES)
-    fd = system_call(OPEN, path, name, 0)
+    fd = system_call(OPEN, path, name, READING)
     if fd < 0:
         return
     if option("buffered"):
