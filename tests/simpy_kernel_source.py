@@ -1,0 +1,251 @@
+"""The kernel's source as Python generators for SimPy, with the rules of a plan around the places they name.
+
+This reads the same source as the simulator and shares nothing with its parser, its locking pass, its lowering
+or its binary form: Python itself runs the functions. Each takes the context that runs it as its first argument;
+what takes time or can wait is a ``yield from``.
+"""
+
+import ast
+import importlib
+import inspect
+import textwrap
+import types
+from collections.abc import Callable, Mapping
+
+from lockscape.kernel.build import MASKED_SECTIONS, MODULES
+from lockscape.program.language import Operation
+from lockscape.program.objects import Object
+from lockscape.workloads import user
+
+
+class Rules:
+    """A plan's rules by anchor; each has a number, by which generated code names it."""
+
+    def __init__(self, plan: Mapping, preemptible: int) -> None:
+        self.preemptible = preemptible
+        self.covered = plan.get("covered", {})
+        self.modules = [
+            importlib.import_module(f"lockscape.ports.{name}") for name in plan.get("new_code", ())
+        ]
+        self.locks = {lock["name"]: lock for lock in plan.get("lock", ())}
+        self.numbered = list(plan.get("rule", ()))
+        self.at: dict[str, list[int]] = {}
+        for number, rule in enumerate(self.numbered):
+            self.at.setdefault(" ".join(rule["at"].split()), []).append(number)
+        self.masking = self.add({"mode": "mask"})
+        self.keeping = self.add({"mode": "preempt"})
+
+    def add(self, rule: Mapping) -> int:
+        self.numbered.append(rule)
+        return len(self.numbered) - 1
+
+    def of_section(self, function: str, name: str) -> list[int]:
+        found = self.at.get(f"section {function}/{name}", [])
+        masked = any(self.locks.get(self.numbered[k].get("lock"), {}).get("masks") for k in found)
+        # an interrupt handler comes there, too: even one processor must not be interrupted
+        if f"{function}/{name}" in MASKED_SECTIONS and not masked:
+            return [self.masking, *found]
+        alone = self.preemptible and not found and f"{function}/{name}" not in self.covered
+        return [self.keeping] if alone else found
+
+    def of_function(self, function: str, role: str) -> list[int]:
+        # a new process begins in the middle of a switch, and does not come in from outside
+        outside = role in ("entry", "interrupt") and function != "start_process"
+        return [*(self.at.get("entry", []) if outside else ()), *self.at.get(f"body {function}", [])]
+
+
+def generators(rules: Rules, options: Mapping[str, int], operations: type) -> dict[str, Callable]:
+    """Return every function of the kernel and of user mode as a generator function.
+
+    `operations`: the class of contexts, whose methods do what the language's operations mean.
+    """
+    made: dict[str, Callable] = {}
+    for module in (*MODULES, user, *rules.modules):
+        for source in vars(module).values():
+            if "lockscape_role" in getattr(source, "__dict__", {}) and source.__module__ == module.__name__:
+                made[source.__name__] = _Maker(source, rules, options, operations).function(made)
+    return made
+
+
+class _Maker(ast.NodeTransformer):
+    """Rewrites one function."""
+
+    def __init__(self, source, rules: Rules, options: Mapping[str, int], operations: type) -> None:
+        self.source, self.rules, self.options, self.operations = source, rules, options, operations
+        self.held = 0
+
+    def function(self, made: dict[str, Callable]) -> Callable:
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(self.source))).body
+        assert isinstance(tree, ast.FunctionDef)
+        name = self.source.__name__
+        body = self.statements(tree.body)
+        body = self.guarded(body, self.rules.of_function(name, self.source.__dict__["lockscape_role"]))
+        always = ast.parse("if False:\n yield").body  # a generator, also where nothing takes time
+        arguments = [ast.arg("x_"), *(ast.arg(a.arg) for a in tree.args.args)]
+        new = ast.FunctionDef(
+            name, ast.arguments([], arguments, None, [], [], None, []), [*always, *body], []
+        )
+        module = ast.fix_missing_locations(ast.Module([new], []))
+        scope = {**self.source.__globals__, "made_": made}
+        exec(compile(module, f"<{name} for SimPy>", "exec"), scope)
+        found: Callable = scope[name]
+        return found
+
+    # --- statements -------------------------------------------------------------------------------------
+
+    def statements(self, nodes: list[ast.stmt]) -> list[ast.stmt]:
+        return [new for node in nodes for new in self.statement(node)] or [ast.Pass()]
+
+    def statement(self, node: ast.stmt) -> list[ast.stmt]:
+        around = [
+            k
+            for name in self.calls(node)
+            for k in self.rules.at.get(f"call {self.source.__name__}/{name}", [])
+        ]
+        if isinstance(node, ast.With):
+            return self.block(node)
+        if isinstance(node, ast.If):
+            test = self.visit(node.test)
+            if isinstance(test, ast.Constant):  # a build option: the other branch is not built
+                return self.statements(node.body if test.value else node.orelse)
+            other = self.statements(node.orelse) if node.orelse else []
+            new: list[ast.stmt] = [ast.If(test, self.statements(node.body), other)]
+        elif isinstance(node, ast.While):
+            new = [ast.While(self.visit(node.test), self.statements(node.body), [])]
+        elif isinstance(node, ast.AnnAssign):
+            new = [ast.Assign([self.visit(node.target)], self.visit(node.value))]
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute):
+            # the sum is made at once, after what is added has been computed
+            sign = -1 if isinstance(node.op, ast.Sub) else 1
+            of, amount = self.visit(node.target.value), self.visit(node.value)
+            new = [
+                ast.Expr(self.own("add", [of, ast.Constant(node.target.attr), ast.Constant(sign), amount]))
+            ]
+        else:
+            new = [self.visit(node)]
+        return self.guarded(new, around)
+
+    def block(self, node: ast.With) -> list[ast.stmt]:
+        body = self.statements(node.body)
+        for item in reversed(node.items):
+            call = item.context_expr
+            assert isinstance(call, ast.Call)
+            name = self.meaning(call.func).name
+            if name == "section":
+                body = self.guarded(body, self.rules.of_section(self.source.__name__, call.args[0].value))
+            elif name == "masked":
+                body = self.guarded(body, [self.rules.masking])
+            elif name == "hold":
+                lock, where, *mode = call.args
+                rule = {"lock": lock.value, "mode": mode[0].value if mode else "exclusive"}
+                body = self.guarded(body, [self.rules.add(rule)], self.visit(where))
+            else:
+                assert name == "atomic", name
+                body = self.guarded(body, [self.rules.keeping] if self.rules.preemptible else [])
+        return body
+
+    def guarded(
+        self, body: list[ast.stmt], numbers: list[int], where: ast.expr | None = None
+    ) -> list[ast.stmt]:
+        """Put statements under rules, the first one outermost; a reader's may be done again."""
+        if numbers:
+            assert not any(_breaks(node) for node in body)
+        for number in reversed(numbers):
+            self.held += 1
+            guard = f"guard_{self.held}"
+            local = where or ast.Call(ast.Name("locals", ast.Load()), [], [])
+            begin = ast.Call(
+                _part("guard"), [ast.Constant(number), local, ast.Constant(where is not None)], []
+            )
+            enter = ast.YieldFrom(
+                ast.Call(ast.Attribute(ast.Name(guard, ast.Load()), "enter", ast.Load()), [], [])
+            )
+            leave = ast.YieldFrom(
+                ast.Call(ast.Attribute(ast.Name(guard, ast.Load()), "leave", ast.Load()), [], [])
+            )
+            body = [
+                ast.Assign([ast.Name(guard, ast.Store())], begin),
+                ast.While(enter, [ast.Try(body, [], [], [ast.Expr(leave)])], []),
+            ]
+        return body
+
+    # --- expressions ------------------------------------------------------------------------------------
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        target = self.meaning(node.func)
+        if isinstance(target, Operation):
+            if target.name == "option":
+                return ast.Constant(int(self.options[node.args[0].value]))
+            if target.name == "compare_and_swap":
+                place, *values = node.args
+                parts = [self.visit(place.value), ast.Constant(place.attr), *(self.visit(v) for v in values)]
+                return self.own(target.name, parts)
+            return self.own(target.name, [self.visit(a) for a in node.args])
+        assert "lockscape_role" in target.__dict__, ast.unparse(node)
+        function = ast.Subscript(ast.Name("made_", ast.Load()), ast.Constant(target.__name__), ast.Load())
+        return ast.YieldFrom(
+            ast.Call(function, [ast.Name("x_", ast.Load()), *(self.visit(a) for a in node.args)], [])
+        )
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        """Leave out what build options have decided."""
+        deciding = isinstance(node.op, ast.Or)
+        kept = []
+        for part in (self.visit(value) for value in node.values):
+            if not isinstance(part, ast.Constant):
+                kept.append(part)
+            elif bool(part.value) == deciding:
+                kept.append(part)
+                break
+        return (
+            kept[0]
+            if len(kept) == 1
+            else ast.BoolOp(node.op, kept)
+            if kept
+            else ast.Constant(int(not deciding))
+        )
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        inner = self.visit(node.operand)
+        known = isinstance(node.op, ast.Not) and isinstance(inner, ast.Constant)
+        return ast.Constant(int(not inner.value)) if known else ast.UnaryOp(node.op, inner)
+
+    def own(self, name: str, args: list[ast.expr]) -> ast.expr:
+        """Call an operation of the context; one that takes time is waited for."""
+        call = ast.Call(_part(name), args, [])
+        return ast.YieldFrom(call) if inspect.isgeneratorfunction(getattr(self.operations, name)) else call
+
+    def meaning(self, node: ast.expr):
+        """Return what a called name means in the source: an operation, or another function."""
+        scope = self.source.__globals__
+        if isinstance(node, ast.Attribute):
+            assert isinstance(node.value, ast.Name)
+            module = scope[node.value.id]
+            assert isinstance(module, types.ModuleType)
+            return vars(module)[node.attr]
+        assert isinstance(node, ast.Name)
+        return scope[node.id]
+
+    def calls(self, node: ast.stmt) -> list[str]:
+        """Return what a statement calls; of a branch or loop, in its test."""
+        inside: list[ast.AST] = [node.test] if isinstance(node, ast.If | ast.While) else [node]
+        if isinstance(node, ast.With):
+            inside = []
+        found = [call for each in inside for call in ast.walk(each) if isinstance(call, ast.Call)]
+        means = [self.meaning(call.func) for call in found]
+        return [m.name if isinstance(m, Operation) else m.__name__ for m in means if not _is_class(m)]
+
+
+def _is_class(value) -> bool:
+    return isinstance(value, type) and issubclass(value, Object)
+
+
+def _part(name: str) -> ast.expr:
+    return ast.Attribute(ast.Name("x_", ast.Load()), name, ast.Load())
+
+
+def _breaks(node: ast.AST) -> bool:
+    """Return whether a statement leaves a loop that is around it."""
+    if isinstance(node, ast.While):
+        return False
+    return isinstance(node, ast.Break) or any(_breaks(child) for child in ast.iter_child_nodes(node))
