@@ -6,21 +6,42 @@ are the same on every computer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import resources
 from pathlib import Path
 
 import msgspec
 
-from lockscape.experiments.choose import choose_plan
+from lockscape.errors import InputError
+from lockscape.experiments.choose import check_plan, choose_plan
 from lockscape.experiments.curve import Progress, run_all
 from lockscape.experiments.result import RunSpec, Seeding
 from lockscape.experiments.sample import cost_factors
 from lockscape.experiments.statements import STATEMENTS, SYSTEMS, Speeds
+from lockscape.ports.plan import Plan, parse_plan
 from lockscape.workloads.postmark import PostmarkOptions
 
 CPUS = tuple(range(1, 9))
 
 PAPER = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=1000, transactions=10_000)
 """What the paper says of its PostMark: 10,000 transactions, 1,000 files, 100 bytes."""
+
+
+ABLATIONS = {
+    "linux-2.0-fine": "linux-2.0",
+    "linux-2.2-search-outside": "linux-2.2",
+    "linux-2.4-search-outside": "linux-2.4",
+    "linux-2.4-processor-queues": "linux-2.4",
+    "linux-2.6-name-operations": "linux-2.6",
+    "linux-2.6-giant": "linux-2.6",
+    "linux-2.6-one-queue": "linux-2.6",
+    "linux-2.6-hz-100": "linux-2.6",
+    "linux-2.6-not-preemptible": "linux-2.6",
+}
+"""Variants of the systems that show the cause of a curve (files in `ablations`), each with what it is of."""
+
+FORMAT = 1
+"""Raised when the files in `recorded` change their form; they are then recorded again."""
 
 
 class SampleRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,6 +53,36 @@ class SampleRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sample: int
     makespan_cycles: dict[str, tuple[int, ...]]
     steady_per_s: dict[str, tuple[int, ...]]
+
+
+class AblationRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A variant of a system with the stated costs, for 1, 2, … 8 processors as in a `SampleRecord`."""
+
+    name: str
+    system: str
+    title: str
+    makespan_cycles: tuple[int, ...]
+    steady_per_s: tuple[int, ...]
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Figure 2 as it was run once for a release: sample 0, the stated costs, first; then samples 1, 2, …
+
+    `commit` is the revision whose sources ran, `sources` their digest (`store.sources_digest`); `plans` are
+    the digests of the systems' plans.
+    """
+
+    format: int
+    lockscape: str
+    commit: str
+    sources: str
+    machine: str
+    processes: int
+    seeding: Seeding
+    postmark: PostmarkOptions
+    plans: dict[str, str]
+    samples: tuple[SampleRecord, ...]
+    ablations: tuple[AblationRecord, ...]
 
 
 class Verdicts(msgspec.Struct, frozen=True):
@@ -76,6 +127,64 @@ def run_sample(
         {name: tuple(values) for name, values in makespan.items()},
         {name: tuple(values) for name, values in steady.items()},
     )
+
+
+def ablation_plan(name: str) -> Plan:
+    """Return the plan of an ablation."""
+    text = (resources.files("lockscape.experiments") / "ablations" / f"{name}.toml").read_text("utf-8")
+    plan = parse_plan(text, name)
+    check_plan(plan, name)
+    return plan
+
+
+def run_ablation(
+    name: str,
+    machine: str = "pentium4",
+    work: PostmarkOptions = PAPER,
+    folder: Path | None = None,
+    workers: int | None = None,
+) -> AblationRecord:
+    """Make the runs of an ablation, or take from `folder` those that it has."""
+    plan = ablation_plan(name)
+    points = run_all([RunSpec(name, plan, n, postmark=work, machine=machine) for n in CPUS], folder, workers)
+    return AblationRecord(
+        name, ABLATIONS[name], plan.title,
+        tuple(point.result.makespan_cycles for point in points),
+        tuple(round(point.result.steady_per_s or 0) for point in points),
+    )  # fmt: skip
+
+
+@cache
+def recorded(machine: str) -> Record:
+    """Return what was recorded on a machine. Raises `InputError` for one without a record."""
+    folder = resources.files("lockscape.experiments") / "recorded"
+    known = sorted(p.name.removeprefix("figure2-").removesuffix(".json") for p in folder.iterdir())
+    if machine not in known:
+        raise InputError(f"Figure 2 was not recorded on machine {machine!r}: it was on {', '.join(known)}")
+    record = msgspec.json.decode((folder / f"figure2-{machine}.json").read_bytes(), type=Record)
+    if record.format != FORMAT:
+        raise InputError(f"Figure 2 on {machine}: a record of format {record.format}, not {FORMAT}")
+    return record
+
+
+def encode(record: Record) -> bytes:
+    """Return a record as JSON, a sample in each line."""
+    fields = {name: msgspec.json.encode(getattr(record, name)).decode() for name in record.__struct_fields__}
+    for name in ("samples", "ablations"):
+        rows = (msgspec.json.encode(row).decode() for row in getattr(record, name))
+        fields[name] = "[\n" + ",\n".join(rows) + "\n]"
+    return ("{\n" + ",\n".join(f'"{name}":{text}' for name, text in fields.items()) + "\n}\n").encode()
+
+
+def differing(one: SampleRecord, other: SampleRecord) -> str:
+    """Return where two records of one sample differ first, in words, or nothing."""
+    for name in SYSTEMS:
+        for measure in ("makespan_cycles", "steady_per_s"):
+            pairs = zip(CPUS, getattr(one, measure)[name], getattr(other, measure)[name], strict=True)
+            for cpus, was, now in pairs:
+                if was != now:
+                    return f"in {name} on {cpus} processors ({measure} {was:,}, now {now:,})"
+    return ""
 
 
 def verdicts(record: SampleRecord) -> Verdicts:
