@@ -1,12 +1,18 @@
 """``lockscape port``."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
-from lockscape.cli.options import form_of, output_options
+from lockscape.cli.options import form_of, jobs_option, output_options
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.output import emit
+
+if TYPE_CHECKING:
+    from lockscape.experiments.mutation import Progress
 
 
 @click.command()
@@ -14,8 +20,14 @@ from lockscape.report.output import emit
 @click.option("--effort", "efforts", is_flag=True,
               help="Count places and lines of the named ports, or of all.")  # fmt: skip
 @click.option("--sources", is_flag=True, help="Say at each line which rule of the plan adds it, and why.")
+@click.option("--mutants", "mutated", is_flag=True,
+              help="Leave out each acquisition in turn; say how that was noticed (minutes).")  # fmt: skip
+@jobs_option
 @output_options
-def port(names: tuple[str, ...], efforts: bool, sources: bool, form: str | None = None) -> None:
+def port(
+    names: tuple[str, ...], efforts: bool, sources: bool, mutated: bool, jobs: int | None,
+    form: str | None = None,
+) -> None:  # fmt: skip
     """Show what a port changes in the uniprocessor kernel: its functions, one of them, or the effort.
 
     \b
@@ -23,8 +35,14 @@ def port(names: tuple[str, ...], efforts: bool, sources: bool, form: str | None 
     lockscape port fine dput                   one of them, before and after
     lockscape port linux-2.4 dput --sources    with the real kernel's place of each lock
     lockscape port --effort                    places and lines of all ports (Tables 2 and 3)
+    lockscape port giant --mutants             what each lock is needed for
     """
     watch = Stopwatch()
+    if mutated:
+        if efforts or sources or len(names) != 1:
+            raise click.UsageError("--mutants is about one system or method as a whole: name just that")
+        _mutants(names[0], jobs, watch, form)
+        return
     if efforts:
         if sources:
             raise click.UsageError(
@@ -80,3 +98,36 @@ def _one(name: str, function: str | None, sources: bool, watch: Stopwatch, form:
         print_listing(name, listing, sys.stdout)
     else:
         emit(port_document([], watch.manifest(), listing), (listing_csv(listing),), form_of(form), sys.stdout)
+
+
+def _mutants(name: str, jobs: int | None, watch: Stopwatch, form: str | None) -> None:
+    from lockscape.errors import LockscapeError
+    from lockscape.experiments.choose import choose_plan
+    from lockscape.experiments.mutation import judge
+    from lockscape.report.mutants import mutants_table, mutation_record, unexplained_message
+    from lockscape.report.port import port_document
+
+    plan = choose_plan(name)
+    with _share_bar(f"mutants of {name}") as progress:
+        record = mutation_record(name, plan.title, judge(plan, workers=jobs, progress=progress))
+    document = port_document([], watch.manifest(), mutations=[record])
+    emit(document, (mutants_table(record, form == "csv"),), form_of(form), sys.stdout)
+    if record.unexplained:
+        raise LockscapeError(unexplained_message(record))
+
+
+@contextmanager
+def _share_bar(what: str) -> "Iterator[Progress | None]":
+    """Show the share that is done on stderr if it is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
+               TimeRemainingColumn())  # fmt: skip
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=1.0)
+        yield lambda share: bar.update(task, completed=share)

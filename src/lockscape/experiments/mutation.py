@@ -172,13 +172,13 @@ def _acquires(row: list[int]) -> bool:
 
 def _seen(witness: Witness, need: Need, row: int, weakened: bool) -> Seen:
     needed = ""
-    excuses = set()
+    excuses = set[str]()
     for a, b, part in need.pairs(row, weakened):
         excuse = need.excuse(a, b)
         if not excuse:
             needed = _words(witness, a, b, part)
             break
-        excuses.add(excuse)
+        excuses |= excuse
     return Seen(row < 0 or row in witness.rows, needed, frozenset(excuses))
 
 
@@ -208,11 +208,19 @@ def _judge(task: _Task) -> Verdict:
         return Verdict(mutant, "never taken", how="no trial comes to this place")
     changed = assembled(_kernel(task.key).port.mutated(mutant))
     row = _row(changed, mutant) if mutant.change == "shared" else -1
+    met = False
     for trial, _ in taken:
-        _, wrong = run_trial(changed, trial, lambda s, r: Overlaps(s, r, mutant, row, task.unprotected))
+        detector, wrong = run_trial(
+            changed, trial, lambda s, r: Overlaps(s, r, mutant, row, task.unprotected)
+        )
         if wrong:
             kind, _, how = wrong.partition(": ")
             return Verdict(mutant, "caught", trial.name, kind, how)
+        met |= detector.met_others()
+    if mutant.mode == "funnel" and not met:
+        return Verdict(mutant, "private", how="no two threads need it")
+    if mutant.mode == "drop" and _kernel(task.key).port.program.locks[mutant.lock].sleeps:
+        return Verdict(mutant, "covered", how="held over a sleep, as this lock may be: it keeps more apart")
     needed = next((seen.needed for _, seen in taken if seen.needed), "")
     if needed or mutant.mode not in ("exclusive", "shared", "retry"):
         return Verdict(mutant, "survived", how=needed)

@@ -7,14 +7,15 @@ not protect them. If one acquisition is left out, such a pair is *excused*, and 
 goes wrong, if
 
 - another lock keeps the two apart: each span has it without a break for all its accesses of those parts, one
-  of the two exclusively;
+  of the two exclusively; or each part has such a lock of its own (which is said: what they were together is
+  then left to the mutant's own runs to show);
 - both are on one processor, which cannot be taken from the first before its span ends;
 - the parts belong to an object that one of the two threads takes down: no other thread comes to it from the
   beginning of its span until it frees the object.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lockscape.experiments.follow import Follower, Part, Unprotected
@@ -22,7 +23,7 @@ from lockscape.machine.activity import BOTTOM_HALF, Activity
 from lockscape.machine.findings import Now, Rules
 from lockscape.machine.state import State
 
-TAKEN_DOWN, ONE_PROCESSOR = "taken down", "one processor"
+TAKEN_DOWN, ONE_PROCESSOR, PART_BY_PART = "taken down", "one processor", "part by part"
 """Excuses that are no lock."""
 
 Hold = tuple[int, int, bool]
@@ -46,9 +47,9 @@ class Access:
 class Span:
     """From an acquisition (row `pc`) of the lock at an address to its release, by a thread.
 
-    `mine`: the number of this holding; `level`: how many interrupts deep; `started`:
-    when, in accesses; `masked`, `fixed`: interrupts or
-    preemption were off before; `switched`: the thread gave up its processor meanwhile.
+    `mine`: the number of this holding; `level`: how many interrupts deep; `started`: when, in accesses;
+    `masked`, `fixed`: interrupts or preemption were off before, `closed`: interrupts are off at least now;
+    `switched`: the thread gave up its processor meanwhile.
     """
 
     pc: int
@@ -62,6 +63,7 @@ class Span:
     started: int
     masked: bool
     fixed: bool
+    closed: bool
     switched: bool = False
     parts: dict[Part, Access] = field(default_factory=dict)
 
@@ -92,10 +94,13 @@ class Witness(Follower):
         """Return what an activity holds; what belongs to its processor ends with a switch."""
         passing = self.tracker.owned[act.virtual] if act.virtual >= 0 else []
         turn = self.switches[act.context] << 40
-        return frozenset(
+        held = {
             (h.lock, self.number(h) + (turn if h in passing else 0), h.shared)
             for h in self.tracker.holds(act)
-        )
+        }
+        if act.kind < BOTTOM_HALF and not self.rules.preemptible:
+            held.add((-1 - act.virtual, turn, False))  # no other process has this processor until a switch
+        return frozenset(held)
 
     def begin(self, act: Activity, pc: int, lock: int, shared: bool, mine: int, cls: int) -> None:
         """A span begins; the lock's own masking and preemption do not count as protection."""
@@ -106,7 +111,7 @@ class Witness(Follower):
         masked = act.mask > own_mask
         fixed = not self.rules.preemptible or masked or act.atomic > own_preempt
         span = Span(pc, lock, shared, mine, act.thread, act.virtual, act.kind >= BOTTOM_HALF,
-                    len(act.frames), self.clock, masked, fixed)  # fmt: skip
+                    len(act.frames), self.clock, masked, fixed, act.mask > 0)  # fmt: skip
         self.spans.append(span)
         self.open[act.context].append(span)
 
@@ -229,7 +234,7 @@ class Need:
                     if access.write or other.parts[part].write:
                         yield span, other, part
 
-    def excuse(self, a: Span, b: Span) -> str:
+    def excuse(self, a: Span, b: Span) -> set[str]:
         """Return what keeps two spans apart without the first one's acquisition, or nothing."""
         common = [
             part for part, access in a.parts.items()
@@ -237,19 +242,36 @@ class Need:
             and not access.last and not b.parts[part].last
         ]  # fmt: skip
         if not common:
-            return TAKEN_DOWN
-        if a.virtual == b.virtual and _stays(a, b.handler) and _stays(b, a.handler):
-            return ONE_PROCESSOR
-        first = frozenset.intersection(*(a.parts[p].held for p in common))
-        second = frozenset.intersection(*(b.parts[p].held for p in common))
-        for lock, number, shared in sorted(first):
-            for other, its, also in second:
-                kept = (lock, number) != (a.lock, a.mine) and (
-                    a.pc != b.pc or (other, its) != (b.lock, b.mine)
-                )
-                if lock == other and kept and not (shared and also):
-                    return self.names[lock]
-        return ""
+            return {TAKEN_DOWN}
+        if self.one_processor(a, b):
+            return {ONE_PROCESSOR}
+        whole = self.shared_by(a, b, common)
+        if whole:
+            return self.named(whole)
+        each = [self.shared_by(a, b, [part]) for part in common]
+        return {PART_BY_PART, *self.named(set().union(*each))} if all(each) else set()
+
+    def one_processor(self, a: Span, b: Span) -> bool:
+        """Say whether two spans are on one processor that is not taken from either before it ends."""
+        masked = b.closed if a.pc != b.pc else b.masked
+        return a.virtual == b.virtual and _stays(a, b.handler, a.masked) and _stays(b, a.handler, masked)
+
+    def shared_by(self, a: Span, b: Span, parts: Sequence[Part]) -> set[int]:
+        """Return the locks that both have without a break for all accesses of parts, one exclusively."""
+        first = frozenset.intersection(*(a.parts[p].held for p in parts))
+        second = frozenset.intersection(*(b.parts[p].held for p in parts))
+        if a.pc == b.pc:
+            second = frozenset(h for h in second if h[:2] != (b.lock, b.mine))
+        return {
+            lock
+            for lock, number, shared in first
+            for other, _, also in second
+            if lock == other and (lock, number) != (a.lock, a.mine) and not (shared and also)
+        }
+
+    def named(self, locks: set[int]) -> set[str]:
+        """Return the names of locks; a negative number stands for a processor."""
+        return {ONE_PROCESSOR if lock < 0 else self.names[lock] for lock in locks}
 
 
 def _simplified(span: Span, witness: Witness) -> object:
@@ -262,12 +284,13 @@ def _simplified(span: Span, witness: Witness) -> object:
         access.last = witness.lives[part[:2]].takes_down(span.thread, span.started)
     return (
         span.pc, span.lock, span.shared, span.mine, span.thread, span.virtual, span.handler, span.masked,
-        span.fixed, span.switched, frozenset((p, a.write, a.held, a.last) for p, a in span.parts.items()),
+        span.fixed, span.closed, span.switched,
+        frozenset((p, a.write, a.held, a.last) for p, a in span.parts.items()),
     )  # fmt: skip
 
 
-def _stays(span: Span, handler: bool) -> bool:
+def _stays(span: Span, handler: bool, masked: bool) -> bool:
     """Say whether nothing can come in between on a span's processor: another process, or a handler."""
     if span.handler:
         return True
-    return span.masked if handler else span.fixed and not span.switched
+    return masked if handler else span.fixed and not span.switched

@@ -121,11 +121,12 @@ def sys_exit() -> None:
     """End the current process."""
     me: Process = current()
     step("exit")
-    leave_queue(me)
-    kernel: Kernel = the(Kernel)
-    with section("count", kernel.processes):
-        kernel.processes -= 1
-    exit_process()
+    with atomic():  # a switch from an interrupt would never come back to a process that is off its queue
+        leave_queue(me)
+        kernel: Kernel = the(Kernel)
+        with section("count", kernel.processes):
+            kernel.processes -= 1
+        exit_process()
     schedule()
 
 

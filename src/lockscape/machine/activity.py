@@ -146,6 +146,8 @@ class Tracker:
         }
         self.locksets: dict[frozenset[Token], Lockset] = {}
         self.clocks: list[Clock] = []
+        self.followed: list[Clock] = []
+        """What each thread knows besides of objects made in the run, for it followed references to them."""
         self.owned: list[list[Held]] = [[] for _ in state.virtuals]
         self.running: dict[int, Activity] = {}
         self.lock_places: dict[int, int] = {}
@@ -166,6 +168,7 @@ class Tracker:
     def new_thread(self) -> int:
         """Return the number of a new thread; its clock knows only itself."""
         self.clocks.append({len(self.clocks): 1})
+        self.followed.append({})
         return len(self.clocks) - 1
 
     def release(self, thread: int) -> Clock:
@@ -177,10 +180,11 @@ class Tracker:
 
     def learn(self, thread: int, known: Clock) -> None:
         """Let a thread know what another knew: all that happened before what it does next."""
-        clock = self.clocks[thread]
-        for other, epoch in known.items():
-            if clock.get(other, 0) < epoch:
-                clock[other] = epoch
+        _learn(self.clocks[thread], known)
+
+    def follow(self, thread: int, known: Clock) -> None:
+        """Let a thread know what another knew of objects made in the run."""
+        _learn(self.followed[thread], known)
 
     # --- protection ---------------------------------------------------------------------------------------
 
@@ -318,3 +322,9 @@ class Tracker:
                     other.held.remove(held)
                     self.refresh(other)
                     return
+
+
+def _learn(clock: Clock, known: Clock) -> None:
+    for other, epoch in known.items():
+        if clock.get(other, 0) < epoch:
+            clock[other] = epoch

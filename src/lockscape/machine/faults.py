@@ -151,11 +151,14 @@ class Detector:
             self.sections.access(known, part, offset, act, how, write, now)
 
     def refer(self, part: Part, act: Activity, write: bool) -> None:
-        """A racy reference to an object: who follows it has seen what was done before it was set."""
+        """A racy reference to an object: who follows it has seen what was done to that before it was set.
+
+        The trace does not say to which: this counts for all objects made in the run, but for no other.
+        """
         if write:
             part.clock = self.joined(part.clock, self.tracker.release(act.thread))
         elif part.clock is not None:
-            self.tracker.learn(act.thread, part.clock)
+            self.tracker.follow(act.thread, part.clock)
 
     def published(self, part: Part, act: Activity, write: bool) -> bool:
         """A part that its writers publish: say whether an RCU reader reads it, who may meet them."""

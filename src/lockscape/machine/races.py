@@ -61,6 +61,7 @@ class Races:
 
     def __init__(self, tracker: Tracker, places: Places, findings: Findings) -> None:
         self.clocks = tracker.clocks
+        self.followed = tracker.followed
         self.lock_places = tracker.lock_places
         self.places = places
         self.findings = findings
@@ -123,6 +124,8 @@ class Races:
             if other.cover.thread == cover.thread or not (record.write or other.write):
                 continue
             if may_meet(record.how, other.how) or self.ordered(other, clock, got):
+                continue
+            if known.dynamic and self.ordered(other, self.followed[cover.thread], None):
                 continue
             if (known.taken or known.moved) and self.over(known, other, cover):
                 continue

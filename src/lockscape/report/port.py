@@ -8,6 +8,7 @@ import msgspec
 from lockscape.ports.effort import KINDS, Change, Effort, Line
 from lockscape.ports.plan import Plan
 from lockscape.report.manifest import Manifest
+from lockscape.report.mutants import MutationRecord
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.prose import Paragraph, print_prose
 from lockscape.report.table import Row, Table
@@ -62,21 +63,23 @@ class PortRecord(msgspec.Struct, frozen=True):
 
 
 class PortDocument(msgspec.Struct, frozen=True):
-    """The result of ``lockscape port``: the effort of one or more ports, or a function of one."""
+    """The result of ``lockscape port``: the effort of some ports, or a function or the mutants of one."""
 
     schema_version: int
     document: Literal["port"]
     manifest: Manifest
     ports: tuple[PortRecord, ...]
     listing: Listing | None
+    mutations: tuple[MutationRecord, ...]
 
 
 def port_document(
-    ports: Sequence[tuple[str, Effort]], manifest: Manifest, listing: Listing | None = None
-) -> PortDocument:
-    """Return the document of some ports' effort, or of a function."""
+    ports: Sequence[tuple[str, Effort]], manifest: Manifest, listing: Listing | None = None,
+    mutations: Sequence[MutationRecord] = (),
+) -> PortDocument:  # fmt: skip
+    """Return the document of some ports' effort, of a function, or of the mutants of a port."""
     records = tuple(PortRecord(name, effort) for name, effort in ports)
-    return PortDocument(SCHEMA_VERSION, "port", manifest, records, listing)
+    return PortDocument(SCHEMA_VERSION, "port", manifest, records, listing, tuple(mutations))
 
 
 def listing_record(function: str, lines: Sequence[Line], change: Change, plan: Plan) -> Listing:

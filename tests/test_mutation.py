@@ -1,0 +1,138 @@
+"""The mutation proof: every acquisition of a port is needed or explained, and a useless lock is found out."""
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from cli_tools import Command
+from lockscape.experiments.mutation import Verdict, judge
+from lockscape.experiments.trials import Trial, kernel_of, trials
+from lockscape.machine.execute import RunError
+from lockscape.ports.mutants import Mutant
+from lockscape.ports.plan import Plan, load_plan, parse_plan, plan_names
+
+PORTS = [name for name in plan_names() if name != "uniprocessor"]
+
+USELESS = """
+base = "fine"
+title = "fine locking with a lock that nobody needs"
+[atomic]
+"Kernel.processes" = "so process_lock around it keeps nobody from anything"
+"""
+
+
+def mutants(plan: Plan, *functions: str) -> list[Mutant]:
+    return [m for m in kernel_of(plan).port.mutants() if m.function in functions]
+
+
+def some(*numbers: int) -> list[Trial]:
+    return [trials()[n] for n in numbers]
+
+
+def by_words(verdicts: list[Verdict]) -> dict[str, Verdict]:
+    return {str(v.mutant): v for v in verdicts}
+
+
+@pytest.mark.parametrize("name", PORTS)
+def test_every_port_has_mutants_of_all_its_acquisitions(name: str) -> None:
+    kernel = kernel_of(load_plan(name))
+    found = kernel.port.mutants()
+    assert len(set(found)) == len(found) >= 20
+    for lock in kernel.port.plan.lock:
+        assert any(m.lock == lock.name for m in found), lock.name
+    for mutant in found:
+        assert kernel.port.mutated(mutant).program.functions != kernel.port.program.functions
+
+
+def test_the_giant_lock_is_needed_at_system_calls_and_covers_the_kernels_own_semaphores() -> None:
+    plan = load_plan("giant")
+    chosen = mutants(plan, "system_call", "timer_interrupt", "new_inode", "sys_mmap")
+    found = by_words(judge(plan, chosen, some(0), workers=1))
+    assert found["kernel_flag not taken in system_call (hold 1)"].outcome == "caught"
+    assert found["kernel_flag not taken in timer_interrupt (hold 1)"].kind == "race"
+    covered = found["s_lock not taken in new_inode (hold 1)"]
+    assert covered.outcome == "covered"
+    assert "kernel_flag" in covered.how
+    assert found["mmap_sem not taken in sys_mmap (hold 1)"].outcome == "private"
+
+
+def test_a_lock_taken_as_a_reader_where_it_must_be_a_writer_is_caught() -> None:
+    plan = load_plan("fine")
+    chosen = [m for m in mutants(plan, "add_page") if m.change == "shared"]
+    assert [v.outcome for v in judge(plan, chosen, some(1), workers=1)] == ["caught"]
+
+
+def test_a_place_that_no_trial_comes_to_is_not_explained() -> None:
+    plan = load_plan("coarse")
+    chosen = mutants(plan, "sys_brk")
+    verdicts = judge(plan, chosen, some(-1), workers=1)
+    assert {v.outcome for v in verdicts} == {"never taken"}
+    assert not any(v.explained for v in verdicts)
+
+
+def test_a_useless_lock_survives() -> None:
+    plan = parse_plan(USELESS, "useless")
+    verdicts = judge(plan, mutants(plan, "sys_exit"), some(0), workers=1)
+    assert [v.outcome for v in verdicts] == ["survived", "survived"]
+    assert "Kernel[0].processes" in verdicts[0].how
+    needed = load_plan("fine")
+    assert {v.outcome for v in judge(needed, mutants(needed, "sys_exit"), some(0, 1), workers=1)} == {
+        "caught"
+    }
+
+
+def test_a_port_that_is_wrong_itself_is_refused() -> None:
+    wrong = parse_plan('base = "fine"\ntitle = "wrong"\n[[without]]\nlock = "files_lock"\n', "wrong")
+    with pytest.raises(RunError, match=r"wrong, without any change: .*race on FileTable"):
+        judge(wrong, mutants(wrong, "sys_exit"), some(0), workers=1)
+
+
+def test_verdicts_do_not_depend_on_how_many_work() -> None:
+    plan = load_plan("coarse")
+    chosen = mutants(plan, "mark_buffer_dirty", "sys_exit")
+    assert judge(plan, chosen, some(2), workers=1) == judge(plan, chosen, some(2), workers=2)
+
+
+def test_the_command_lists_mutants_and_fails_for_an_unexplained_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def few(plan: Plan, **how: object) -> list[Verdict]:
+        return judge(plan, mutants(plan, "sys_mmap"), some(0), workers=1)
+
+    def of_sys_exit(plan: Plan, **how: object) -> list[Verdict]:
+        return judge(plan, mutants(plan, "sys_exit"), some(0), workers=1)
+
+    monkeypatch.setattr("lockscape.experiments.mutation.judge", few)
+    call = Command(capsys)
+    good = call("port", "fine", "--mutants")
+    assert good.code == 0
+    assert "2 mutants: 2 private; 0 unexplained." in " ".join(good.out.split())
+    monkeypatch.setattr("lockscape.experiments.mutation.judge", of_sys_exit)
+    path = tmp_path / "useless.toml"
+    path.write_text(USELESS)
+    bad = call("port", str(path), "--mutants", "--json")
+    assert bad.code == 1
+    assert bad.err.count("\n") == 1
+    assert "process_lock not taken in sys_exit (hold" in bad.err
+    assert "survived (and 1 more): Kernel[0].processes" in bad.err
+    document = json.loads(bad.out)
+    assert document["mutations"][0]["unexplained"] == 2
+    shipped = resources.files("lockscape.report") / "schemas" / "port.json"
+    Draft202012Validator(json.loads(shipped.read_text("utf-8"))).validate(document)
+
+
+def test_mutants_go_with_one_name_only(capsys: pytest.CaptureFixture[str]) -> None:
+    call = Command(capsys)
+    for more in ([], ["fine", "dput"], ["fine", "--effort"], ["fine", "--sources"]):
+        assert "--mutants is about one system or method" in call("port", *more, "--mutants").err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", PORTS)
+def test_every_mutant_of_every_port_is_caught_or_equivalent(name: str) -> None:
+    unexplained = [f"{v.mutant}: {v.outcome}: {v.how}" for v in judge(load_plan(name)) if not v.explained]
+    assert unexplained == []
