@@ -18,10 +18,13 @@ import click
 from lockscape import catalog
 from lockscape.catalog import CodeChange, Finding, Table1, Table2, Table3
 from lockscape.cli.main import main as command_line
+from lockscape.experiments.figure2 import recorded
 from lockscape.report.bundled import Measurement, bundled
+from lockscape.report.figure2 import ablation_tables, curve_tables, figure2_document, statements_table
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.schema import DOCUMENTS, schema
 from lockscape.report.study import ClaimRecord, study_document
+from lockscape.report.table import Table
 from lockscape.source.census import Census, Site, census
 from lockscape.source.profile import OPERATIONS, load_profile
 from lockscape.source.tree import Directory
@@ -276,6 +279,33 @@ def _claim_rows(record: ClaimRecord) -> Iterator[Sequence[str]]:
         first = ("", "")
 
 
+def figure2_statements() -> Iterator[str]:
+    """Yield in which share of samples the paper's statements about Figure 2 hold."""
+    yield from markdown(statements_table(figure2_document(recorded("pentium4"), Stopwatch().manifest())))
+
+
+def figure2_curves() -> Iterator[str]:
+    """Yield the speedups of Figure 2, stated costs and quantiles."""
+    for each in curve_tables(recorded("pentium4")):
+        yield from markdown(each, title=True)
+
+
+def figure2_causes() -> Iterator[str]:
+    """Yield what the ablations of Figure 2 show."""
+    for each in ablation_tables(recorded("pentium4")):
+        yield from markdown(each)
+
+
+def markdown(printed: Table, title: bool = False) -> Iterator[str]:
+    """Yield a table of lockscape's as Markdown, its notes below it."""
+    if title:
+        yield from (f"**{printed.title}**", "")
+    yield from table(printed.columns, printed.rows, len(printed.left))
+    yield ""
+    for note in printed.notes:
+        yield from (f"{note}", "")
+
+
 VERSIONS = ("2.0.40", "2.2.26", "2.4.31", "2.6.11")
 
 SAME = {
@@ -337,6 +367,9 @@ REGIONS: Mapping[str, Region] = {
     "marks": marks,
     "findings": findings,
     "claims": claims,
+    "figure2_statements": figure2_statements,
+    "figure2_curves": figure2_curves,
+    "figure2_causes": figure2_causes,
 }
 """Regions that need nothing but lockscape itself."""
 

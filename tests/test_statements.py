@@ -22,11 +22,11 @@ def test_curves_like_the_paper_s_fulfil_all():
 @pytest.mark.parametrize(
     ("name", "system", "curve"),
     [
-        ("flat", "linux-2.2", {c: 1 + 0.2 * (c > 1) for c in CPUS}),
-        ("a little", "linux-2.4", FLAT),
-        ("a little", "linux-2.4", {c: float(c) for c in CPUS}),
-        ("linear", "linux-2.6", {c: min(c, 4) for c in CPUS}),
-        ("fastest", "linux-2.6", {c: 3.0 * c for c in CPUS}),
+        ("2.0 and 2.2 flat", "linux-2.2", {c: 1 + 0.2 * (c > 1) for c in CPUS}),
+        ("2.4 up to 3", "linux-2.4", FLAT),
+        ("2.4 up to 3", "linux-2.4", {c: float(c) for c in CPUS}),
+        ("2.6 linear", "linux-2.6", {c: min(c, 4) for c in CPUS}),
+        ("2.4 fastest", "linux-2.6", {c: 3.0 * c for c in CPUS}),
     ],
 )
 def test_each_can_fail_alone(name, system, curve):

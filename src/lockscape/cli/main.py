@@ -18,6 +18,10 @@ COMMANDS = {
     "census": ("census", "Count the places that take and release locks (Table 2)."),
     "footprint": ("footprint", "Count the lines that differ between two builds (Table 3)."),
     "simulate": ("simulate", "Run a workload on simulated ports of one kernel: how they scale (Figure 2)."),
+    "figure2": (
+        "figure2",
+        "The paper's Figure 2, simulated: what holds, how surely, and why.",
+    ),
     "port": ("port", "What a port changes in the uniprocessor kernel, line by line, and its effort."),
     "fetch": ("fetch", "Download a kernel release, check its SHA-256 and keep it."),
 }

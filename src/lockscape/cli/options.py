@@ -11,6 +11,7 @@ from lockscape.report.output import Format
 from lockscape.report.text import printable
 
 if TYPE_CHECKING:  # numpy behind it would be most of the start of commands that read no tree
+    from lockscape.experiments.curve import Progress as RunsProgress
     from lockscape.source.scan import Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,3 +72,26 @@ def progress_line(what: str, starting: str = "starting") -> "Iterator[Progress |
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(starting, total=None, what=printable(what))
         yield lambda files, size: bar.update(task, description=f"{files:,} files, {size / 1e6:,.0f} MB")
+
+
+@contextmanager
+def runs_progress(runs: int) -> "Iterator[RunsProgress | None]":
+    """Show finished runs and the time left on stderr if it is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
+               TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"0 of {runs} runs", total=1.0)
+        yield lambda share, done: bar.update(task, completed=share, description=f"{done} of {runs} runs")

@@ -1,20 +1,17 @@
 """``lockscape simulate``."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from lockscape.cli.options import form_of, jobs_option, output_options
+from lockscape.cli.options import form_of, jobs_option, output_options, runs_progress
 from lockscape.errors import InputError, unknown
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.output import Format, emit
 
 if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands that end early
-    from lockscape.experiments.curve import Progress
     from lockscape.experiments.result import RunSpec, Seeding
     from lockscape.workloads.postmark import PostmarkOptions
     from lockscape.workloads.stdio import Libc
@@ -232,7 +229,7 @@ def _curves(
     from lockscape.report.simulate_tables import curve_csv, print_curves, print_postmark
 
     folder = Path(resume) if resume is not None else default_folder()
-    with _progress(len(specs)) as progress:
+    with runs_progress(len(specs)) as progress:
         points = run_all(specs, folder, jobs, progress, fresh)
     kept = sum(point.kept for point in points)
     if kept and sys.stderr.isatty():
@@ -256,7 +253,7 @@ def _without(systems: tuple[str, ...], lock: str, request: Request, form: Format
     from lockscape.report.without import print_removals, removals_csv
 
     specs = [_specs(name, request)[-1] for name in dict.fromkeys(systems)]
-    with _progress(len(specs)) as progress:
+    with runs_progress(len(specs)) as progress:
         removals = []
         for number, spec in enumerate(specs):
             removals.append(without(spec, lock))
@@ -267,26 +264,3 @@ def _without(systems: tuple[str, ...], lock: str, request: Request, form: Format
         print_removals(document, sys.stdout)
     else:
         emit(document, (removals_csv(document),), form, sys.stdout)
-
-
-@contextmanager
-def _progress(runs: int) -> "Iterator[Progress | None]":
-    """Show finished runs and the time left on stderr if it is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
-               TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"0 of {runs} runs", total=1.0)
-        yield lambda share, done: bar.update(task, completed=share, description=f"{done} of {runs} runs")

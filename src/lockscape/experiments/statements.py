@@ -62,14 +62,14 @@ def _fastest(speeds: Speeds) -> bool:
 
 STATEMENTS = (
     Statement(
-        "flat",
+        "2.0 and 2.2 flat",
         "Linux 2.0 and 2.2 does not scale at all with this benchmark",
         f"neither is more than {NO_GAIN:.2f} times as fast on 2 to 8 processors as on one",
         ("linux-2.0", "linux-2.2"),
         _flat,
     ),
     Statement(
-        "a little",
+        "2.4 up to 3",
         "2.4 shows some improvement over uniprocessor mode, although it does not scale beyond 3 processors",
         f"2.4 is somewhere more than {NO_GAIN:.2f} times as fast as on one processor, and nowhere above 3 "
         f"processors more than {NO_MORE:.2f} times as fast as on 3",
@@ -77,14 +77,14 @@ STATEMENTS = (
         _a_little,
     ),
     Statement(
-        "linear",
+        "2.6 linear",
         "Linux 2.6 has a very good scalability, practically linear until 7 processors",
         f"on 2 to 7 processors 2.6 is at least {LINEAR:.2f} times so many times as fast as on one",
         ("linux-2.6",),
         _linear,
     ),
     Statement(
-        "fastest",
+        "2.4 fastest",
         "the absolute uniprocessor performance has increased, with 2.4 having the best performance",
         "on one processor none of the four is faster than 2.4",
         ("linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6"),

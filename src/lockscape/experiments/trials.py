@@ -1,7 +1,7 @@
 """Small runs under the fault detector that come to every place of a kernel: what mutants are tried in.
 
 Everything that takes seconds in a real system happens at once: ticks are short, each tick writes all back
-that is dirty, slices last one tick, the disk is busy most of the time.
+that is dirty, slices last one tick, the disk is busy most of the time, and slabs move few objects at once.
 """
 
 import functools
@@ -33,7 +33,7 @@ MACHINE = "pentium4"
 
 BUSY = {
     "hz": 20_000, "slice_ticks": 1, "flush_seconds": 0, "buffer_age_seconds": 0, "inode_age_seconds": 0,
-    "disk_cycles": 100_000,
+    "disk_cycles": 100_000, "slab_batch": 8,
 }  # fmt: skip
 """Build options of a kernel in which ticks, write-back and the disk come in the way all the time."""
 
@@ -85,7 +85,7 @@ def trials() -> tuple[Trial, ...]:
 def _make_and_delete(seed: int) -> Stream:
     """Return a process that makes many files and then deletes them: it gives back more memory at once than a
     processor keeps."""
-    (made,) = stress_streams(75, 1, seed, [(DO_CREATE,)], 0, 16_000)
+    (made,) = stress_streams(48, 1, seed, [(DO_CREATE,)], 0, 20_000)
     made.rows[:, NAME] = OLD_FILES + 1 + np.arange(len(made.rows))
     deleted = made.rows.copy()
     deleted[:, KIND] = DO_DELETE

@@ -8,6 +8,7 @@ import msgspec
 from lockscape.report.catalog import MethodsDocument, SystemsDocument
 from lockscape.report.census import CensusDocument
 from lockscape.report.fetch import FetchDocument
+from lockscape.report.figure2 import Figure2Document
 from lockscape.report.footprint import FootprintDocument
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.port import PortDocument
@@ -17,6 +18,7 @@ from lockscape.report.study import StudyDocument
 DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "census": CensusDocument,
     "fetch": FetchDocument,
+    "figure2": Figure2Document,
     "footprint": FootprintDocument,
     "methods": MethodsDocument,
     "port": PortDocument,

@@ -1,0 +1,6 @@
+set number 100
+set size 500 10000
+set transactions 200
+set seed 7
+run
+quit
