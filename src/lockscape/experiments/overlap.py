@@ -23,6 +23,10 @@ Conflict = tuple[Part, Now, Now]
 """A part, and two accesses of it, one of them writing, in the order of time."""
 
 
+NO_LOCK = -1
+"""What stands for the lock of a region that was on the master processor instead."""
+
+
 @dataclass(slots=True, eq=False)
 class Region:
     """What a thread does under a lock, or without it where a mutant should have taken it (`broken`)."""
@@ -51,9 +55,11 @@ class Overlaps(Follower):
         self.lock = binary.locks.index(mutant.lock) if mutant.lock else -1
         name = f"{mutant.function}/{UNPROTECTED}"
         self.section_number = binary.sections.index(name) if name in binary.sections else -1
-        self.tells = _first_loads(binary, self.section_number)
+        self.tells = _first_loads(binary, self.section_number) if mutant.lock else set[int]()
+        self.funnel = mutant.mode == "funnel"
         self.open: dict[int, list[Region]] = defaultdict(list)
         self.regions: dict[int, list[Region]] = defaultdict(list)
+        self.off_master: list[Region] = []
         self.cycles: list[tuple[Conflict, Conflict]] = []
 
     # --- regions ------------------------------------------------------------------------------------------
@@ -66,6 +72,8 @@ class Overlaps(Follower):
             known.clear()
         known.append(region)
         self.open[act.context].append(region)
+        if lock == NO_LOCK:
+            self.off_master.append(region)
 
     def end(self, act: Activity, lock: int, broken: bool) -> None:
         """The last region of a lock is over."""
@@ -77,7 +85,9 @@ class Overlaps(Follower):
 
     def section(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """A section begins, but for one where the lock is missing: its first access tells whose that is."""
-        if place != self.section_number:
+        if place == self.section_number and self.funnel:
+            self.begin(act, NO_LOCK, False, True)
+        elif place != self.section_number:
             super().section(now, act, place, offset, value)
 
     def section_end(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
@@ -130,7 +140,7 @@ class Overlaps(Follower):
         for region in self.open[act.context]:
             if region.thread != act.thread or region.level != len(act.frames):
                 continue
-            if (self.tracker.lock_places[region.lock] == part[0], cls, part[2]) in self.unprotected:
+            if (self.tracker.lock_places.get(region.lock) == part[0], cls, part[2]) in self.unprotected:
                 continue
             for other in self.regions[region.lock]:
                 concerned = other.broken or region.broken
@@ -153,6 +163,15 @@ class Overlaps(Follower):
         super().finish(stopped)
         if self.cycles:
             self.tell(*self.cycles[0])
+
+    def met_others(self) -> bool:
+        """Say whether another thread changed what was done off the master processor, or saw its changes."""
+        return any(
+            any(thread != region.thread for thread, _ in self.lives[part[:2]].changes.get(part[2], ()))
+            or (wrote and len(self.lives[part[:2]].last) > 1)
+            for region in self.off_master
+            for part, (wrote, _) in region.parts.items()
+        )
 
     def tell(self, first: Conflict, second: Conflict) -> None:
         """Report a broken critical section."""

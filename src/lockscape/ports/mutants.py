@@ -35,8 +35,8 @@ DELAY_CYCLES = 20_000
 fraction of a tick in `lockscape.experiments.trials`."""
 
 UNPROTECTED = "unprotected"
-"""Name of the section in which a mutant does what its lock protected. The first access there reads from the
-object that the lock lies in, to tell whose lock it was."""
+"""Name of the section in which a mutant does what its lock or funnel protected. Where it was a lock, the
+first access there reads from the object that the lock lies in, to tell whose it was."""
 
 TAKING = ("exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel")
 """Modes of holds that are acquisitions; masking and preemption are the lock's own business."""
@@ -111,6 +111,8 @@ class _Change:
             return (replace(node, body=inner),)
         if self.mutant.change == "shared":
             return (replace(node, mode="shared", body=delayed(inner)),)
+        if node.mode == "funnel":
+            return (Section(UNPROTECTED, (), delayed(inner)),)
         return self.unprotected(node, inner) if node.lock and node.mode != "drop" else delayed(inner)
 
     def unprotected(self, node: Hold, inner: Body) -> Body:
