@@ -2,15 +2,15 @@
 
 import json
 from importlib import resources
-from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from cli_tools import Command
 from lockscape.experiments.mutation import Verdict, judge
-from lockscape.experiments.trials import Trial, kernel_of, trials
+from lockscape.experiments.trials import Trial, further, kernel_of, run_trial, trials
 from lockscape.machine.execute import RunError
+from lockscape.machine.faults import Detector
 from lockscape.ports.mutants import Mutant
 from lockscape.ports.plan import Plan, load_plan, parse_plan, plan_names
 
@@ -73,11 +73,34 @@ def test_a_place_that_no_trial_comes_to_is_not_explained() -> None:
     assert not any(v.explained for v in verdicts)
 
 
-def test_a_useless_lock_survives() -> None:
+def test_drawn_trials_differ_are_the_same_each_time_and_find_nothing_in_a_port() -> None:
+    drawn = [further(n) for n in range(12)]
+    assert len({trial.name for trial in drawn}) == 12
+    for trial, again in zip(drawn, map(further, range(12)), strict=True):
+        assert (trial.name, trial.cpus, trial.files) == (again.name, again.cpus, again.files)
+        for one, other in zip(trial.streams, again.streams, strict=True):
+            assert one.rows.tolist() == other.rows.tolist()
+    kernel = kernel_of(load_plan("linux-2.6"))
+    assert [run_trial(kernel, trial, Detector)[1] for trial in drawn[:2]] == ["", ""]
+
+
+def test_what_only_drawn_trials_show_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = load_plan("linux-2.6")
+    chosen = [m for m in mutants(plan, "detach") if m.lock == "dcache_lock"]
+    few = some(1)
+    monkeypatch.setattr("lockscape.experiments.mutation.DRAWN", 0)
+    assert [v.outcome for v in judge(plan, chosen, few, workers=1)] == ["survived"]
+    monkeypatch.undo()
+    monkeypatch.setattr("lockscape.experiments.mutation.further", lambda n: further(n + 7))
+    (found,) = judge(plan, chosen, few, workers=1)
+    assert (found.outcome, found.kind) == ("caught", "race")
+    assert found.trial.startswith("drawn ")
+
+
+def test_a_useless_lock_is_told() -> None:
     plan = parse_plan(USELESS, "useless")
     verdicts = judge(plan, mutants(plan, "sys_exit"), some(0), workers=1)
-    assert [v.outcome for v in verdicts] == ["survived", "survived"]
-    assert "Kernel[0].processes" in verdicts[0].how
+    assert [(v.outcome, v.how) for v in verdicts] == [("covered", "atomic, one access")] * 2
     needed = load_plan("fine")
     assert {v.outcome for v in judge(needed, mutants(needed, "sys_exit"), some(0, 1), workers=1)} == {
         "caught"
@@ -97,29 +120,29 @@ def test_verdicts_do_not_depend_on_how_many_work() -> None:
 
 
 def test_the_command_lists_mutants_and_fails_for_an_unexplained_one(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def few(plan: Plan, **how: object) -> list[Verdict]:
         return judge(plan, mutants(plan, "sys_mmap"), some(0), workers=1)
 
-    def of_sys_exit(plan: Plan, **how: object) -> list[Verdict]:
-        return judge(plan, mutants(plan, "sys_exit"), some(0), workers=1)
+    def of_detach(plan: Plan, **how: object) -> list[Verdict]:
+        return judge(
+            plan, [m for m in mutants(plan, "detach") if m.lock == "dcache_lock"], some(1), workers=1
+        )
 
     monkeypatch.setattr("lockscape.experiments.mutation.judge", few)
     call = Command(capsys)
     good = call("port", "fine", "--mutants")
     assert good.code == 0
     assert "2 mutants: 2 private; 0 unexplained." in " ".join(good.out.split())
-    monkeypatch.setattr("lockscape.experiments.mutation.judge", of_sys_exit)
-    path = tmp_path / "useless.toml"
-    path.write_text(USELESS)
-    bad = call("port", str(path), "--mutants", "--json")
+    monkeypatch.setattr("lockscape.experiments.mutation.judge", of_detach)
+    monkeypatch.setattr("lockscape.experiments.mutation.DRAWN", 0)
+    bad = call("port", "linux-2.6", "--mutants", "--json")
     assert bad.code == 1
     assert bad.err.count("\n") == 1
-    assert "process_lock not taken in sys_exit (hold" in bad.err
-    assert "survived (and 1 more): Kernel[0].processes" in bad.err
+    assert "dcache_lock not taken in detach (hold 1): survived: DentryCache[0].table" in bad.err
     document = json.loads(bad.out)
-    assert document["mutations"][0]["unexplained"] == 2
+    assert document["mutations"][0]["unexplained"] == 1
     shipped = resources.files("lockscape.report") / "schemas" / "port.json"
     Draft202012Validator(json.loads(shipped.read_text("utf-8"))).validate(document)
 

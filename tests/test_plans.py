@@ -109,6 +109,13 @@ def test_plans_that_mean_nothing_are_refused_in_one_line(text, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("base", "what"), [("coarse-funnel", "fs_funnel"), ("coarse-master", "the master")])
+def test_a_funnel_in_a_preemptible_kernel_is_refused(base, what):
+    text = f'base = "{base}"\ntitle = "v"\n[options]\npreemptible = 1\n'
+    with pytest.raises(InputError, match=f"cannot have a funnel \\({what}.*: set preemptible = 0"):
+        port(parse_plan(text, "mine"))
+
+
 def test_plans_by_name_and_from_files(tmp_path):
     with pytest.raises(InputError, match="unknown plan 'gaint': did you mean giant"):
         load_plan("gaint")

@@ -4,21 +4,17 @@ Each run is a whole piece of work, so results do not depend on how many workers 
 them does what. Finished runs are kept as they come (`lockscape.experiments.store`).
 """
 
-import multiprocessing
-import os
-import signal
-import sys
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
+from lockscape.experiments.pool import core_count, each_done
 from lockscape.experiments.result import RunResult, RunSpec
 from lockscape.experiments.run import load_run, simulate
 from lockscape.experiments.store import Store
-from lockscape.machine.execute import RunError, execute
+from lockscape.machine.execute import execute
 
 Progress = Callable[[float, int], None]
 """Called with the share of the expected work that is done, and the number of finished runs."""
@@ -71,13 +67,6 @@ def expected_work(spec: RunSpec) -> float:
     )
 
 
-def core_count() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class _Meter:
     """Turns finished runs, and the share done of one that is being made here, into progress."""
 
@@ -114,24 +103,9 @@ def _made(
             yield number, _one(spec, store, lambda share, n=number: meter.part(n, share))  # type: ignore[misc]
         return
     _warm(todo[-1][1])
-    method = "fork" if sys.platform == "linux" else "spawn"
-    before = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, multiprocessing.get_context(method), _ignore_interrupt) as pool:
-        waiting: dict[Future[Point], int] = {}
-        try:
-            for number, spec in todo:
-                waiting[pool.submit(_one, spec, store)] = number
-            while waiting:
-                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                for each in sorted(done, key=lambda future: waiting[future]):
-                    yield waiting.pop(each), each.result()
-        except BrokenProcessPool as error:
-            raise RunError("a worker process died, perhaps for want of memory: try with --jobs 1") from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in set(multiprocessing.active_children()) - before:
-                child.terminate()
-            raise
+    work = functools.partial(_one, store=store)
+    for place, point in each_done(work, [spec for _, spec in todo], workers):
+        yield todo[place][0], point
 
 
 def _one(spec: RunSpec, store: Store | None, progress: Callable[[float], None] | None = None) -> Point:
@@ -146,8 +120,3 @@ def _one(spec: RunSpec, store: Store | None, progress: Callable[[float], None] |
 def _warm(spec: RunSpec) -> None:
     """Load the engine, the kernel and the workload, so that forked workers have them."""
     execute(load_run(spec).machine.state, until=1)
-
-
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C to the parent, which ends its workers and says that it was interrupted."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -5,6 +5,7 @@ Sample 0 is the stated costs. What is recorded of a sample is its makespans and 
 are the same on every computer.
 """
 
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -27,18 +28,18 @@ PAPER = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=1000, tra
 """What the paper says of its PostMark: 10,000 transactions, 1,000 files, 100 bytes."""
 
 
-ABLATIONS = {
-    "linux-2.0-fine": "linux-2.0",
-    "linux-2.2-search-outside": "linux-2.2",
-    "linux-2.4-search-outside": "linux-2.4",
-    "linux-2.4-processor-queues": "linux-2.4",
-    "linux-2.6-name-operations": "linux-2.6",
-    "linux-2.6-giant": "linux-2.6",
-    "linux-2.6-one-queue": "linux-2.6",
-    "linux-2.6-hz-100": "linux-2.6",
-    "linux-2.6-not-preemptible": "linux-2.6",
-}
-"""Variants of the systems that show the cause of a curve (files in `ablations`), each with what it is of."""
+ABLATIONS = (
+    "linux-2.0-fine",
+    "linux-2.2-search-outside",
+    "linux-2.4-search-outside",
+    "linux-2.4-processor-queues",
+    "linux-2.6-name-operations",
+    "linux-2.6-giant",
+    "linux-2.6-one-queue",
+    "linux-2.6-hz-100",
+    "linux-2.6-not-preemptible",
+)
+"""Variants of the systems that show the cause of a curve: files in `ablations`."""
 
 FORMAT = 1
 """Raised when the files in `recorded` change their form; they are then recorded again."""
@@ -131,10 +132,18 @@ def run_sample(
 
 def ablation_plan(name: str) -> Plan:
     """Return the plan of an ablation."""
-    text = (resources.files("lockscape.experiments") / "ablations" / f"{name}.toml").read_text("utf-8")
-    plan = parse_plan(text, name)
+    plan = parse_plan(_ablation(name), name)
     check_plan(plan, name)
     return plan
+
+
+def ablated_system(name: str) -> str:
+    """Return the system that an ablation changes."""
+    return str(tomllib.loads(_ablation(name))["base"])
+
+
+def _ablation(name: str) -> str:
+    return (resources.files("lockscape.experiments") / "ablations" / f"{name}.toml").read_text("utf-8")
 
 
 def run_ablation(
@@ -148,7 +157,7 @@ def run_ablation(
     plan = ablation_plan(name)
     points = run_all([RunSpec(name, plan, n, postmark=work, machine=machine) for n in CPUS], folder, workers)
     return AblationRecord(
-        name, ABLATIONS[name], plan.title,
+        name, ablated_system(name), plan.title,
         tuple(point.result.makespan_cycles for point in points),
         tuple(round(point.result.steady_per_s or 0) for point in points),
     )  # fmt: skip

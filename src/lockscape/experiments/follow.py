@@ -14,31 +14,53 @@ Part = tuple[int, int, int]
 
 
 @dataclass(slots=True)
-class Life:
-    """When each thread last came to an object that others may know, and who freed it.
+class Uses:
+    """Who used a part of an object, and when: each thread's first and last use; when it first changed it with
+    each set of locks held exclusively; and `late`, when it first did so after another had come to it."""
 
-    `cls` is the number of its class. `changes`: by part, with which locks held exclusively each thread
-    changed it, and when it did so first.
-    """
+    first: dict[int, int] = field(default_factory=dict)
+    last: dict[int, int] = field(default_factory=dict)
+    changed: dict[tuple[int, frozenset[int]], int] = field(default_factory=dict)
+    late: dict[int, int] = field(default_factory=dict)
+
+    def use(self, thread: int, when: int, write: bool) -> None:
+        """A thread comes to the part."""
+        if write and thread not in self.late and any(other != thread for other in self.last):
+            self.late[thread] = when
+        self.first.setdefault(thread, when)
+        self.last[thread] = when
+
+    def met(self, when: int) -> frozenset[int]:
+        """Return which threads had come to the part by some time."""
+        return frozenset(thread for thread, first in self.first.items() if first <= when)
+
+    def is_last(self, thread: int, when: int) -> bool:
+        """Say whether from some time on no other thread comes to the part."""
+        return all(other == thread or last < when for other, last in self.last.items())
+
+
+@dataclass(slots=True)
+class Life:
+    """What became of an object that others may know: the number of its class, who used its parts (by
+    offset), and whether it was freed."""
 
     cls: int = -1
-    last: dict[int, int] = field(default_factory=dict)
-    changes: dict[int, dict[tuple[int, frozenset[int]], int]] = field(default_factory=dict)
-    freed_by: int = -1
+    parts: dict[int, Uses] = field(default_factory=lambda: defaultdict(Uses))
+    freed: bool = False
 
-    def others(self) -> int:
-        """Return when somebody came to it last who did not free it."""
-        return max((when for thread, when in self.last.items() if thread != self.freed_by), default=-1)
+    def takes_down(self, offset: int, thread: int, when: int) -> bool:
+        """Say whether from some time on only one thread comes to a part, until the object is freed."""
+        return self.freed and self.parts[offset].is_last(thread, when)
 
-    def takes_down(self, thread: int, when: int) -> bool:
-        """Say whether a thread takes the object down from some time on: nobody else comes to it any more."""
-        return thread == self.freed_by and self.others() < when
+    def set_before(self, offset: int) -> bool:
+        """Say whether a part was last changed before a second thread came to it, but for its taking down."""
+        return all(self.takes_down(offset, *change) for change in self.parts[offset].late.items())
 
     def changed_without(self, offset: int, lock: int) -> bool:
-        """Say whether somebody changed a part without a lock, but for who takes the object down."""
+        """Say whether somebody changed a part without a lock, but for its taking down."""
         return any(
-            lock not in held and not self.takes_down(thread, when)
-            for (thread, held), when in self.changes.get(offset, {}).items()
+            lock not in held and not self.takes_down(offset, thread, when)
+            for (thread, held), when in self.parts[offset].changed.items()
         )
 
 
@@ -71,19 +93,19 @@ class Follower(Detector):
         generation = self.lifetimes.objects[place].generation
         life = self.lives[place, generation]
         life.cls = self.lifetimes.objects[place].cls
-        life.last[act.thread] = self.clock
+        uses = life.parts[offset]
+        uses.use(act.thread, self.clock, write)
         if how == op.RACY:
             return
         if write:
-            key = act.thread, act.cover.lockset.exclusive
-            life.changes.setdefault(offset, {}).setdefault(key, self.clock)
-        self.follow(now, act, write, (place, generation, offset))
+            uses.changed.setdefault((act.thread, act.cover.lockset.exclusive), self.clock)
+        self.follow(now, act, write, (place, generation, offset), how)
 
-    def follow(self, now: Now, act: Activity, write: bool, part: Part) -> None:
-        """A part that others may know is read or written, not by a racy access."""
+    def follow(self, now: Now, act: Activity, write: bool, part: Part, how: int) -> None:
+        """A part that others may know is read or written, not by a racy access; `how`: its discipline."""
 
     def free(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """An object is freed."""
         generation = self.lifetimes.meet(place).generation
-        self.lives[place, generation].freed_by = act.thread
+        self.lives[place, generation].freed = True
         super().free(now, act, place, offset, value)

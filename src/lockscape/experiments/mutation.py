@@ -7,7 +7,11 @@ rules, which are checked on runs of the port as it is (`lockscape.experiments.wi
 
 - **private**: in no trial do two threads access anything under that lock that one of them writes;
 - **covered**: whatever they do is kept apart by something else as well: another lock that both hold, the one
-  processor that both are on, or that nobody else comes to an object that is being taken down.
+  processor that both are on, or that one of them makes just one atomic access; or one came to it first, or
+  last, in each of those runs.
+
+A mutant that neither rule explains, or only the order that was seen in runs, is tried in further trials that
+are drawn (`DRAWN` of them): it must be caught there, or not caught if it is to count as covered.
 
 Anything else is unexplained: **never taken**, when no trial comes to that place, and **survived**, when the
 lock does nothing that can be seen or the detector misses something.
@@ -22,8 +26,17 @@ import msgspec
 from lockscape.experiments.follow import Unprotected
 from lockscape.experiments.overlap import Overlaps
 from lockscape.experiments.pool import each_done
-from lockscape.experiments.trials import Kernel, Trial, assembled, kernel_of, run_trial, trials, warm_up
-from lockscape.experiments.witness import Need, Span, Witness, unprotected_parts
+from lockscape.experiments.trials import (
+    Kernel,
+    Trial,
+    assembled,
+    further,
+    kernel_of,
+    run_trial,
+    trials,
+    warm_up,
+)
+from lockscape.experiments.witness import OBSERVED, Need, Span, Witness, unprotected_parts
 from lockscape.machine.execute import RunError
 from lockscape.ports.mutants import Mutant, holds
 from lockscape.ports.plan import Plan
@@ -35,6 +48,9 @@ Outcome = Literal["caught", "private", "covered", "never taken", "survived"]
 
 UNEXPLAINED: tuple[Outcome, ...] = ("never taken", "survived")
 """Outcomes that speak against the port, or against the proof."""
+
+DRAWN = 32
+"""Further trials of a mutant that no rule of the port explains."""
 
 ACQUIRING = ("exclusive", "shared", "retry", "rcu")
 """Modes of holds that one row of code begins."""
@@ -207,24 +223,43 @@ def _judge(task: _Task) -> Verdict:
     if not taken:
         return Verdict(mutant, "never taken", how="no trial comes to this place")
     changed = assembled(_kernel(task.key).port.mutated(mutant))
-    row = _row(changed, mutant) if mutant.change == "shared" else -1
     met = False
     for trial, _ in taken:
-        detector, wrong = run_trial(
-            changed, trial, lambda s, r: Overlaps(s, r, mutant, row, task.unprotected)
-        )
-        if wrong:
-            kind, _, how = wrong.partition(": ")
-            return Verdict(mutant, "caught", trial.name, kind, how)
+        detector, verdict = _try(task, changed, trial)
+        if verdict:
+            return verdict
         met |= detector.met_others()
+    found = _explained(task, [seen for _, seen in taken], met)
+    if found.explained and not any(why in found.how.split(", ") for why in OBSERVED):
+        return found
+    for trial in map(further, range(DRAWN)):
+        _, verdict = _try(task, changed, trial)
+        if verdict:
+            _watched(_kernel(task.key), trial)  # which the port itself must pass
+            return verdict
+    return found
+
+
+def _try(task: _Task, changed: Kernel, trial: Trial) -> tuple[Overlaps, Verdict | None]:
+    """Run a mutant in one trial; return what watched it, and the verdict if it is caught."""
+    mutant = task.mutant
+    row = _row(changed, mutant) if mutant.change == "shared" else -1
+    detector, wrong = run_trial(changed, trial, lambda s, r: Overlaps(s, r, mutant, row, task.unprotected))
+    kind, _, how = wrong.partition(": ")
+    return detector, Verdict(mutant, "caught", trial.name, kind, how) if wrong else None
+
+
+def _explained(task: _Task, seen: Sequence[Seen], met: bool) -> Verdict:
+    """Return what explains a mutant that is not caught; `met`: others came to what it did off the master."""
+    mutant = task.mutant
     if mutant.mode == "funnel" and not met:
         return Verdict(mutant, "private", how="no two threads need it")
     if mutant.mode == "drop" and _kernel(task.key).port.program.locks[mutant.lock].sleeps:
         return Verdict(mutant, "covered", how="held over a sleep, as this lock may be: it keeps more apart")
-    needed = next((seen.needed for _, seen in taken if seen.needed), "")
+    needed = next((each.needed for each in seen if each.needed), "")
     if needed or mutant.mode not in ("exclusive", "shared", "retry"):
         return Verdict(mutant, "survived", how=needed)
-    excuses = sorted(frozenset[str]().union(*(seen.excuses for _, seen in taken)))
+    excuses = sorted(frozenset[str]().union(*(each.excuses for each in seen)))
     if excuses:
         return Verdict(mutant, "covered", how=", ".join(excuses))
     return Verdict(mutant, "private", how="no two threads need it")

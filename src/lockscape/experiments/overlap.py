@@ -134,7 +134,7 @@ class Overlaps(Follower):
 
     # --- what is done in them -----------------------------------------------------------------------------
 
-    def follow(self, now: Now, act: Activity, write: bool, part: Part) -> None:
+    def follow(self, now: Now, act: Activity, write: bool, part: Part, how: int) -> None:
         """A part is read or written: each region that is open comes after those that it conflicts with."""
         cls = self.lives[part[:2]].cls
         for region in self.open[act.context]:
@@ -167,10 +167,10 @@ class Overlaps(Follower):
     def met_others(self) -> bool:
         """Say whether another thread changed what was done off the master processor, or saw its changes."""
         return any(
-            any(thread != region.thread for thread, _ in self.lives[part[:2]].changes.get(part[2], ()))
-            or (wrote and len(self.lives[part[:2]].last) > 1)
+            any(thread != region.thread for thread, _ in uses.changed) or (wrote and len(uses.last) > 1)
             for region in self.off_master
             for part, (wrote, _) in region.parts.items()
+            for uses in [self.lives[part[:2]].parts[part[2]]]
         )
 
     def tell(self, first: Conflict, second: Conflict) -> None:

@@ -1,6 +1,7 @@
 """Work on all cores: tasks that are independent of each other, done in worker processes."""
 
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -8,11 +9,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from lockscape.experiments.curve import core_count
 from lockscape.machine.execute import RunError
 
 Task = TypeVar("Task")
 Done = TypeVar("Done")
+
+
+def core_count() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def each_done(

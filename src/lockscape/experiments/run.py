@@ -29,9 +29,9 @@ POLLS_PER_S = 1000
 PATIENCE_S = 100
 """Simulated seconds in which no process begins a new operation, after which a run is given up."""
 
-SETTLING = 100
+SETTLING = 1000
 SETTLING_CYCLES = 100_000
-"""How often, and how long, the processors may go on after the end until all of them idle."""
+"""How often, and how long, the processors may go on after the end until all is quiet."""
 
 Progress = Callable[[float], None]
 """Called now and then with the share of the work that is done, 0 to 1."""
@@ -199,15 +199,30 @@ def _share(loaded: Loaded, done: int) -> float:
 
 
 def settle(state: State) -> None:
-    """Let the processors go on after the last process has ended, until all idle."""
-    until = int(state.m[at.H_TIME])
+    """Let the processors go on after the last process has ended, until all idle and no device works."""
     for _ in range(SETTLING):
-        until += SETTLING_CYCLES
-        stopped = execute(state, until)
+        until = int(state.m[at.H_TIME]) + SETTLING_CYCLES
+        busy = _busy_until(state)
+        stopped = execute(state, max(until, busy + 1))
         if stopped.reason != at.REASON_TIME:
             raise RunError(f"after the last process ended, the kernel cannot go on: {stopped.text}")
-        if all(int(state.m[v + at.V_STATE]) == at.HALTED for v in state.virtuals):
+        idle = all(int(state.m[v + at.V_STATE]) == at.HALTED for v in state.virtuals)
+        if idle and not _busy_until(state):
             return
+
+
+def _busy_until(state: State) -> int:
+    """Return when the last device has done what it was asked, or 0 if none works."""
+    m = state.m
+    events = int(m[at.H_TREE]) + int(m[at.H_LEAVES])
+    return max(
+        (
+            int(m[events + k]) >> at.LEAF_BITS
+            for k in range(int(m[at.H_DEVICES]))
+            if m[int(m[at.H_DEVICE]) + k * at.DEVICE_WORDS + at.D_BUSY]
+        ),
+        default=0,
+    )
 
 
 def damage(loaded: Loaded) -> list[str]:

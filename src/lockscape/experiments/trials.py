@@ -47,9 +47,6 @@ MOST_CYCLES = 400_000_000
 OLD_FILES = ENTRIES_PER_PAGE + 2
 """Files that were there before, more than one page of a directory has room for."""
 
-MOST_REQUESTS = 1000
-"""Requests that the disk may still have to do at the end of a trial."""
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -82,14 +79,34 @@ def trials() -> tuple[Trial, ...]:
     )
 
 
-def _make_and_delete(seed: int) -> Stream:
+def further(seed: int) -> Trial:
+    """Return a trial that is drawn: each process calls some of all there is to call, so that trials differ
+    more than if all called everything (swarm testing: Groce et al., ISSTA 2012)."""
+    draw = np.random.Generator(np.random.PCG64(seed))
+    processes = int(draw.integers(2, 7))
+    cpus = int(draw.integers(2, min(processes, 4) + 1))
+    if not draw.integers(0, 8):
+        streams = [_make_and_delete(int(draw.integers(1 << 30)), 2) for _ in range(3)]
+        return Trial(f"drawn {seed}: 3 processes make and delete", tuple(streams), 2, False, 0, True)
+    every = sorted(set(ALL))
+    kinds = [[k for k in every if draw.integers(0, 2)] or every for _ in range(processes)]
+    names, directories = int(draw.choice([1, 2, 4, 8, 100])), int(draw.integers(0, 3))
+    most_bytes, think = int(draw.choice([1000, 9000, 30_000])), int(draw.choice([500, 10_000]))
+    streams = stress_streams(40, names, int(draw.integers(1 << 30)), kinds, directories, most_bytes, think)
+    together, files = bool(draw.integers(0, 2)), int(draw.choice([0, 4, OLD_FILES]))
+    where = "together" if together else "apart"
+    name = f"drawn {seed}: {processes} processes {where} on {cpus} processors"
+    return Trial(name, tuple(streams), cpus, together, files)
+
+
+def _make_and_delete(seed: int, times: int = 1) -> Stream:
     """Return a process that makes many files and then deletes them: it gives back more memory at once than a
     processor keeps."""
     (made,) = stress_streams(48, 1, seed, [(DO_CREATE,)], 0, 20_000)
     made.rows[:, NAME] = OLD_FILES + 1 + np.arange(len(made.rows))
     deleted = made.rows.copy()
     deleted[:, KIND] = DO_DELETE
-    return Stream(np.concatenate([made.rows, deleted]))
+    return Stream(np.concatenate([made.rows, deleted] * times))
 
 
 @dataclass(frozen=True)
@@ -127,7 +144,7 @@ def run_trial(kernel: Kernel, trial: Trial, make: Callable[[State, Rules], D]) -
     try:
         wrong = _watch(state, detector)
         if not wrong:
-            _quiet(state)
+            settle(state)
             live = fsck.reach(state, machine.processes)
             found = [*fsck.held(live), *fsck.problems(live, machine.processes, trial.emptied)]
             wrong = f"broken invariant: {found[0]}" if found else ""
@@ -152,16 +169,6 @@ def _watch(state: State, detector: Detector) -> str:
             return ""
         if stopped.reason != at.REASON_TIME:
             return f"stopped: {stopped.text}"
-
-
-def _quiet(state: State) -> None:
-    """Let a machine go on after its last process has ended until the disk has done all that it was asked."""
-    disk = state.system("Disk")
-    for _ in range(MOST_REQUESTS):
-        settle(state)
-        if not state.get(disk, "busy"):
-            return
-        execute(state, int(state.m[at.H_TIME]) + BUSY["disk_cycles"])
 
 
 def warm_up(kernel: Kernel, trial: Trial) -> None:

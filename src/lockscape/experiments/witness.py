@@ -9,9 +9,15 @@ goes wrong, if
 - another lock keeps the two apart: each span has it without a break for all its accesses of those parts, one
   of the two exclusively; or each part has such a lock of its own (which is said: what they were together is
   then left to the mutant's own runs to show);
-- both are on one processor, which cannot be taken from the first before its span ends;
-- the parts belong to an object that one of the two threads takes down: no other thread comes to it from the
-  beginning of its span until it frees the object.
+- one of the two comes to those parts only once, and each access of both is whole, by another lock or as an
+  atomic operation: whatever the other does, this one access comes before or after each of them;
+- both are on one processor, which cannot be taken from the first before its span ends.
+
+Left out of this are parts where the life of their object keeps the two apart: what one of them *takes down*
+(no other thread comes to it from the beginning of its span until the object is freed), what is *set before*
+(nobody changes it any more when a second thread first comes to it, but who takes it down), and what one of
+the two threads first comes to *later*, after the other's span. These are what happened in the runs, not rules
+of the port (`OBSERVED`).
 """
 
 from collections import defaultdict
@@ -22,9 +28,13 @@ from lockscape.experiments.follow import Follower, Part, Unprotected
 from lockscape.machine.activity import BOTTOM_HALF, Activity
 from lockscape.machine.findings import Now, Rules
 from lockscape.machine.state import State
+from lockscape.program import opcodes as op
 
-TAKEN_DOWN, ONE_PROCESSOR, PART_BY_PART = "taken down", "one processor", "part by part"
-"""Excuses that are no lock."""
+OBSERVED = TAKEN_DOWN, SET_BEFORE, LATER = "taken down", "set before", "later"
+"""Excuses that are no rule of the port, but the order in which things happened in runs."""
+
+ONE_PROCESSOR, PART_BY_PART, ONE_ACCESS, ATOMIC = "one processor", "part by part", "one access", "atomic"
+"""Further excuses that are no lock."""
 
 Hold = tuple[int, int, bool]
 """A lock that is held without a break: its address, a number of this holding, and whether it is shared."""
@@ -34,22 +44,28 @@ Hold = tuple[int, int, bool]
 class Access:
     """What a span did with one part: whether it wrote, what it held each time, and when it came first.
 
-    `last`: the span's thread takes the part's object down, and nobody else comes to it any more.
+    `once`: it came once only; `locks`: which locks it held each time, perhaps let go and taken again, those
+    that were shared only to read; `atomic`: each access was an atomic operation; `alone`: how the object's
+    life keeps these accesses apart from all others; `met`: who had come to the part at the span's end.
     """
 
     write: bool
     held: frozenset[Hold]
     now: Now
-    last: bool = False
+    locks: frozenset[int]
+    atomic: bool
+    once: bool = True
+    alone: str = ""
+    met: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
 class Span:
     """From an acquisition (row `pc`) of the lock at an address to its release, by a thread.
 
-    `mine`: the number of this holding; `level`: how many interrupts deep; `started`: when, in accesses;
-    `masked`, `fixed`: interrupts or preemption were off before, `closed`: interrupts are off at least now;
-    `switched`: the thread gave up its processor meanwhile.
+    `mine`: the number of this holding; `level`: how many interrupts deep; `started`, `last`: numbers of
+    accesses, when it began and its own last; `masked`, `fixed`: interrupts or preemption were off before,
+    `closed`: interrupts are off at least now; `switched`: the thread gave up its processor meanwhile.
     """
 
     pc: int
@@ -65,6 +81,7 @@ class Span:
     fixed: bool
     closed: bool
     switched: bool = False
+    last: int = 0
     parts: dict[Part, Access] = field(default_factory=dict)
 
 
@@ -166,18 +183,23 @@ class Witness(Follower):
 
     # --- what is done -------------------------------------------------------------------------------------
 
-    def follow(self, now: Now, act: Activity, write: bool, part: Part) -> None:
+    def follow(self, now: Now, act: Activity, write: bool, part: Part, how: int) -> None:
         """A part is read or written: note it in every span that is open."""
         held = self.held(act)
+        locks = frozenset(lock for lock, _, shared in held if lock >= 0 and not (shared and write))
         for span in self.open[act.context]:
             if span.thread != act.thread or span.level != len(act.frames):
                 continue
+            span.last = self.clock
             known = span.parts.get(part)
             if known is None:
-                span.parts[part] = Access(write, held, now)
+                span.parts[part] = Access(write, held, now, locks, how == op.ATOMIC)
             else:
                 known.write |= write
                 known.held &= held
+                known.locks &= locks
+                known.atomic &= how == op.ATOMIC
+                known.once = False
 
 
 def unprotected_parts(witness: Witness) -> Unprotected:
@@ -239,17 +261,42 @@ class Need:
         common = [
             part for part, access in a.parts.items()
             if part in b.parts and (a.lock, part) in self.by_part and (access.write or b.parts[part].write)
-            and not access.last and not b.parts[part].last
         ]  # fmt: skip
-        if not common:
-            return {TAKEN_DOWN}
+        by_rule = self.rule(a, b, common)
+        if by_rule:
+            return by_rule
+        alone = {part: self.alone(a, b, part) for part in common}
+        left = [part for part in common if not alone[part]]
+        by_rule = self.rule(a, b, left) if left else set()
+        return by_rule | {why for why in alone.values() if why} if by_rule or not left else set()
+
+    def rule(self, a: Span, b: Span, parts: Sequence[Part]) -> set[str]:
+        """Return what keeps two spans apart for parts that both come to, or nothing."""
         if self.one_processor(a, b):
             return {ONE_PROCESSOR}
-        whole = self.shared_by(a, b, common)
+        whole = self.shared_by(a, b, parts)
         if whole:
             return self.named(whole)
-        each = [self.shared_by(a, b, [part]) for part in common]
-        return {PART_BY_PART, *self.named(set().union(*each))} if all(each) else set()
+        each = [self.shared_by(a, b, [part]) for part in parts]
+        if all(each):
+            return {PART_BY_PART, *self.named(set().union(*each))}
+        return self.one_access(a, b, parts)
+
+    def alone(self, a: Span, b: Span, part: Part) -> str:
+        """Return how its object's life keeps what two spans do with a part apart, or nothing."""
+        known = a.parts[part].alone or b.parts[part].alone
+        together = a.thread in b.parts[part].met and b.thread in a.parts[part].met
+        return known or ("" if together else LATER)
+
+    def one_access(self, a: Span, b: Span, parts: Sequence[Part]) -> set[str]:
+        """Return what makes the accesses of two spans whole, one of which comes to the parts only once."""
+        first, second = a.parts[parts[0]], b.parts[parts[0]]
+        if len(parts) > 1 or not (first.once or second.once):
+            return set()
+        if first.atomic and second.atomic:
+            return {ONE_ACCESS, ATOMIC}
+        locks = set(first.locks & second.locks) - {a.lock}
+        return {ONE_ACCESS, *self.named(locks)} if locks else set()
 
     def one_processor(self, a: Span, b: Span) -> bool:
         """Say whether two spans are on one processor that is not taken from either before it ends."""
@@ -281,11 +328,18 @@ def _simplified(span: Span, witness: Witness) -> object:
     span.mine = rank.get(span.mine, -1)
     for part, access in span.parts.items():
         access.held = frozenset((lock, rank[number], shared) for lock, number, shared in access.held)
-        access.last = witness.lives[part[:2]].takes_down(span.thread, span.started)
+        life = witness.lives[part[:2]]
+        access.met = life.parts[part[2]].met(span.last)
+        if life.takes_down(part[2], span.thread, span.started):
+            access.alone = TAKEN_DOWN
+        elif life.set_before(part[2]):
+            access.alone = SET_BEFORE
     return (
         span.pc, span.lock, span.shared, span.mine, span.thread, span.virtual, span.handler, span.masked,
         span.fixed, span.closed, span.switched,
-        frozenset((p, a.write, a.held, a.last) for p, a in span.parts.items()),
+        frozenset(
+            (p, a.write, a.held, a.locks, a.atomic, a.once, a.alone, a.met) for p, a in span.parts.items()
+        ),
     )  # fmt: skip
 
 

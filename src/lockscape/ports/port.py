@@ -91,6 +91,8 @@ def _build(plan: Plan, decided: dict[str, int], source: dict[str, Function]) -> 
     for lock in declared.values():
         if lock.object not in shapes:
             raise InputError(f"lock {lock.name}: no object class {lock.object!r}")
+    if decided["preemptible"]:
+        _check_preemptible(plan, declared)
     ported = apply_plan(source, plan, declared, MASKED_SECTIONS, bool(decided["preemptible"]))
     lowered = _lowered(ported, declared, decided)
     layouts = {
@@ -98,6 +100,17 @@ def _build(plan: Plan, decided: dict[str, int], source: dict[str, Function]) -> 
         for name, cls in shapes.items()
     }
     return Port(plan, decided, source, ported, Program(lowered, layouts, declared, _parts(plan.atomic)))
+
+
+def _check_preemptible(plan: Plan, locks: Mapping[str, LockClass]) -> None:
+    """Refuse a funnel in a preemptible kernel: a process could lose it between any two steps."""
+    for rule in plan.rule:
+        if rule.mode == "funnel" or (rule.mode == "drop" and rule.lock in locks and locks[rule.lock].sleeps):
+            name = rule.lock or "the master processor"
+            raise InputError(
+                f"plan {plan.title!r}: a preemptible kernel cannot have a funnel ({name} at {rule.at!r}), "
+                "which its holder may lose whenever it is rescheduled: set preemptible = 0"
+            )
 
 
 def _lowered(

@@ -1,0 +1,57 @@
+"""Who uses a part of an object, and when: what excuses of mutants rest on."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockscape.experiments.follow import Life
+
+A, B, C = 1, 2, 3
+LOCK = 77
+
+
+def life(*uses: str, freed: bool = True) -> Life:
+    """Return the life of an object with one part: each use a thread and ``r`` or ``w``, at times 1, 2, 3 ..."""
+    found = Life(0, freed=freed)
+    for when, (thread, deed) in enumerate(uses, 1):
+        number = {"a": A, "b": B, "c": C}[thread]
+        found.parts[8].use(number, when, deed == "w")
+        if deed == "w":
+            found.parts[8].changed.setdefault((number, frozenset()), when)
+    return found
+
+
+def test_a_part_is_taken_down_by_who_comes_last_before_the_object_is_freed():
+    assert life("aw", "bw", "aw").takes_down(8, A, 3)
+    assert not life("aw", "bw", "aw").takes_down(8, A, 2)
+    assert not life("aw", "bw", "aw", freed=False).takes_down(8, A, 3)
+
+
+def test_a_part_is_set_before_if_nobody_changes_it_once_a_second_thread_has_come():
+    assert life("aw", "aw", "br", "cr", "ar").set_before(8)
+    assert life("aw", "br", "cw").set_before(8), "taken down by c"
+    assert not life("aw", "br", "cw", freed=False).set_before(8)
+    assert not life("ar", "bw", "ar").set_before(8)
+    assert not life("aw", "br", "aw", "br").set_before(8)
+
+
+def test_who_has_met_a_part():
+    uses = life("ar", "br", "ar", "cr").parts[8]
+    assert [uses.met(when) for when in (1, 2, 3, 4)] == [{A}, {A, B}, {A, B}, {A, B, C}]
+
+
+def test_a_change_without_a_lock_does_not_count_while_the_part_is_taken_down():
+    assert life("aw", "br").changed_without(8, LOCK)
+    assert not life("ar", "bw").changed_without(8, LOCK)
+
+
+USES = st.lists(st.sampled_from(["ar", "aw", "br", "bw", "cr", "cw"]), min_size=1, max_size=12)
+
+
+@given(USES)
+def test_a_part_that_is_set_before_is_the_same_to_all_but_who_takes_it_down(uses):
+    """What a thread reads does not depend on when it comes, if another than itself set it."""
+    if life(*uses, freed=False).set_before(8):
+        writes = [k for k, use in enumerate(uses) if use[1] == "w"]
+        others = [k for k, use in enumerate(uses) if writes and use[0] != uses[writes[-1]][0]]
+        assert len({uses[k][0] for k in writes}) <= 1
+        assert not writes or not others or max(writes) < min(others)
