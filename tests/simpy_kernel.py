@@ -281,7 +281,7 @@ class Kernel:
         self.locks = SEMAPHORES | self.rules.locks
         self.atomic = set(plan.get("atomic", ()))
         self.cpus = [self.processor(number) for number in range(cpus)]
-        queues = cpus if options["processor_queues"] else 1
+        queues = cpus if options["processor_queues"] else 1 + options["slave_queue"]
         self.the = system_objects(cpus, queues, options["groups"])
         self.taken: dict[str, int] = {}
         self.over = False
@@ -308,8 +308,10 @@ class Kernel:
         """Make a process that is runnable and has never run; it begins with interrupts masked, in a switch."""
         me = Thing(declared.Process)
         x = me.context = Context(self, me, 1, rows)
-        queue = self.the["RunQueue"][number % len(self.the["RunQueue"])]
-        me.number, me.cpu, me.queued = number + 1, number % len(self.the["RunQueue"]), 1
+        queues = self.the["RunQueue"]
+        me.cpu = number % len(queues) if self.options["processor_queues"] else 0
+        queue = queues[me.cpu] if self.options["processor_queues"] else queues[-1]
+        me.number, me.queued = number + 1, 1
         me.slice = me.weight = self.options["slice_ticks"]
         me.files, me.memory = Thing(declared.Files), Thing(declared.Memory)
         queue.tasks.insert(me, me)

@@ -3,7 +3,7 @@
 import pytest
 
 from lockscape.errors import InputError
-from lockscape.ports import coarse, fine, giant
+from lockscape.ports import asymmetric, coarse, fine, giant
 from lockscape.ports.lockorder import check_order, find_cycle, lock_edges
 from lockscape.ports.plan import load_plan, parse_plan, plan_names, read_plan
 from lockscape.ports.port import port
@@ -37,7 +37,7 @@ def test_every_plan_builds_and_orders_its_locks(name):
         assert lock.evidence, lock.name
 
 
-@pytest.mark.parametrize("module", [giant, coarse, fine])
+@pytest.mark.parametrize("module", [giant, coarse, fine, asymmetric])
 def test_each_method_opens_with_its_definition_and_has_plans(module):
     assert len(module.__doc__.split()) > 80
     for name in module.PLANS:
@@ -109,7 +109,10 @@ def test_plans_that_mean_nothing_are_refused_in_one_line(text, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("base", "what"), [("coarse-funnel", "fs_funnel"), ("coarse-master", "the master")])
+@pytest.mark.parametrize(
+    ("base", "what"),
+    [("coarse-funnel", "fs_funnel"), ("coarse-master", "the master"), ("master-slave", "the master")],
+)
 def test_a_funnel_in_a_preemptible_kernel_is_refused(base, what):
     text = f'base = "{base}"\ntitle = "v"\n[options]\npreemptible = 1\n'
     with pytest.raises(InputError, match=f"cannot have a funnel \\({what}.*: set preemptible = 0"):

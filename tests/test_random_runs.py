@@ -28,7 +28,7 @@ from lockscape.workloads.load import load, postmark_stream
 from lockscape.workloads.scramble import scramble
 
 PORTS = tuple(name for name in plan_names() if name != "uniprocessor")
-FUNNELS = ("coarse-funnel", "coarse-master")
+FUNNELS = ("coarse-funnel", "coarse-master", "master-slave")
 """Ports whose exclusion ends at every switch of processes, so that their kernel must not be preempted."""
 
 TICKS_OF_REST = 8

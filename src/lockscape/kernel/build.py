@@ -95,6 +95,7 @@ OPTIONS: dict[str, int] = {
     "affinity": 15,  # ticks that a process' last processor is worth
     "binding": 0,  # processes can be bound to the first processor
     "processor_queues": 0,  # a run queue for each processor, balanced; 0: one for all
+    "slave_queue": 0,  # beside the one queue another, of jobs for slaves
     "preemptible": 0,  # the kernel can be preempted
     "spread_interrupts": 0,  # devices interrupt the processor that asked; 0: the first
     "hz": 100,  # ticks a second
@@ -142,15 +143,18 @@ def options(**changes: int) -> dict[str, int]:
 def functions(chosen: Mapping[str, int], more: Sequence[types.ModuleType] = ()) -> dict[str, Function]:
     """Parse every function of the kernel, and of more modules (user mode, new code of a port).
 
-    Raises `InputError` for two functions of one name.
+    Raises `InputError` for two functions of one name, unless the later one replaces the other, and for one
+    that has nothing to replace.
     """
     found: dict[str, Function] = {}
     for module in (*MODULES, *more):
         for name, value in vars(module).items():
             marked = "lockscape_role" in getattr(value, "__dict__", {})
             if marked and value.__module__ == module.__name__:
-                if name in found:
-                    raise InputError(f"{module.__name__}: there is a function {name} already")
+                replaces = value.lockscape_replaces
+                if replaces != (name in found):
+                    why = "no function" if replaces else "a function"
+                    raise InputError(f"{module.__name__}: there is {why} {name} already")
                 found[name] = parse(value, chosen)
     return found
 

@@ -40,7 +40,7 @@ class Port:
     def uniprocessor(self) -> "Port":
         """Return the kernel with the same options for one processor: what effort is counted against."""
         bare = Plan(title="uniprocessor", method="uniprocessor", options=self.options)
-        return _build(bare, self.options, self.source)
+        return _build(bare, self.options, self.source | functions(self.options))
 
     def mutants(self) -> list[Mutant]:
         """Return every mutant: one acquisition each removed or weakened, of those that can be reached."""

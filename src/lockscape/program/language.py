@@ -15,17 +15,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 ROLES = ("kernel", "user", "entry", "interrupt", "hook")
 
 
-def function(role: str = "kernel") -> Callable[[F], F]:
+def function(role: str = "kernel", replaces: bool = False) -> Callable[[F], F]:
     """Mark a Python function as source of the simulator.
 
     `role`: ``kernel`` is called by others; ``user`` runs in user mode; ``entry`` is entered from user mode
     by a system call or fault; ``interrupt`` by an interrupt; ``hook`` by the machine's blocking locks.
+    `replaces`: it stands for the kernel's function of the same name (new code of a port only).
     """
     if role not in ROLES:
         raise ValueError(f"role {role!r}: one of {', '.join(ROLES)}")
 
     def mark(source: F) -> F:
         source.__dict__["lockscape_role"] = role
+        source.__dict__["lockscape_replaces"] = replaces
         return source
 
     return mark

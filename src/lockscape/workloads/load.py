@@ -98,7 +98,7 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
     _check_room(streams, opt["groups"], together)
     binary = binary or assemble(port.program, costs, traced)
     work = np.concatenate([s.rows for s in streams])
-    queues = cpus if opt["processor_queues"] else 1
+    queues = cpus if opt["processor_queues"] else 1 + opt["slave_queue"]
     spec = Instance(
         cpus, entry="system_call", idle="cpu_idle", block="wait_for_lock", wake="wake",
         vectors={TICK: "timer_interrupt", RESCHEDULE: "reschedule_interrupt", DISK: "disk_interrupt"},
@@ -153,8 +153,8 @@ def _processes(state: State, opt: dict[str, int], streams: Sequence[Stream], que
         ctx = state.context(process, "start_process", program, at.KERNEL, rows)
         state.m[ctx + at.C_MASK] = 1
         state.counted(ctx)
-        queue = state.system("RunQueue", number % queues)
-        cpu = number % queues
+        cpu = number % queues if opt["processor_queues"] else 0
+        queue = state.system("RunQueue", cpu if opt["processor_queues"] else queues - 1)
         state.set(process, number=number + 1, cpu=cpu, slice=opt["slice_ticks"], weight=opt["slice_ticks"],
                   files=state.new("Files"), memory=state.new("Memory"), queued=1)  # fmt: skip
         state.insert(queue, "tasks", process, process)

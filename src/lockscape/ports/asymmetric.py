@@ -1,0 +1,12 @@
+"""Asymmetric kernels: the processors do not all do the same.
+
+In a *master-slave* system one processor, the master, executes the kernel, and the others user programs
+only. A process that calls the kernel, or takes a page fault, on a slave is put into the master's queue, and
+the slave switches to another; interrupts and devices are the master's. All of the uniprocessor kernel stays
+as it is but the scheduler, which has a queue for the master's jobs, one for the slaves', and a lock for them.
+
+One processor in the kernel at a time, as with a giant lock, but nobody waits for it spinning; instead each
+call from a slave costs two switches, so that a workload of short calls runs slower than on one processor.
+"""
+
+PLANS = {"master-slave": "the kernel on the master only, separate queues for master and slave jobs"}
