@@ -28,13 +28,13 @@ def collect(
     `firsts`: the row of the workload that each process began at; `transactions`: those in its stream.
     """
     state = machine.state
-    given = zip(machine.processes, firsts, transactions, strict=True)
+    given = zip(machine.processes, machine.owners, firsts, transactions, strict=True)
     return RunResult(
         makespan_cycles=int(state.m[at.H_TIME]),
         clock_mhz=clock_mhz,
         processors=tuple(_processor(state, v) for v in state.virtuals),
         locks=tuple(_lock(state, number) for number in range(len(state.binary.locks))),
-        calls=_calls(state),
+        calls=_calls(machine),
         processes=tuple(_process(state, *each) for each in given),
         steady=steady,
         steps=int(state.m[at.H_STEPS]),
@@ -63,10 +63,13 @@ def _lock(state: State, number: int) -> LockStatistics:
     )  # fmt: skip
 
 
-def _calls(state: State) -> tuple[CallLatency, ...]:
+def _calls(machine: Machine) -> tuple[CallLatency, ...]:
+    """Return the calls of the workload's processes; what others do for them is not told apart."""
+    state = machine.state
+    contexts = [state.get(process, "context") for process in machine.processes]
     found = []
     for number, name in enumerate(CALLS):
-        places = [context + at.C_CALLS + number * at.CALL_COLUMNS for context in state.contexts]
+        places = [context + at.C_CALLS + number * at.CALL_COLUMNS for context in contexts]
         count = sum(int(state.m[place]) for place in places)
         if count:
             total = sum(int(state.m[place + 1]) for place in places)
@@ -74,9 +77,9 @@ def _calls(state: State) -> tuple[CallLatency, ...]:
     return tuple(found)
 
 
-def _process(state: State, process: int, first: int, transactions: int) -> ProcessTime:
+def _process(state: State, process: int, owner: int, first: int, transactions: int) -> ProcessTime:
     context = state.get(process, "context")
-    marks = dict(state.items(process, "marks"))
+    marks = dict(state.items(owner, "marks"))
     return ProcessTime(
         operations=int(state.m[context + at.C_WORK]) - first,
         transactions=transactions,

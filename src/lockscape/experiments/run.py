@@ -229,8 +229,8 @@ def damage(loaded: Loaded) -> list[str]:
     """Return what is wrong with the file system, memory and locks after the end, or nothing."""
     state = loaded.machine.state
     settle(state)
-    live = fsck.reach(state, loaded.machine.processes)
-    return [*fsck.held(live), *fsck.problems(live, loaded.machine.processes)]
+    live = fsck.reach(state, loaded.machine.owners)
+    return [*fsck.held(live), *fsck.problems(live, loaded.machine.owners)]
 
 
 def _conserved(result: RunResult) -> list[str]:

@@ -161,7 +161,10 @@ def functions(chosen: Mapping[str, int], more: Sequence[types.ModuleType] = ()) 
 
 def classes() -> list[type[Object]]:
     """Return the kernel's object classes, the process first."""
-    found = [
-        v for v in vars(objects).values() if isinstance(v, type) and issubclass(v, Object) and v is not Object
-    ]
-    return sorted(found, key=lambda c: c.__name__ != "Process")
+    return sorted(declared_in(objects), key=lambda c: c.__name__ != "Process")
+
+
+def declared_in(module: types.ModuleType) -> list[type[Object]]:
+    """Return the object classes that a module declares itself."""
+    found = (v for v in vars(module).values() if isinstance(v, type) and issubclass(v, Object))
+    return [c for c in found if c.__module__ == module.__name__]

@@ -25,10 +25,11 @@ from lockscape.program.language import (
 from lockscape.program.language import mask as mask_interrupts
 from lockscape.program.language import unmask as unmask_interrupts
 
-(OPEN, CLOSE, READ, WRITE, LSEEK, FSTAT, STAT, UNLINK, MKDIR, RMDIR, MMAP, MUNMAP, FAULT, BRK, TIME, EXIT) = (
-    range(16)
-)
+(OPEN, CLOSE, READ, WRITE, LSEEK, FSTAT, STAT, UNLINK, MKDIR, RMDIR, MMAP, MUNMAP, FAULT, BRK, TIME, EXIT,
+ IOCTL) = range(17)  # fmt: skip
 """Numbers of the system calls; FAULT is a page fault."""
+
+NOT_A_DEVICE = -25
 
 CYCLES_PER_MICROSECOND = 2000
 
@@ -37,7 +38,7 @@ TIMER_LINE, DISK_LINE = 0, 1
 
 CALLS = (
     "open", "close", "read", "write", "lseek", "fstat", "stat", "unlink", "mkdir", "rmdir", "mmap", "munmap",
-    "fault", "brk", "time", "exit",
+    "fault", "brk", "time", "exit", "ioctl",
 )  # fmt: skip
 
 
@@ -87,7 +88,14 @@ def memory_call(number: int, a: int) -> int:
         return sys_time(a)
     if number == EXIT:
         sys_exit()
-    return 0
+    return sys_ioctl(a)
+
+
+@function()
+def sys_ioctl(command: int) -> int:
+    """Ask the driver of a device for something: there is none that does anything."""
+    step("fget")
+    return NOT_A_DEVICE
 
 
 @function()

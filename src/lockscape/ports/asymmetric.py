@@ -5,8 +5,15 @@ only. A process that calls the kernel, or takes a page fault, on a slave is put 
 the slave switches to another; interrupts and devices are the master's. All of the uniprocessor kernel stays
 as it is but the scheduler, which has a queue for the master's jobs, one for the slaves', and a lock for them.
 
+An *application kernel* leaves even that scheduler alone: the unmodified uniprocessor kernel has one
+processor, programs run on the others on a small kernel of their own, and each has a bootstrap thread on the
+first, an ordinary process, which does its calls and page faults for it. All of the port is new code.
+
 One processor in the kernel at a time, as with a giant lock, but nobody waits for it spinning; instead each
 call from a slave costs two switches, so that a workload of short calls runs slower than on one processor.
 """
 
-PLANS = {"master-slave": "the kernel on the master only, separate queues for master and slave jobs"}
+PLANS = {
+    "master-slave": "the kernel on the master only, separate queues for master and slave jobs",
+    "application-kernel": "the uniprocessor kernel on one processor, programs on a small one on the others",
+}

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lockscape.errors import InputError
-from lockscape.kernel.build import MASKED_SECTIONS, SEMAPHORES, classes, functions, options
+from lockscape.kernel.build import MASKED_SECTIONS, SEMAPHORES, classes, declared_in, functions, options
 from lockscape.machine.findings import Rules
 from lockscape.ports.mutants import Mutant, mutants, mutate
 from lockscape.ports.plan import Plan
 from lockscape.ports.rewrite import apply_plan
+from lockscape.ports.topology import Topology, topology
 from lockscape.program.assemble import Program
 from lockscape.program.locks import LockClass
 from lockscape.program.lower import lower
@@ -27,12 +28,13 @@ build option of that name."""
 class Port:
     """A kernel with its synchronisation explicit.
 
-    `source`: the uniprocessor functions; `ported`: with the plan applied; `program`: those with every
-    operation on a lock explicit, and layouts and locks.
+    `new_code`: modules that the port brings; `source`: the uniprocessor functions; `ported`: with the plan
+    applied; `program`: those with every operation on a lock explicit, and layouts and locks.
     """
 
     plan: Plan
     options: dict[str, int]
+    new_code: tuple[types.ModuleType, ...]
     source: dict[str, Function]
     ported: dict[str, Function]
     program: Program
@@ -40,7 +42,11 @@ class Port:
     def uniprocessor(self) -> "Port":
         """Return the kernel with the same options for one processor: what effort is counted against."""
         bare = Plan(title="uniprocessor", method="uniprocessor", options=self.options)
-        return _build(bare, self.options, self.source | functions(self.options))
+        return _build(bare, self.options, (), self.source | functions(self.options))
+
+    def topology(self) -> Topology:
+        """Return which kernel instances a machine has."""
+        return topology(self.new_code)
 
     def mutants(self) -> list[Mutant]:
         """Return every mutant: one acquisition each removed or weakened, of those that can be reached."""
@@ -81,13 +87,15 @@ def _parts(names: Iterable[str]) -> frozenset[tuple[str, str]]:
 def port(plan: Plan, more: Sequence[types.ModuleType] = (), **chosen: int) -> Port:
     """Build the kernel of a plan. `more` modules join it (user mode); `chosen` options go over the plan's."""
     decided = options(**(plan.options | chosen))
-    code = [importlib.import_module(f"lockscape.ports.{name}") for name in plan.new_code]
-    return _build(plan, decided, functions(decided, [*more, *code]))
+    code = tuple(importlib.import_module(f"lockscape.ports.{name}") for name in plan.new_code)
+    return _build(plan, decided, code, functions(decided, [*more, *code]))
 
 
-def _build(plan: Plan, decided: dict[str, int], source: dict[str, Function]) -> Port:
+def _build(
+    plan: Plan, decided: dict[str, int], code: tuple[types.ModuleType, ...], source: dict[str, Function]
+) -> Port:
     declared = {lock.name: lock for lock in (*SEMAPHORES, *plan.lock)}
-    shapes = {c.__name__: c for c in classes()}
+    shapes = {c.__name__: c for c in (*classes(), *(c for module in code for c in declared_in(module)))}
     for lock in declared.values():
         if lock.object not in shapes:
             raise InputError(f"lock {lock.name}: no object class {lock.object!r}")
@@ -99,7 +107,7 @@ def _build(plan: Plan, decided: dict[str, int], source: dict[str, Function]) -> 
         name: layout(cls, tuple(k.name for k in declared.values() if k.object == name))
         for name, cls in shapes.items()
     }
-    return Port(plan, decided, source, ported, Program(lowered, layouts, declared, _parts(plan.atomic)))
+    return Port(plan, decided, code, source, ported, Program(lowered, layouts, declared, _parts(plan.atomic)))
 
 
 def _check_preemptible(plan: Plan, locks: Mapping[str, LockClass]) -> None:

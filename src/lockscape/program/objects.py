@@ -88,14 +88,17 @@ class Object:
 
     `count` is empty for objects made at run time, a number, or the name of a machine quantity
     (``cpus``, ``processes``) for tables that each kernel instance has from the start.
+    ``class C(kernel.C, extends=True)`` gives the kernel's class of that name further parts, in ports that
+    have the new code where it stands.
     """
 
     table_size: typing.ClassVar[str] = ""
     declared: typing.ClassVar[dict[str, type["Object"]]] = {}
 
-    def __init_subclass__(cls, count: str | int = "") -> None:
-        cls.table_size = str(count)
-        Object.declared[cls.__name__] = cls
+    def __init_subclass__(cls, count: str | int = "", extends: bool = False) -> None:
+        if not extends:
+            cls.table_size = str(count)
+            Object.declared[cls.__name__] = cls
 
 
 @dataclass(frozen=True)

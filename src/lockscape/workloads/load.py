@@ -10,10 +10,10 @@ from lockscape.errors import InputError
 from lockscape.kernel import objects as kernel
 from lockscape.kernel.blocks import BLOCKS_PER_GROUP, PAGE_BYTES
 from lockscape.kernel.inodes import INODES_PER_GROUP
-from lockscape.kernel.scheduler import DISK, RESCHEDULE, TICK
+from lockscape.kernel.scheduler import TICK
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable
-from lockscape.machine.state import Hardware, Instance, State
+from lockscape.machine.state import Hardware, State
 from lockscape.ports.port import Port
 from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import postmark, user
@@ -66,10 +66,14 @@ def _number(index: int, name: str) -> int:
 
 @dataclass(frozen=True)
 class Machine:
-    """A loaded machine: its state and the process objects of the workload, in order."""
+    """A loaded machine: its state and the process objects of the workload, in order.
+
+    `owners`: the process whose files and address space each uses, for most itself.
+    """
 
     state: State
     processes: list[int]
+    owners: list[int]
 
 
 def hardware(costs: CostTable, cpus: int) -> Hardware:
@@ -99,27 +103,32 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
     binary = binary or assemble(port.program, costs, traced)
     work = np.concatenate([s.rows for s in streams])
     queues = cpus if opt["processor_queues"] else 1 + opt["slave_queue"]
-    spec = Instance(
-        cpus, entry="system_call", idle="cpu_idle", block="wait_for_lock", wake="wake",
-        vectors={TICK: "timer_interrupt", RESCHEDULE: "reschedule_interrupt", DISK: "disk_interrupt"},
-        quantities={"run_queues": queues, "groups": opt["groups"], "slabs": kernel.SLABS,
-                    "slab_arrays": cpus * kernel.SLABS},
-        tick_cycles=costs.clock_mhz * 1_000_000 // opt["hz"],
-    )  # fmt: skip
-    state = State(port.program, binary, hardware(costs, cpus), [spec], work)
-    processes = _processes(state, opt, streams, queues, program)
-    _file_system(state, opt, processes, together, files)
+    sizes = {"run_queues": queues, "groups": opt["groups"], "slabs": kernel.SLABS,
+             "slab_arrays": cpus * kernel.SLABS}  # fmt: skip
+    topology = port.topology()
+    instances = topology.built(cpus, sizes, costs.clock_mhz * 1_000_000 // opt["hz"])
+    state = State(port.program, binary, hardware(costs, cpus), instances, work)
+    if topology.proxy and len(instances) > 1:
+        owners = _processes(state, opt, streams, queues, topology.proxy, proxies=True)
+        processes = _clients(state, opt, streams, program, owners)
+    else:
+        owners = processes = _processes(state, opt, streams, queues, program)
+    _file_system(state, opt, owners, together, files)
     if opt["flush_thread"]:
         _flusher(state, opt)
     if opt["boot_tick"]:
         _tick_first_only(state)
-    for number in range(cpus):
-        place = state.system("Processor", number)
-        ctx = int(state.m[state.virtuals[number] + at.V_CONTEXT])
-        idle = int(state.m[ctx + at.C_PROCESS])
-        state.set(idle, state=kernel.RUNNABLE, cpu=number, running=1, slice=-1)
-        state.set(place, idle=idle, need_resched=1)
-    return Machine(state, processes)
+    for v in state.virtuals:
+        _idle(state, v)
+    return Machine(state, processes, owners)
+
+
+def _idle(state: State, v: int) -> None:
+    """Tell a virtual processor's kernel of its idle process."""
+    number, instance = int(state.m[v + at.V_NUMBER]), state.instances.index(int(state.m[v + at.V_INSTANCE]))
+    idle = int(state.m[int(state.m[v + at.V_CONTEXT]) + at.C_PROCESS])
+    state.set(idle, state=kernel.RUNNABLE, cpu=number, running=1, slice=-1)
+    state.set(state.system("Processor", number, instance), idle=idle, need_resched=1)
 
 
 def _check_room(streams: Sequence[Stream], groups: int, together: bool) -> None:
@@ -143,12 +152,13 @@ def _check_room(streams: Sequence[Stream], groups: int, together: bool) -> None:
 
 
 def _processes(state: State, opt: dict[str, int], streams: Sequence[Stream], queues: int,
-               program: str) -> list[int]:  # fmt: skip
+               program: str, proxies: bool = False) -> list[int]:  # fmt: skip
+    """Make the processes of the first instance; as `proxies` they have no work of their own."""
     start = 0
     made = []
     for number, stream in enumerate(streams):
         process = state.new("Process")
-        rows = (start, start + len(stream.rows))
+        rows = (0, 0) if proxies else (start, start + len(stream.rows))
         start = rows[1]
         ctx = state.context(process, "start_process", program, at.KERNEL, rows)
         state.m[ctx + at.C_MASK] = 1
@@ -161,6 +171,28 @@ def _processes(state: State, opt: dict[str, int], streams: Sequence[Stream], que
         state.set(queue, length=state.get(queue, "length") + 1)
         made.append(process)
     state.set(state.system("Kernel"), processes=len(made))
+    return made
+
+
+def _clients(state: State, opt: dict[str, int], streams: Sequence[Stream], program: str,
+             owners: Sequence[int]) -> list[int]:  # fmt: skip
+    """Make the processes of the last instance, each with a process of the first that does its calls."""
+    last = len(state.instances) - 1
+    cpus = int(state.m[state.instances[last] + at.I_CPUS])
+    start = 0
+    made = []
+    for number, (stream, owner) in enumerate(zip(streams, owners, strict=True)):
+        process, channel = state.new("Process"), state.new("Channel")
+        rows = (start, start + len(stream.rows))
+        start = rows[1]
+        state.counted(state.context(process, "start_thread", program, at.KERNEL, rows, masks=1))
+        cpu = number % cpus
+        state.set(channel, proxy=owner, client=process, cpu=cpu)
+        state.set(owner, channel=channel)
+        state.set(process, number=number + 1, cpu=cpu, slice=opt["slice_ticks"], channel=channel)
+        queue = state.system("ThreadQueue", cpu, last)
+        state.insert(queue, "threads", process, process)
+        made.append(process)
     return made
 
 

@@ -1,0 +1,303 @@
+"""New code of the application kernel: a small kernel on all processors but the first, which forwards calls.
+
+Processor 0 runs the uniprocessor kernel as it is. User programs run on the others, on a small kernel that
+only switches between threads. Each has a bootstrap thread, an ordinary process of the first kernel: it waits
+in a driver for a call of its program's, leaves the kernel, does the call itself, and enters the driver again
+with the result.
+"""
+
+from dataclasses import replace
+
+from lockscape.kernel import objects
+from lockscape.kernel.entry import EXIT, FAULT, IOCTL, leave_interrupt
+from lockscape.kernel.objects import BLOCKED, DONE, RUNNABLE, Processor
+from lockscape.kernel.scheduler import TICK, schedule, wake
+from lockscape.machine.state import Instance
+from lockscape.ports.topology import KERNEL, NO_KERNEL, Topology
+from lockscape.program.language import (
+    NONE,
+    current,
+    exit_process,
+    first,
+    function,
+    halt,
+    insert,
+    interrupted_user,
+    mask,
+    masked,
+    remove,
+    send_instance,
+    step,
+    switch_to,
+    system_call,
+    the,
+    the_of,
+    this_cpu,
+    unmask,
+)  # fmt: skip
+from lockscape.program.objects import Collection, Object, listed
+
+FORWARDED, REPLIED = 3, 3
+"""Interrupt vectors: of the first kernel, that a call has come; of the small one, that a reply has."""
+
+FIRST_KERNEL, SMALL_KERNEL = 0, 1
+"""Numbers of the instances."""
+
+ASKED, ANSWERED = 1, 2
+"""States of a channel."""
+
+
+class Channel(Object):
+    """Memory that a program and its bootstrap thread share: the call that is being forwarded."""
+
+    state: int
+    number: int
+    a: int
+    b: int
+    c: int
+    result: int
+    cpu: int
+    proxy: "Process"
+    client: "Process"
+
+
+class Process(objects.Process, extends=True):
+    """A process of either kernel, with its channel to the other."""
+
+    channel: Channel
+
+
+class Mailbox(Object, count=1):
+    """Calls that have been forwarded, and replies: a lock-free queue for each processor that reads one."""
+
+    calls: Collection = listed(Channel)
+
+
+class ThreadQueue(Object, count="cpus"):
+    """Threads of the small kernel that can run on a processor, and the replies that have come for it."""
+
+    threads: Collection = listed(Process)
+    replies: Collection = listed(Channel)
+
+
+# --- the small kernel ---------------------------------------------------------------------------------------
+
+
+@function("entry")
+def forward_call(number: int, a: int, b: int, c: int) -> int:
+    """Enter the small kernel by a call or a fault: hand it to the bootstrap thread and wait."""
+    if number == FAULT:
+        step("exception_entry")
+    else:
+        step("syscall_entry")
+    me: Process = current()
+    channel = me.channel
+    step("message")
+    channel.number = number
+    channel.a = a
+    channel.b = b
+    channel.c = c
+    channel.state = ASKED
+    box: Mailbox = the_of(Mailbox, FIRST_KERNEL, 0)
+    insert(box.calls, channel, channel)
+    step("send_signal")
+    send_instance(FIRST_KERNEL, 0, FORWARDED)
+    asleep = 1
+    while asleep == 1:
+        with masked():
+            asleep = channel.state == ASKED
+            if asleep == 1:
+                me.state = BLOCKED
+        if asleep == 1:
+            next_thread()
+    step("syscall_exit")
+    if number == EXIT:
+        end_thread()
+    return channel.result
+
+
+@function()
+def end_thread() -> None:
+    """End the current thread."""
+    me: Process = current()
+    with masked():
+        me.state = DONE
+    exit_process()
+    next_thread()
+
+
+@function()
+def next_thread() -> None:
+    """Switch to the next thread of this processor, or idle."""
+    queue: ThreadQueue = the(ThreadQueue, this_cpu())
+    processor: Processor = the(Processor, this_cpu())
+    me: Process = current()
+    step("schedule")
+    with masked():
+        if me.state == RUNNABLE and me != processor.idle:
+            insert(queue.threads, me, me)
+        next: Process = first(queue.threads)
+        if next != NONE:
+            remove(queue.threads, next)
+    if next == NONE:
+        step("context_switch")
+        switch_to(processor.idle)
+    elif next != me:
+        step("context_switch")
+        switch_to(next)
+
+
+@function("entry")
+def start_thread(unused: int) -> int:
+    """Begin a new thread in the middle of a switch to it, and go to user mode."""
+    unmask()
+    return unused
+
+
+@function()
+def thread_idle() -> None:
+    """Halt until a thread can run."""
+    queue: ThreadQueue = the(ThreadQueue, this_cpu())
+    while True:
+        mask()
+        if first(queue.threads) == NONE:
+            halt()
+        else:
+            unmask()
+            next_thread()
+
+
+@function("interrupt")
+def thread_tick() -> None:
+    """The tick of a processor with the small kernel: round robin among its threads."""
+    step("interrupt_entry")
+    step("tick_accounting")
+    me: Process = current()
+    processor: Processor = the(Processor, this_cpu())
+    if me != processor.idle:
+        me.slice -= 1
+        if me.slice <= 0 and interrupted_user() == 1:
+            me.slice = SLICE_TICKS
+            unmask()
+            next_thread()
+            mask()
+    step("interrupt_exit")
+
+
+SLICE_TICKS = 20
+"""Ticks after which a thread makes way for another."""
+
+
+@function("interrupt")
+def replied() -> None:
+    """The first kernel has answered calls: let their threads go on."""
+    step("interrupt_entry")
+    queue: ThreadQueue = the(ThreadQueue, this_cpu())
+    channel: Channel = first(queue.replies)
+    while channel != NONE:
+        remove(queue.replies, channel)
+        client = channel.client
+        if client.state == BLOCKED:
+            client.state = RUNNABLE
+            step("enqueue")
+            insert(queue.threads, client, client)
+        channel = first(queue.replies)
+    step("interrupt_exit")
+
+
+@function("hook")
+def no_wait() -> None:
+    """The small kernel has no lock to wait for."""
+    step("sleep")
+
+
+@function("hook")
+def no_wake(p: Process) -> None:
+    """The small kernel has no lock to give away."""
+    step("wake")
+
+
+# --- the first kernel ---------------------------------------------------------------------------------------
+
+
+@function("user")
+def bootstrap() -> None:
+    """The bootstrap thread: do the program's calls, one after the other, as a process of this kernel."""
+    me: Process = current()
+    channel = me.channel
+    number = system_call(IOCTL, 0, 0, 0)
+    while number != EXIT:
+        result = system_call(number, channel.a, channel.b, channel.c)
+        number = system_call(IOCTL, result, 0, 0)
+    system_call(IOCTL, 0, 0, 0)
+    system_call(EXIT, 0, 0, 0)
+
+
+@function(replaces=True)
+def sys_ioctl(a: int) -> int:
+    """The driver of the application kernel: reply to the last call, and wait for the next."""
+    me: Process = current()
+    channel = me.channel
+    step("fget")
+    if channel.state == ASKED:
+        number = channel.number
+        reply(channel, a)
+        if number == EXIT:
+            return EXIT
+    while channel.state != ASKED:
+        wait_for_call(channel)
+    return channel.number
+
+
+@function()
+def reply(channel: Channel, result: int) -> None:
+    """Give a result to the program, and signal its processor."""
+    step("message")
+    channel.result = result
+    channel.state = ANSWERED
+    queue: ThreadQueue = the_of(ThreadQueue, SMALL_KERNEL, channel.cpu)
+    insert(queue.replies, channel, channel)
+    step("send_signal")
+    send_instance(SMALL_KERNEL, channel.cpu, REPLIED)
+
+
+@function()
+def wait_for_call(channel: Channel) -> None:
+    """Sleep unless a call has come: the look and the sleep are one with respect to interrupts."""
+    me: Process = current()
+    asleep = 0
+    with masked():
+        if channel.state != ASKED:
+            me.state = BLOCKED
+            asleep = 1
+    if asleep == 1:
+        schedule()
+
+
+@function("interrupt")
+def call_forwarded() -> None:
+    """Calls have come: wake the bootstrap threads."""
+    step("interrupt_entry")
+    box: Mailbox = the(Mailbox)
+    channel: Channel = first(box.calls)
+    while channel != NONE:
+        remove(box.calls, channel)
+        wake(channel.proxy)
+        channel = first(box.calls)
+    leave_interrupt()
+    step("interrupt_exit")
+
+
+def _instances(cpus: int) -> list[Instance]:
+    """The first kernel alone, or on processor 0 with the small kernel on the others."""
+    if cpus == 1:
+        return [KERNEL]
+    linux = replace(KERNEL, vectors={**KERNEL.vectors, FORWARDED: "call_forwarded"})
+    vectors = {TICK: "thread_tick", REPLIED: "replied"}
+    small = Instance(
+        cpus - 1, "forward_call", vectors, "thread_idle", "no_wait", "no_wake", NO_KERNEL, first=1
+    )
+    return [linux, small]
+
+
+TOPOLOGY = Topology(_instances, proxy="bootstrap")
