@@ -213,7 +213,9 @@ def examples(count):
 
 FEW, MANY = examples(2), examples(int(os.environ.get("LOCKSCAPE_EXAMPLES", "300")))
 ports = pytest.mark.parametrize("name", ["giant", "fine"])
-PORTS = [name for name in plan_names() if name not in ("uniprocessor", "application-kernel")]
+PORTS = [
+    name for name in plan_names() if name not in ("uniprocessor", "application-kernel", "dedicated-processor")
+]
 """Every port with one instance of the kernel: the model here has no others."""
 
 every_port = pytest.mark.parametrize("name", PORTS)

@@ -200,15 +200,31 @@ def _share(loaded: Loaded, done: int) -> float:
 
 def settle(state: State) -> None:
     """Let the processors go on after the last process has ended, until all idle and no device works."""
+    quiet = 0
     for _ in range(SETTLING):
         until = int(state.m[at.H_TIME]) + SETTLING_CYCLES
         busy = _busy_until(state)
         stopped = execute(state, max(until, busy + 1))
         if stopped.reason != at.REASON_TIME:
             raise RunError(f"after the last process ended, the kernel cannot go on: {stopped.text}")
-        idle = all(int(state.m[v + at.V_STATE]) == at.HALTED for v in state.virtuals)
-        if idle and not _busy_until(state):
+        quiet = quiet + 1 if _idle(state) and not _busy_until(state) else 0
+        if quiet == 2:  # what a processor that polls has found is done by then
             return
+
+
+def _idle(state: State) -> bool:
+    """Return whether all processors are halted but those that poll: without a tick, in their idle loop."""
+    m = state.m
+    return all(
+        int(m[v + at.V_STATE]) == at.HALTED or (int(m[v + at.V_PERIOD]) == 0 and _in_idle_loop(state, v))
+        for v in state.virtuals
+    )
+
+
+def _in_idle_loop(state: State, v: int) -> bool:
+    number, instance = int(state.m[v + at.V_NUMBER]), state.instances.index(int(state.m[v + at.V_INSTANCE]))
+    idle = state.get(state.system("Processor", number, instance), "idle")
+    return int(state.m[int(state.m[v + at.V_CONTEXT]) + at.C_PROCESS]) == idle
 
 
 def _busy_until(state: State) -> int:

@@ -21,7 +21,8 @@ NO_KERNEL = {"groups": 0, "slabs": 0, "slab_arrays": 0, "run_queues": 0}
 @dataclass(frozen=True)
 class Topology:
     """The instances of a machine: `instances` tells them for a number of processors, the one with the files
-    first; the length of a tick is added to each, and sizes of tables that it does not say.
+    first; the length of a tick is added to each that has
+    ticks, and sizes of tables that it does not say.
 
     `separate`: processes run on the last instance, and each has a process of the first that does its calls,
     which begins in the function of user mode `proxy`.
@@ -33,7 +34,11 @@ class Topology:
     def built(self, cpus: int, quantities: Mapping[str, int], tick_cycles: int) -> list[Instance]:
         """Return the instances for so many processors."""
         return [
-            replace(each, quantities={**quantities, **each.quantities}, tick_cycles=tick_cycles)
+            replace(
+                each,
+                quantities={**quantities, **each.quantities},
+                tick_cycles=tick_cycles if TICK in each.vectors else 0,
+            )
             for each in self.instances(cpus)
         ]
 
