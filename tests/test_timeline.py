@@ -293,7 +293,7 @@ def test_from_the_command_line(
     assert code == 0 and "Locks of giant on 3 processors" in out
     found = slices_of(path.read_bytes())
     assert err == (
-        f"lockscape: {path}: giant on 3 processors, {len(found):,} slices, {path.stat().st_size:,} bytes; "
+        f"{path}: timeline of giant on 3 processors, {len(found):,} slices, {path.stat().st_size:,} bytes; "
         "open it at https://ui.perfetto.dev\n"
     )
     assert {each.path[1] for each in found if each.path[0] == "Processors"} == {

@@ -1,7 +1,6 @@
 """``lockscape simulate``."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -162,33 +161,26 @@ def simulate(
     if base is not None:
         specs.append(_specs(base, request)[0])
     show = Show(at, locks == "all", report_postmark, request.terse)
-    asked = None if trace is None else _timeline(specs, at, trace, trace_from, trace_to)
+    if trace is not None:
+        _timeline(specs, at, trace, trace_from, trace_to)
     _curves(specs, base, show, resume, fresh, jobs, form_of(form), watch)
-    if asked is not None:
-        asked()
 
 
 def _timeline(
     specs: "list[RunSpec]", at: int | None, path: Path, first_ms: float, last_ms: float | None
-) -> Callable[[], None]:
-    """Check what a timeline needs, and return what makes it: `at` processors, or the most."""
+) -> None:
+    """Write the timeline of the run on `at` processors, or on the most, and say so."""
     from lockscape.report.timeline import Window, write_timeline
 
-    window = Window(first_ms, last_ms)
-    window.check()
     spec = max((s for s in specs if at is None or s.cpus == at), key=lambda s: s.cpus)
-
-    def make() -> None:
-        with runs_progress(1) as progress:
-            told = None if progress is None else lambda share: progress(share, 0)
-            done = write_timeline(spec, path, window, told)
-        print(
-            f"lockscape: {path}: {spec.system} on {spec.cpus} processor{'s' * (spec.cpus > 1)}, "
-            f"{done.slices:,} slices, {path.stat().st_size:,} bytes; open it at https://ui.perfetto.dev",
-            file=sys.stderr,
-        )
-
-    return make
+    with runs_progress(1) as progress:
+        told = None if progress is None else lambda share: progress(share, 0)
+        done = write_timeline(spec, path, Window(first_ms, last_ms), told)
+    print(
+        f"{path}: timeline of {spec.system} on {spec.cpus} processor{'s' * (spec.cpus > 1)}, "
+        f"{done.slices:,} slices, {path.stat().st_size:,} bytes; open it at https://ui.perfetto.dev",
+        file=sys.stderr,
+    )
 
 
 class Show(NamedTuple):
