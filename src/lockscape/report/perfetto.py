@@ -197,4 +197,4 @@ class TraceFile:
         except OSError as error:
             raise TraceFileError(f"the trace could not be written: {error.strerror or error}") from error
         self.bytes += len(data)
-        self._trace.Clear()
+        self._trace = self._messages.Trace()  # a cleared message keeps its memory
