@@ -65,15 +65,17 @@ def test_every_form_of_a_line() -> None:
 
 def test_a_terminal_names_the_first_process_only_while_there_are_several() -> None:
     log = read("""\
-1700000000.000001 clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|SIGCHLDstrace: Process 12 attached
+1700000000.000001 clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|SIGCHLD/usr/bin/strace: Process 12 attached
 , child_tidptr=0x7f) = 12 <0.000100>
 [pid    11] 1700000000.000200 wait4(-1,  <unfinished ...>
+/usr/bin/strace: Process 13 attached
 [pid    12] 1700000000.000300 close(3) = 0 <0.000001>
 [pid    12] 1700000000.000400 +++ exited with 0 +++
 1700000000.000500 <... wait4 resumed>NULL, 0, NULL) = 12 <0.000300>
 1700000000.000600 close(4) = 0 <0.000001>
 """)
-    assert (log.unread, log.notes, log.parents) == (0, 1, {12: 11})
+    assert (log.unread, log.notes, log.parents) == (0, 2, {12: 11})
+    assert log.calls[11][0].arguments[1] == "flags=CLONE_CHILD_CLEARTID|SIGCHLD"
     assert {pid: [call.name for call in calls] for pid, calls in log.calls.items()} == {
         11: ["clone", "wait4", "close"], 12: ["close"],
     }  # fmt: skip

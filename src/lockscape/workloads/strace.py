@@ -33,7 +33,9 @@ _SIGNAL = re.compile(r"--- (?:stopped by )?([A-Z0-9_+]+)(?: .*)?---", re.DOTALL 
 _EXIT = re.compile(
     r"\+\+\+ (exited with \d{1,10}|killed by [A-Z0-9_+]+|superseded by execve)\b.*\+\+\+", re.ASCII
 )
-_MESSAGE = re.compile(r"strace: (?:Process \d{1,10} (?:attached|detached)|\[ .* \])$", re.ASCII)
+_MESSAGE = re.compile(
+    r"(?:(?:/[\w.+-]+)*/)?strace: (?:Process \d{1,10} (?:attached|detached)|\[ .* \])$", re.ASCII
+)
 _UNFINISHED = re.compile(r"\s*<(?:unfinished|detached) \.\.\.>\s*$", re.ASCII)
 
 _OPENING, _CLOSING = "([{", ")]}"
