@@ -117,6 +117,12 @@ class Request(NamedTuple):
 @click.option("--report-postmark", is_flag=True, help="Print PostMark's own report of every process as well.")
 @click.option("--without", "lock", default=None, metavar="LOCK",
               help="Take a lock out and show what goes wrong (by default on 4 processors).")  # fmt: skip
+@click.option("--trace", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write a timeline too, for ui.perfetto.dev; FILE.gz is compressed.")  # fmt: skip
+@click.option("--trace-from", type=click.FloatRange(0), default=0.0, metavar="MS",
+              help="Where it begins, in simulated ms.  [default: the beginning]")  # fmt: skip
+@click.option("--trace-to", type=click.FloatRange(0), default=None, metavar="MS",
+              help="Where it ends.  [default: the end]")  # fmt: skip
 @click.option("--resume", default=None, metavar="FOLDER",
               help="Where finished runs are kept and taken from.  [default: the user's cache]")  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Make every run again, whatever is kept.")
@@ -125,8 +131,7 @@ class Request(NamedTuple):
 def simulate(
     systems: tuple[str, ...], workload: str, lock: str | None, at: int | None, locks: str,
     report_postmark: bool, baseline: str | None, resume: str | None, fresh: bool, jobs: int | None,
-    form: str | None = None,
-    **settings: Any,
+    trace: Path | None, trace_from: float, trace_to: float | None, form: str | None = None, **settings: Any,
 ) -> None:  # fmt: skip
     """Run a workload on simulated kernels and print how they scale (Figure 2).
 
@@ -142,6 +147,8 @@ def simulate(
     watch = Stopwatch()
     if workload not in WORKLOADS:
         raise InputError(unknown("workload", workload, WORKLOADS))
+    if trace is not None and (lock is not None or len(set(systems)) > 1):
+        raise InputError("--trace: the timeline is of one run; give one system, and no --without")
     if lock is not None:
         _without(systems, lock, _request(settings, SMALL, (4,)), form_of(form), watch)
         return
@@ -154,7 +161,26 @@ def simulate(
     if base is not None:
         specs.append(_specs(base, request)[0])
     show = Show(at, locks == "all", report_postmark, request.terse)
+    if trace is not None:
+        _timeline(specs, at, trace, trace_from, trace_to)
     _curves(specs, base, show, resume, fresh, jobs, form_of(form), watch)
+
+
+def _timeline(
+    specs: "list[RunSpec]", at: int | None, path: Path, first_ms: float, last_ms: float | None
+) -> None:
+    """Write the timeline of the run on `at` processors, or on the most, and say so."""
+    from lockscape.report.timeline import Window, write_timeline
+
+    spec = max((s for s in specs if at is None or s.cpus == at), key=lambda s: s.cpus)
+    with runs_progress(1) as progress:
+        told = None if progress is None else lambda share: progress(share, 0)
+        done = write_timeline(spec, path, Window(first_ms, last_ms), told)
+    print(
+        f"{path}: timeline of {spec.system} on {spec.cpus} processor{'s' * (spec.cpus > 1)}, "
+        f"{done.slices:,} slices, {path.stat().st_size:,} bytes; open it at https://ui.perfetto.dev",
+        file=sys.stderr,
+    )
 
 
 class Show(NamedTuple):

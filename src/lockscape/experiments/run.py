@@ -60,14 +60,17 @@ class Loaded:
     ends: tuple[int, ...]
 
 
-def simulate(spec: RunSpec, progress: Progress | None = None) -> RunResult:
-    """Run to the end. The result is the same on every computer, whatever `progress` is.
+def simulate(
+    spec: RunSpec, progress: Progress | None = None, watch: Callable[[Loaded], TraceReader] | None = None
+) -> RunResult:
+    """Run to the end. The result is the same on every computer, whatever `progress` and `watch` are.
 
+    `watch` is called before the run begins, and returns what reads its trace.
     Raises `InputError` for a plan or a machine that cannot be used, `RunError` for a run that cannot go on,
     and `ConservationError` for one that does not add up.
     """
     loaded = load_run(spec)
-    steady = run_to_end(loaded, progress)
+    steady = run_to_end(loaded, progress, watch(loaded) if watch is not None else None)
     result = collect(loaded.machine, loaded.costs.clock_mhz, loaded.firsts, loaded.transactions, steady)
     wrong = [*_conserved(result), *_done(loaded, result), *damage(loaded)]
     if wrong:
