@@ -113,9 +113,8 @@ def run_case(name, case, traced, plan=None):
         if left:
             found.append(f"process {number}: {left} of {len(stream.rows)} operations were not done")
     rest(state, case)
-    live = fsck.reach(state, machine.owners)
     emptied = case.streams[0] == "postmark" and not case.together
-    return [*found, *fsck.held(live), *fsck.problems(live, machine.owners, emptied)]
+    return [*found, *fsck.check(machine, emptied)]
 
 
 def to_the_end(machine, rare_cycles, detector):

@@ -206,7 +206,7 @@ def settle(state: State) -> None:
         stopped = execute(state, max(until, busy + 1))
         if stopped.reason != at.REASON_TIME:
             raise RunError(f"after the last process ended, the kernel cannot go on: {stopped.text}")
-        idle = all(int(state.m[v + at.V_STATE]) == at.HALTED for v in state.virtuals)
+        idle = all(state.rests(v) for v in state.virtuals)
         if idle and not _busy_until(state):
             return
 
@@ -227,10 +227,8 @@ def _busy_until(state: State) -> int:
 
 def damage(loaded: Loaded) -> list[str]:
     """Return what is wrong with the file system, memory and locks after the end, or nothing."""
-    state = loaded.machine.state
-    settle(state)
-    live = fsck.reach(state, loaded.machine.owners)
-    return [*fsck.held(live), *fsck.problems(live, loaded.machine.owners)]
+    settle(loaded.machine.state)
+    return fsck.check(loaded.machine)
 
 
 def _conserved(result: RunResult) -> list[str]:

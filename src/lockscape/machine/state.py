@@ -328,6 +328,11 @@ class State:
         slot = self.binary.classes.index(cls)
         return int(self.m[self.instances[instance] + at.I_SLOT + slot]) + number * self.layouts[slot].words
 
+    def rests(self, v: int) -> bool:
+        """Return whether a virtual processor halts, on a physical one or off it."""
+        halts = self.m[v + at.V_STATE] == at.HALTED
+        return bool(halts or (self.m[v + at.V_STATE] == at.AWAY and self.m[v + at.V_REMAINING] < 0))
+
     # --- contexts ---------------------------------------------------------------------------------------
 
     def context(self, process: int, first: str, main: str, mode: int, rows: tuple[int, int] = (0, 0),
