@@ -70,13 +70,14 @@ class Machine:
     """A loaded machine: its state and the process objects of the workload, in order.
 
     `owners`: the process whose files and address space each uses, for most itself. `kernels`: the owners in
-    each kernel instance that has files, by its number.
+    each kernel instance that has files, by its number. `homes`: the physical processor of each virtual one.
     """
 
     state: State
     processes: list[int]
     owners: list[int]
     kernels: dict[int, list[int]]
+    homes: dict[int, int]
 
 
 def hardware(costs: CostTable, cpus: int, disks: int = 1) -> Hardware:
@@ -127,9 +128,11 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
         _tick_first_only(state)
     for v in state.virtuals:
         _idle(state, v)
+    processors = {v: int(state.m[v + at.V_PROCESSOR]) for v in state.virtuals}
     if topology.prepare is not None:
-        topology.prepare(state)
-    return Machine(state, processes, owners, {home: owners[k :: len(homes)] for k, home in enumerate(homes)})
+        processors |= topology.prepare(state)
+    dealt = {home: owners[k :: len(homes)] for k, home in enumerate(homes)}
+    return Machine(state, processes, owners, dealt, processors)
 
 
 def _sizes(opt: dict[str, int], cpus: int) -> dict[str, int]:
