@@ -29,6 +29,7 @@ from lockscape.program.language import (
     halt,
     insert,
     mask,
+    masked,
     now,
     option,
     remove,
@@ -258,7 +259,10 @@ def wake_due(processor: PhysicalProcessor) -> None:
                 soonest = due
             virtual = next
     if soonest < FAR:
-        set_timer(VIRTUAL_TIMER, soonest - now())
+        wait = soonest - now()
+        if wait < 0:
+            wait = 0
+        set_timer(VIRTUAL_TIMER, wait)
 
 
 @function()
@@ -399,17 +403,17 @@ def tick_gang() -> None:
 def ask_for_turn() -> None:
     """If all virtual processors of the guest whose turn it is halt, let processor 0 find another."""
     gang: Gang = the(Gang)
-    if guest_halts(gang, gang.guest) == 1:
-        if this_cpu() == 0:
-            next_turn(gang)
-        else:
-            step("send_signal")
-            send(0, KICKED)
+    if this_cpu() == 0:
+        with masked():
+            end_idle_turn()
+    elif guest_halts(gang, gang.guest) == 1:
+        step("send_signal")
+        send(0, KICKED)
 
 
 @function()
 def end_idle_turn() -> None:
-    """Let another guest have its turn if this one has nothing to do."""
+    """Let another guest have its turn if this one has nothing to do; the caller has masked interrupts."""
     gang: Gang = the(Gang)
     if guest_halts(gang, gang.guest) == 1:
         next_turn(gang)

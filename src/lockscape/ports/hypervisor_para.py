@@ -139,7 +139,8 @@ def start_disk() -> None:
             step("message")
             buffer: Buffer = first(disk.queue)
             ring.block = buffer.block
-            ring.requests += 1
+            requests = ring.requests + 1
+            ring.requests = requests  # after what it tells of: the backend may look before it is signalled
             trap(TO_DRIVER + KINDS * ring.backend)
 
 
@@ -208,7 +209,8 @@ def backend_disk() -> None:
     step("request_done")
     step("message")
     ring.result = 1
-    ring.answers += 1
+    answers = ring.answers + 1
+    ring.answers = answers
     trap(TO_GUEST + KINDS * ring.frontend)
     start_backend(backend)
     step("interrupt_exit")
