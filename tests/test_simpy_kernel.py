@@ -213,7 +213,12 @@ def examples(count):
 
 FEW, MANY = examples(2), examples(int(os.environ.get("LOCKSCAPE_EXAMPLES", "300")))
 ports = pytest.mark.parametrize("name", ["giant", "fine"])
-PORTS = [name for name in plan_names() if name not in ("uniprocessor", "application-kernel")]
+ONE_KERNEL = {"application-kernel", "cells"}
+PORTS = [
+    name
+    for name in plan_names()
+    if name != "uniprocessor" and name not in ONE_KERNEL and not name.startswith("virtualization")
+]
 """Every port with one instance of the kernel: the model here has no others."""
 
 every_port = pytest.mark.parametrize("name", PORTS)

@@ -3,7 +3,7 @@
 Each check returns what is wrong, one line a finding, quoting both numbers; nothing is mended.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,22 +77,22 @@ class Live:
         return int(self.column(cls, field).sum())
 
 
-def check(machine: Machine, emptied: bool = True) -> list[str]:
+def check(machine: Machine, emptied: bool = True, failed: Collection[int] = ()) -> list[str]:
     """Return everything that is wrong after a run whose processors all idle, or nothing: of all kernels.
 
     `emptied`: the workload deletes all that it made, as PostMark does, so that every directory of a process
-    must be empty.
+    must be empty. `failed`: instances that were taken down, which are not looked at.
     """
     state = machine.state
     live = reach(state, machine.owners)
-    if len(machine.kernels) == 1:
-        ((instance, owners),) = machine.kernels.items()
-        live.instance = instance
+    if len(machine.kernels) == 1 and not failed:
+        ((live.instance, owners),) = machine.kernels.items()
         return [*held(live), *problems(live, owners, emptied)]
-    found = [*held(live), *_memory(live)]
-    for instance, owners in machine.kernels.items():
+    found = [] if failed else [*held(live), *_memory(live)]
+    for instance in machine.kernels.keys() - set(failed):
+        owners = machine.kernels[instance]
         part = reach(state, owners, instance)
-        wrong = _of_kernel(part, owners, emptied)
+        wrong = [*held(part), *_of_kernel(part, owners, emptied)] if failed else _of_kernel(part, owners, emptied)
         found += [f"kernel instance {instance}: {each}" for each in wrong]
     return found
 
