@@ -56,11 +56,16 @@ def _processor(state: State, virtuals: Sequence[int]) -> ProcessorTime:
     (native,) = (times for times in each if not times[at.STOLEN])
     above = [times for times in each if times is not native]
     if not above:
-        return ProcessorTime(*(native[mode] for mode in MODES))
+        return _time([native[mode] for mode in MODES], 0)
     below = sum(native[mode] for mode in MODES if mode != at.IDLE)
     shares = [sum(times[mode] for times in above) for mode in MODES]
     shares[MODES.index(at.IDLE)] += native[at.IDLE]
-    return ProcessorTime(*shares, below)
+    return _time(shares, below)
+
+
+def _time(shares: Sequence[int], hypervisor: int) -> ProcessorTime:
+    user, kernel, interrupt, spin, idle = shares
+    return ProcessorTime(user, kernel, interrupt, spin, idle, hypervisor)
 
 
 MODES = (at.USER, at.KERNEL, at.INTERRUPT, at.SPIN, at.IDLE)

@@ -14,8 +14,11 @@ from lockscape.workloads import fsck
 
 @dataclass(frozen=True)
 class Failed:
-    """A run with a failure at the time `at_cycles`: `lost` are the numbers of the processes that it took down,
-    from 1, and `instances` those of the instances; `result` has what the others did."""
+    """A run with a failure at the time `at_cycles`.
+
+    `lost`: numbers of the processes that it took down, from 1; `instances`: those of the instances; `result`:
+    what the others did.
+    """
 
     at_cycles: int
     instances: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Takes an instance down in the middle of a run, with its processors, its devices and all that runs above it."""
+"""Takes an instance down in the middle of a run, with its processors and all that runs above it."""
 
 from collections.abc import Collection
 

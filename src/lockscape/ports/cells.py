@@ -1,8 +1,9 @@
 """New code of cells: a kernel instance for each few processors, none of which uses what another has.
 
-The machine is divided into cells of ``cell_processors`` processors; what is left over is a smaller cell. Each
-has its own kernel, memory, processes and disk (Hive: Chapin et al., SOSP 1995; Cellular Disco has a cell of the
-hypervisor in the kernel's place: Govil et al., SOSP 1999), so that a fault takes down one cell and no other.
+The machine is divided into cells of ``cell_processors`` processors; what is left over is a smaller cell.
+Each has its own kernel, memory, processes and disk (Hive: Chapin et al., SOSP 1995; Cellular Disco has a cell
+of the hypervisor in the kernel's place: Govil et al., SOSP 1999), so that a fault takes down one cell and no
+other.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,17 @@ from dataclasses import replace
 from lockscape.kernel.objects import Disk
 from lockscape.machine.state import Instance
 from lockscape.ports.topology import KERNEL, Options, Topology
-from lockscape.program.language import count, function, instance, option, request, section, step, the, this_cpu
+from lockscape.program.language import (
+    count,
+    function,
+    instance,
+    option,
+    request,
+    section,
+    step,
+    the,
+    this_cpu,
+)
 
 
 @function(replaces=True)

@@ -1,8 +1,9 @@
 """New code of full virtualization: guests that do not know of the hypervisor.
 
-User programs run as they are. A system call or page fault enters the hypervisor, which goes on with the guest's
-kernel in translated code (VMware: Adams & Agesen 2006). The page tables that the processor uses are shadows of
-the guest's, brought up to date when it changes its own. The disk controller is emulated, port by port.
+User programs run as they are. A system call or page fault enters the hypervisor, which goes on with the
+guest's kernel in translated code (VMware: Adams & Agesen 2006). The page tables that the processor uses are
+shadows of the guest's, brought up to date when it changes its own. The disk controller is emulated, port by
+port.
 """
 
 from lockscape.kernel.allocate import page_free
@@ -10,13 +11,8 @@ from lockscape.kernel.areas import release_anonymous
 from lockscape.kernel.entry import FAULT, call_body
 from lockscape.kernel.objects import Area, Disk, Memory, Processor
 from lockscape.kernel.scheduler import schedule
-from lockscape.ports.hypervisor import (
-    EMULATE,
-    GUEST_CALL,
-    GUEST_FAULT,
-    enter_guest_kernel,
-    leave_guest_kernel,
-)
+from lockscape.ports.hypervisor import enter_guest_kernel, leave_guest_kernel
+from lockscape.ports.hypervisor_objects import EMULATE, GUEST_CALL, GUEST_FAULT
 from lockscape.ports.hypervisor_topology import topology_of
 from lockscape.program.language import count, function, option, section, step, the, this_cpu, trap
 

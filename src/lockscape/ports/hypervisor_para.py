@@ -15,8 +15,9 @@ from lockscape.kernel.objects import Area, Buffer, Disk, Memory, Processor
 from lockscape.kernel.scheduler import DISK, TICK, schedule
 from lockscape.kernel.writeback import disk_done
 from lockscape.machine.state import State
-from lockscape.ports import hypervisor
-from lockscape.ports.hypervisor import (
+from lockscape.ports import hypervisor_objects
+from lockscape.ports.hypervisor import enter_guest_kernel, leave_guest_kernel
+from lockscape.ports.hypervisor_objects import (
     DISK_COMMAND,
     DRIVER_EVENT,
     GUEST_FAULT,
@@ -24,8 +25,6 @@ from lockscape.ports.hypervisor import (
     PAGE_TABLE,
     TO_DRIVER,
     TO_GUEST,
-    enter_guest_kernel,
-    leave_guest_kernel,
 )
 from lockscape.ports.hypervisor_topology import topology_of
 from lockscape.ports.topology import KERNEL, NO_KERNEL, Topology
@@ -67,14 +66,15 @@ class Ring(Object):
     backend: int
 
 
-class SharedInfo(hypervisor.SharedInfo, extends=True):
+class SharedInfo(hypervisor_objects.SharedInfo, extends=True):
     """What a guest's processor and the hypervisor share, and the guest's ring."""
 
     ring: Ring
 
 
 class Backend(Object, count=1):
-    """The backend driver: the rings of all guests, and those whose requests wait for the disk, with the blocks."""
+    """The backend driver: the rings of all guests, and those whose requests wait for the disk, with the
+    blocks."""
 
     busy: int
     rings: Collection = listed(Ring)
@@ -242,9 +242,7 @@ def _prepare(state: State) -> dict[int, int]:
     for guest in range(1, driver):
         shared = state.system("SharedInfo", 0, guest)
         ring = state.new("Ring")
-        state.set(
-            ring, frontend=state.get(state.get(shared, "virtual"), "first"), backend=len(homes) - 1
-        )
+        state.set(ring, frontend=state.get(state.get(shared, "virtual"), "first"), backend=len(homes) - 1)
         state.set(shared, ring=ring)
         state.insert(state.system("Backend", 0, driver), "rings", ring, ring)
     return homes

@@ -1,4 +1,4 @@
-"""Which instances a virtualized machine has: the hypervisor, its guests, and perhaps an instance with drivers.
+"""Which instances a virtualized machine has: the hypervisor, its guests, perhaps one with the drivers.
 
 The options ``guests`` and ``guest_processors`` say how many guests there are and how many virtual processors
 each has; 0 stands for as many as give every physical processor a virtual one. So one guest of 0 processors is
@@ -12,7 +12,7 @@ from dataclasses import replace
 from lockscape.kernel.scheduler import DISK, TICK
 from lockscape.machine import layout as at
 from lockscape.machine.state import Instance, State
-from lockscape.ports.hypervisor import KICKED, READY, VIRTUAL_TIMER
+from lockscape.ports.hypervisor_objects import KICKED, READY, VIRTUAL_TIMER
 from lockscape.ports.topology import KERNEL, NO_KERNEL, Options, Topology
 
 VECTORS = {TICK: "hypervisor_tick", KICKED: "kicked", DISK: "physical_disk", VIRTUAL_TIMER: "virtual_timer"}

@@ -8,10 +8,10 @@ another, so that one application on common files gains nothing. With all process
 
 In *full* virtualization the guest is unmodified: its kernel runs in translated code, system calls and page
 faults enter the hypervisor, page tables have shadows, and the disk controller is emulated. A *paravirtual*
-guest calls the hypervisor where it matters: hypercalls for page tables, event channels, and split drivers, of
-which the backend is in an instance of its own. Where there are more virtual processors than physical ones, one
-can be preempted while it holds a spin lock, for which its siblings then wait; co-scheduling and delayed
-preemption avoid that (`lockscape.ports.hypervisor`).
+guest calls the hypervisor where it matters: hypercalls for page tables, event channels, and split drivers,
+of which the backend is in an instance of its own. Where there are more virtual processors than physical ones,
+one can be preempted while it holds a spin lock, for which its siblings then wait; co-scheduling and delayed
+preemption avoid that (`lockscape.ports.coscheduling`).
 
 *Cells* divide the machine among kernels without sharing, so that a fault takes down one cell and no other.
 """

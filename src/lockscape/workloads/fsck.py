@@ -89,10 +89,10 @@ def check(machine: Machine, emptied: bool = True, failed: Collection[int] = ()) 
         ((live.instance, owners),) = machine.kernels.items()
         return [*held(live), *problems(live, owners, emptied)]
     found = [] if failed else [*held(live), *_memory(live)]
-    for instance in machine.kernels.keys() - set(failed):
+    for instance in sorted(machine.kernels.keys() - set(failed)):
         owners = machine.kernels[instance]
         part = reach(state, owners, instance)
-        wrong = [*held(part), *_of_kernel(part, owners, emptied)] if failed else _of_kernel(part, owners, emptied)
+        wrong = [*(held(part) if failed else []), *_of_kernel(part, owners, emptied)]
         found += [f"kernel instance {instance}: {each}" for each in wrong]
     return found
 
@@ -171,7 +171,7 @@ def _nodes(m: Addresses) -> Addresses:
 
 
 def _table(state: State, name: str, instance: int) -> list[int]:
-    """Return the addresses of a class' system objects: they stand one behind the other, after their number."""
+    """Return the addresses of a class' system objects: one behind the other, after their number."""
     slot = state.binary.classes.index(name)
     place = int(state.m[state.instances[instance] + at.I_SLOT + slot])
     return [place + k * state.layouts[slot].words for k in range(int(state.m[place - 1]))]
@@ -204,7 +204,6 @@ def _memory(live: Live) -> Iterator[str]:
 
 def _inodes(live: Live) -> Iterator[str]:
     """Inodes against the inode cache, the directories' entries and their own counts."""
-    state = live.state
     cache = live.system("InodeCache")
     table = dict(live.items(cache, "table"))
     yield from _differ("inodes in memory", live.get(cache, "inodes"), len(table))
@@ -295,7 +294,6 @@ def _names(live: Live) -> Iterator[str]:
 
 def _pages(live: Live) -> Iterator[str]:
     """Pages of files and of processes against what the zone has given."""
-    state = live.state
     cache = live.system("PageCache")
     pages = len(live.of.get("Page", NOTHING))
     stated = live.get(cache, "pages") + live.total("Processor", "cached")
@@ -308,7 +306,6 @@ def _pages(live: Live) -> Iterator[str]:
 
 def _buffers(live: Live) -> Iterator[str]:
     """Buffers of disk blocks: their lists and marks."""
-    state = live.state
     cache = live.system("BufferCache")
     buffers = live.of.get("Buffer", NOTHING)
     dirty = {place for place, _ in live.items(cache, "dirty")}
