@@ -21,5 +21,6 @@ PLANS = {
     "virtualization-full-one": "one guest with the fine-grained port, up to 4 virtual processors",
     "virtualization-para": "a uniprocessor guest for each processor, changed to call the hypervisor",
     "virtualization-para-one": "one guest with the fine-grained port, up to 32 virtual processors",
+    "virtualization-gang": "two guests on all processors, one at a time",
     "cells": "a kernel for every two processors, each with its own disk",
 }

@@ -194,9 +194,11 @@ def _memory(live: Live) -> Iterator[str]:
         if shape.count or shape.name == "Process":
             continue
         entry = int(state.m[at.H_CLASS]) + number * at.CLASS_WORDS
-        spare, place = 0, int(state.m[entry + at.K_FREE])
-        while place:
-            spare, place = spare + 1, int(state.m[place + OBJECT_WORDS])
+        spare = 0
+        for instance in state.instances:
+            place = int(state.m[instance + at.I_SLOT + number])
+            while place:
+                spare, place = spare + 1, int(state.m[place + OBJECT_WORDS])
         leaked = int(state.m[entry + at.K_MADE]) - spare - len(places)
         if leaked > 0:
             yield f"{leaked:,} objects of class {shape.name} are allocated and nothing refers to them"
