@@ -158,8 +158,7 @@ def graced(state: State) -> tuple[int, int]:
     """The same for RCU: what waits for its grace period has not been freed yet, the rest has."""
     totals, grace = state.system("Totals"), state.system("Grace")
     waiting = [v for part in ("batch", "later") for _, v in state.items(grace, part)]
-    k = int(state.m[at.H_CLASS]) + state.binary.classes.index("Inode") * at.CLASS_WORDS
-    place, freed = int(state.m[k + at.K_FREE]), 0
+    place, freed = int(state.m[state.instances[0] + at.I_SLOT + state.binary.classes.index("Inode")]), 0
     while place:
         freed += 1
         place = int(state.m[place + 4])

@@ -3,7 +3,7 @@
 import pytest
 
 from lockscape.errors import InputError
-from lockscape.ports import asymmetric, coarse, fine, giant
+from lockscape.ports import asymmetric, coarse, fine, giant, virtualization
 from lockscape.ports.lockorder import check_order, find_cycle, lock_edges
 from lockscape.ports.plan import load_plan, parse_plan, plan_names, read_plan
 from lockscape.ports.port import port
@@ -37,7 +37,7 @@ def test_every_plan_builds_and_orders_its_locks(name):
         assert lock.evidence, lock.name
 
 
-@pytest.mark.parametrize("module", [giant, coarse, fine, asymmetric])
+@pytest.mark.parametrize("module", [giant, coarse, fine, asymmetric, virtualization])
 def test_each_method_opens_with_its_definition_and_has_plans(module):
     assert len(module.__doc__.split()) > 80
     for name in module.PLANS:

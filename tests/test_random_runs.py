@@ -97,7 +97,8 @@ def run_case(name, case, traced, plan=None):
     machine = load(kernel, costs, case.cpus, streams, traced=traced, together=case.together)
     state = machine.state
     if case.flush_at_once:
-        state.set(state.system("Clock"), flush=0)
+        for kernel_instance in machine.kernels:
+            state.set(state.system("Clock", 0, kernel_instance), flush=0)
     detector = Detector(state, kernel.rules()) if traced else None
     stopped = to_the_end(machine, 20 * case.tick_cycles + 500 * kernel.options["disk_cycles"], detector)
     found = []
@@ -113,9 +114,8 @@ def run_case(name, case, traced, plan=None):
         if left:
             found.append(f"process {number}: {left} of {len(stream.rows)} operations were not done")
     rest(state, case)
-    live = fsck.reach(state, machine.owners)
     emptied = case.streams[0] == "postmark" and not case.together
-    return [*found, *fsck.held(live), *fsck.problems(live, machine.owners, emptied)]
+    return [*found, *fsck.check(machine, emptied)]
 
 
 def to_the_end(machine, rare_cycles, detector):

@@ -213,8 +213,11 @@ def examples(count):
 
 FEW, MANY = examples(2), examples(int(os.environ.get("LOCKSCAPE_EXAMPLES", "300")))
 ports = pytest.mark.parametrize("name", ["giant", "fine"])
+ONE_KERNEL = {"application-kernel", "cells", "dedicated-processor"}
 PORTS = [
-    name for name in plan_names() if name not in ("uniprocessor", "application-kernel", "dedicated-processor")
+    name
+    for name in plan_names()
+    if name != "uniprocessor" and name not in ONE_KERNEL and not name.startswith("virtualization")
 ]
 """Every port with one instance of the kernel: the model here has no others."""
 

@@ -14,7 +14,10 @@ UNIPROCESSOR = "uniprocessor"
 MOST = {"hz": 10_000, "slice_ticks": 10_000, "groups": 1024}
 """Largest numbers that make sense, by build option."""
 
-NEW_CODE = ("master", "slaves", "application", "device")
+NEW_CODE = (
+    "master", "slaves", "application", "device", "hypervisor_objects", "coscheduling", "hypervisor",
+    "hypervisor_full", "hypervisor_para", "cells",
+)  # fmt: skip
 """Modules of `lockscape.ports` that hold functions for a kernel."""
 
 MOST_CYCLES = 1 << 40

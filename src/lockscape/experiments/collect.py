@@ -32,7 +32,7 @@ def collect(
     return RunResult(
         makespan_cycles=int(state.m[at.H_TIME]),
         clock_mhz=clock_mhz,
-        processors=tuple(_processor(state, v) for v in state.virtuals),
+        processors=_processors(machine),
         locks=tuple(_lock(state, number) for number in range(len(state.binary.locks))),
         calls=_calls(machine),
         processes=tuple(_process(state, *each) for each in given),
@@ -42,14 +42,42 @@ def collect(
     )
 
 
-def _processor(state: State, v: int) -> ProcessorTime:
-    """Return the times of a virtual processor up to now; its present mode has lasted since V_SINCE."""
+def _processors(machine: Machine) -> tuple[ProcessorTime, ...]:
+    """Return the times of each physical processor: of the virtual ones that ran there."""
+    here: dict[int, list[int]] = {}
+    for v, home in machine.homes.items():
+        here.setdefault(home, []).append(v)
+    return tuple(_processor(machine.state, here[home]) for home in sorted(here))
+
+
+def _processor(state: State, virtuals: Sequence[int]) -> ProcessorTime:
+    """Return the times of the virtual processors of a physical one, up to now."""
+    each = [_times(state, v) for v in virtuals]
+    (native,) = (times for times in each if not times[at.STOLEN])
+    above = [times for times in each if times is not native]
+    if not above:
+        return _time([native[mode] for mode in MODES], 0)
+    below = sum(native[mode] for mode in MODES if mode != at.IDLE)
+    shares = [sum(times[mode] for times in above) for mode in MODES]
+    shares[MODES.index(at.IDLE)] += native[at.IDLE]
+    return _time(shares, below)
+
+
+def _time(shares: Sequence[int], hypervisor: int) -> ProcessorTime:
+    user, kernel, interrupt, spin, idle = shares
+    return ProcessorTime(user, kernel, interrupt, spin, idle, hypervisor)
+
+
+MODES = (at.USER, at.KERNEL, at.INTERRUPT, at.SPIN, at.IDLE)
+"""Modes in the order of `ProcessorTime`."""
+
+
+def _times(state: State, v: int) -> list[int]:
+    """Return the cycles of a virtual processor in each mode; the present one has lasted since V_SINCE."""
     m = state.m
     cycles = [int(m[v + at.V_CYCLES + mode]) for mode in range(at.MODES)]
     cycles[int(m[v + at.V_MODE])] += int(m[at.H_TIME]) - int(m[v + at.V_SINCE])
-    return ProcessorTime(
-        cycles[at.USER], cycles[at.KERNEL], cycles[at.INTERRUPT], cycles[at.SPIN], cycles[at.IDLE]
-    )
+    return cycles
 
 
 def _lock(state: State, number: int) -> LockStatistics:

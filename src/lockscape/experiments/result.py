@@ -63,13 +63,17 @@ def plan_digest(plan: Plan) -> str:
 
 
 class ProcessorTime(msgspec.Struct, frozen=True):
-    """What a processor did, in cycles; together they are the makespan."""
+    """What a physical processor did, in cycles; together they are the makespan.
+
+    `hypervisor_cycles`: in a hypervisor, whatever it did there but idle; the others are then the guests'.
+    """
 
     user_cycles: int
     kernel_cycles: int
     interrupt_cycles: int
     spin_cycles: int
     idle_cycles: int
+    hypervisor_cycles: int = 0
 
     @property
     def total_cycles(self) -> int:
@@ -80,6 +84,7 @@ class ProcessorTime(msgspec.Struct, frozen=True):
             + self.interrupt_cycles
             + self.spin_cycles
             + self.idle_cycles
+            + self.hypervisor_cycles
         )
 
 

@@ -210,18 +210,14 @@ def settle(state: State) -> None:
         stopped = execute(state, max(until, busy + 1))
         if stopped.reason != at.REASON_TIME:
             raise RunError(f"after the last process ended, the kernel cannot go on: {stopped.text}")
-        quiet = quiet + 1 if _idle(state) and not _busy_until(state) else 0
+        quiet = quiet + 1 if all(_rests(state, v) for v in state.virtuals) and not _busy_until(state) else 0
         if quiet == 2:  # what a processor that polls has found is done by then
             return
 
 
-def _idle(state: State) -> bool:
-    """Return whether all processors are halted but those that poll: without a tick, in their idle loop."""
-    m = state.m
-    return all(
-        int(m[v + at.V_STATE]) == at.HALTED or (int(m[v + at.V_PERIOD]) == 0 and _in_idle_loop(state, v))
-        for v in state.virtuals
-    )
+def _rests(state: State, v: int) -> bool:
+    """Return whether a virtual processor halts, or polls: is in an idle loop without ticks."""
+    return state.rests(v) or (int(state.m[v + at.V_PERIOD]) == 0 and _in_idle_loop(state, v))
 
 
 def _in_idle_loop(state: State, v: int) -> bool:
@@ -246,10 +242,8 @@ def _busy_until(state: State) -> int:
 
 def damage(loaded: Loaded) -> list[str]:
     """Return what is wrong with the file system, memory and locks after the end, or nothing."""
-    state = loaded.machine.state
-    settle(state)
-    live = fsck.reach(state, loaded.machine.owners)
-    return [*fsck.held(live), *fsck.problems(live, loaded.machine.owners)]
+    settle(loaded.machine.state)
+    return fsck.check(loaded.machine)
 
 
 def _conserved(result: RunResult) -> list[str]:

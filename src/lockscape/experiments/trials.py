@@ -145,8 +145,7 @@ def run_trial(kernel: Kernel, trial: Trial, make: Callable[[State, Rules], D]) -
         wrong = _watch(state, detector)
         if not wrong:
             settle(state)
-            live = fsck.reach(state, machine.owners)
-            found = [*fsck.held(live), *fsck.problems(live, machine.owners, trial.emptied)]
+            found = fsck.check(machine, trial.emptied)
             wrong = f"broken invariant: {found[0]}" if found else ""
     except RunError as error:
         wrong = f"stopped: {error}"

@@ -96,6 +96,13 @@ OPTIONS: dict[str, int] = {
     "binding": 0,  # processes can be bound to the first processor
     "processor_queues": 0,  # a run queue for each processor, balanced; 0: one for all
     "slave_queue": 0,  # beside the one queue another, of jobs for slaves
+    "guests": 1,  # of a hypervisor; 0: as many as give every processor one of theirs
+    "guest_processors": 0,  # virtual processors of each guest; 0: as many as physical ones
+    "most_guest_processors": 1024,  # as many as the product allows
+    "co_scheduling": 0,  # virtual processors of a guest run together: 1 strictly, 2 relaxed
+    "delayed_preemption": 0,  # a guest in its kernel may finish before it is preempted
+    "virtual_slice": 3,  # ticks of a virtual processor's slice
+    "cell_processors": 2,  # processors of each cell
     "preemptible": 0,  # the kernel can be preempted
     "spread_interrupts": 0,  # devices interrupt the processor that asked; 0: the first
     "hz": 100,  # ticks a second

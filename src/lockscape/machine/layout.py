@@ -65,9 +65,11 @@ CONTEXT_WORDS = C_STACK + STACK_WORDS
 I_VECTOR = 10
 """Two words for each vector: first row and frame of its handler."""
 I_SLOT = I_VECTOR + 2 * VECTORS
-"""Address of the table of each class of system objects."""
+"""Of each class of system objects the address of its table, of each other class the instance's free objects:
+an instance has its own memory, and what another freed has never been in its processors' caches."""
 
-(K_WORDS, K_FREE, K_TEMPLATE, K_MADE, K_COLLECTIONS) = range(5)
+(K_WORDS, K_TABLE, K_TEMPLATE, K_MADE, K_COLLECTIONS) = range(5)
+"""K_TABLE: 1 for a class of system objects, which stand in tables and are not made and freed in a run."""
 CLASS_WORDS = 5
 
 (L_OWNER, L_DEPTH, L_READERS, L_FIRST, L_LAST, L_WRITER, L_SHARERS, L_SINCE, L_SEQUENCE, L_WAITERS) = range(

@@ -10,13 +10,14 @@ from lockscape.program.layout import COLLECTION_WORDS, LOCK_WORDS, OBJECT_WORDS
 
 
 @compiled
-def new_object(m: Any, number: int) -> int:
-    """Take an object of a class from its free list or from fresh memory; its fields are 0."""
+def new_object(m: Any, instance: int, number: int) -> int:
+    """Take an object of a class from an instance's free list or from fresh memory; its fields are 0."""
     k = m[at.H_CLASS] + number * at.CLASS_WORDS
     words = m[k + at.K_WORDS]
-    place: int = m[k + at.K_FREE]
+    head = instance + at.I_SLOT + number
+    place: int = 0 if m[k + at.K_TABLE] else m[head]
     if place:
-        m[k + at.K_FREE] = m[place + OBJECT_WORDS]
+        m[head] = m[place + OBJECT_WORDS]
     else:
         place = m[at.H_BREAK]
         m[at.H_BREAK] = place + words
@@ -74,7 +75,7 @@ def make(m: Any, trace: Any, r: int, fp: int, v: int, t: int, target: int, numbe
     """Make an object of a class, its address in register `target`. Return 0, or -1 - reason."""
     if m[at.H_BREAK] + m[m[at.H_CLASS] + number * at.CLASS_WORDS + at.K_WORDS] > m[at.H_SIZE]:
         return -1 - at.REASON_MEMORY
-    place = new_object(m, number)
+    place = new_object(m, m[v + at.V_INSTANCE], number)
     m[fp + target] = place
     if m[at.H_TRACE]:
         note(m, trace, t, v, r, at.T_NEW, place, number, at.NONE)
@@ -90,7 +91,8 @@ def free(m: Any, trace: Any, r: int, v: int, t: int, place: int) -> int:
         note(m, trace, t, v, r, at.T_FREE, place, m[place], at.NONE)
     empty_collections(m, place)
     m[place + 1] += 1
-    k = m[at.H_CLASS] + m[place] * at.CLASS_WORDS
-    m[place + OBJECT_WORDS] = m[k + at.K_FREE]
-    m[k + at.K_FREE] = place
+    if m[m[at.H_CLASS] + m[place] * at.CLASS_WORDS + at.K_TABLE] == 0:
+        head = m[v + at.V_INSTANCE] + at.I_SLOT + m[place]
+        m[place + OBJECT_WORDS] = m[head]
+        m[head] = place
     return 0

@@ -182,6 +182,7 @@ class State:
         for number, shape in enumerate(self.layouts):
             k = int(self.m[at.H_CLASS]) + number * at.CLASS_WORDS
             words = max(shape.words, OBJECT_WORDS + 1)
+            self.m[k + at.K_TABLE] = int(bool(shape.count))
             template = self.take(words)
             first = OBJECT_WORDS + len(shape.fields)
             self.m[k + at.K_WORDS], self.m[k + at.K_TEMPLATE] = words, template
@@ -267,7 +268,7 @@ class State:
         """Make an object."""
         number = self.binary.classes.index(cls)
         self.reserve(self.layouts[number].words)
-        place = int(new_object(self.m, number))
+        place = int(new_object(self.m, self.instances[0], number))
         self.next = int(self.m[at.H_BREAK])
         return place
 
@@ -327,6 +328,11 @@ class State:
         """Return the address of a system object."""
         slot = self.binary.classes.index(cls)
         return int(self.m[self.instances[instance] + at.I_SLOT + slot]) + number * self.layouts[slot].words
+
+    def rests(self, v: int) -> bool:
+        """Return whether a virtual processor halts, on a physical one or off it."""
+        halts = self.m[v + at.V_STATE] == at.HALTED
+        return bool(halts or (self.m[v + at.V_STATE] == at.AWAY and self.m[v + at.V_REMAINING] < 0))
 
     # --- contexts ---------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from lockscape.kernel.entry import EXIT, FAULT, IOCTL, leave_interrupt
 from lockscape.kernel.objects import BLOCKED, DONE, RUNNABLE, Processor
 from lockscape.kernel.scheduler import TICK, schedule, wake
 from lockscape.machine.state import Instance
-from lockscape.ports.topology import KERNEL, NO_KERNEL, Topology
+from lockscape.ports.topology import KERNEL, NO_KERNEL, Options, Topology
 from lockscape.program.language import (
     NONE,
     current,
@@ -288,7 +288,7 @@ def call_forwarded() -> None:
     step("interrupt_exit")
 
 
-def _instances(cpus: int) -> list[Instance]:
+def _instances(cpus: int, _: Options) -> list[Instance]:
     """The first kernel alone, or on processor 0 with the small kernel on the others."""
     if cpus == 1:
         return [KERNEL]

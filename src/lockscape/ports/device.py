@@ -13,7 +13,7 @@ from lockscape.kernel.entry import leave_interrupt
 from lockscape.kernel.objects import Disk
 from lockscape.kernel.scheduler import DISK, wake
 from lockscape.machine.state import Instance
-from lockscape.ports.topology import KERNEL, NO_KERNEL, Topology
+from lockscape.ports.topology import KERNEL, NO_KERNEL, Options, Topology
 from lockscape.program.language import (
     NONE,
     count,
@@ -195,7 +195,7 @@ def buffer_written(buffer: Buffer) -> None:
         wake(waiter)
 
 
-def _instances(cpus: int) -> list[Instance]:
+def _instances(cpus: int, options: Options) -> list[Instance]:
     """The kernel alone, or on all processors but the last, which has the device kernel."""
     if cpus == 1:
         return [KERNEL]

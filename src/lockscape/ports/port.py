@@ -19,9 +19,11 @@ from lockscape.program.nodes import Function
 from lockscape.program.objects import layout
 from lockscape.program.walk import called, walk
 
-BEGINNINGS = {"cpu_idle": "", "flush_thread": "flush_thread"}
-"""Functions in which contexts of the kernel itself begin, for nothing calls them; the second only with the
-build option of that name."""
+FLUSH_THREAD = "flush_thread"
+"""The function in which a process of the kernel itself begins, and the build option that it exists with."""
+
+ANY_PROCESSORS = 2
+"""A number of processors at which every kind of instance exists."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class Port:
         functions = self.program.functions
         found: set[str] = set()
         left = [name for name, f in functions.items() if f.role != "kernel"]
-        left += [name for name, option in BEGINNINGS.items() if not option or self.options[option]]
+        left += [each.idle for each in self.topology().instances(ANY_PROCESSORS, self.options)]
+        left += [FLUSH_THREAD] if self.options[FLUSH_THREAD] else []
         while left:
             name = left.pop()
             if name not in found and name in functions:

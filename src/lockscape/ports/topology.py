@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lockscape.kernel.scheduler import DISK, RESCHEDULE, TICK
-from lockscape.machine.state import Instance
+from lockscape.machine.state import Instance, State
 
 KERNEL = Instance(
     1, entry="system_call", idle="cpu_idle", block="wait_for_lock", wake="wake",
@@ -18,32 +18,47 @@ NO_KERNEL = {"groups": 0, "slabs": 0, "slab_arrays": 0, "run_queues": 0}
 """Sizes of tables in an instance of something else."""
 
 
+Options = Mapping[str, int]
+"""Build options by name."""
+
+
 @dataclass(frozen=True)
 class Topology:
-    """The instances of a machine: `instances` tells them for a number of processors, the one with the files
-    first; the length of a tick is added to each that has
-    ticks, and sizes of tables that it does not say.
+    """The instances of a machine: `instances` tells them for a number of processors and the build options;
+    the length of a tick is added to each that has ticks, and sizes of tables that it does not say. Those with
+    block groups are kernels with files: processes are dealt out to them in turn.
 
-    `separate`: processes run on the last instance, and each has a process of the first that does its calls,
-    which begins in the function of user mode `proxy`.
+    `proxy`: processes run on the last instance, and each has a process of the first that does its calls,
+    which begins in this function of user mode. `own_disks`: each instance has a disk, of its own number.
+    `prepare`: sets up what the instances know of each other, before the run, and returns the physical
+    processor of each virtual one that a hypervisor runs.
     """
 
-    instances: Callable[[int], Sequence[Instance]]
+    instances: Callable[[int, Options], Sequence[Instance]]
     proxy: str = ""
+    own_disks: bool = False
+    prepare: Callable[[State], dict[int, int]] | None = None
 
-    def built(self, cpus: int, quantities: Mapping[str, int], tick_cycles: int) -> list[Instance]:
-        """Return the instances for so many processors."""
+    def built(
+        self, cpus: int, options: Options, sizes: Callable[[int], Mapping[str, int]], tick_cycles: int
+    ) -> list[Instance]:
+        """Return the instances for so many processors. `sizes`: of tables, by an instance's processors."""
         return [
             replace(
                 each,
-                quantities={**quantities, **each.quantities},
+                quantities={**sizes(each.cpus), **each.quantities},
                 tick_cycles=tick_cycles if TICK in each.vectors else 0,
             )
-            for each in self.instances(cpus)
+            for each in self.instances(cpus, options)
         ]
 
 
-def _native(cpus: int) -> Sequence[Instance]:
+def kernels(instances: Sequence[Instance]) -> list[int]:
+    """Return the numbers of the instances that have files, of those that `Topology.built` gives."""
+    return [number for number, each in enumerate(instances) if each.quantities["groups"]]
+
+
+def _native(cpus: int, _: Options) -> Sequence[Instance]:
     return [replace(KERNEL, cpus=cpus)]
 
 

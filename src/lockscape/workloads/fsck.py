@@ -3,7 +3,7 @@
 Each check returns what is wrong, one line a finding, quoting both numbers; nothing is mended.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from lockscape.kernel import objects as kernel
 from lockscape.machine import layout as at
 from lockscape.machine.state import State
 from lockscape.program.layout import OBJECT_WORDS
-from lockscape.workloads.load import ZONE_PAGES
+from lockscape.workloads.load import ZONE_PAGES, Machine
 
 Addresses = NDArray[np.int64]
 NOTHING: Addresses = np.zeros(0, np.int64)
@@ -25,17 +25,23 @@ class Live:
     """What can be reached from the system's own objects and the processes: `of` has addresses by class.
 
     A run leaves tens of thousands of names, so that what concerns all objects of a class is asked at once
-    (`column`, `values`), and single words are read through a view of the machine's memory.
+    (`column`, `values`), and single words are read through a view of the machine's memory. `system` gives
+    the system's objects of the kernel `instance`.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, instance: int = 0) -> None:
         self.state = state
+        self.instance = instance
         self.of: dict[str, Addresses] = {}
         self.words = state.m.data
         nodes = _nodes(state.m)
         nodes = nodes[np.argsort(state.m[nodes + at.N_OWNER], kind="stable")]
         self.owners: Addresses = state.m[nodes + at.N_OWNER]
         self.valued: Addresses = state.m[nodes + at.N_VALUE]
+
+    def system(self, cls: str) -> int:
+        """Return the address of the only system object of a class in this kernel."""
+        return self.state.system(cls, 0, self.instance)
 
     def column(self, cls: str, field: str) -> Addresses:
         """Return a field of all objects of a class."""
@@ -71,13 +77,34 @@ class Live:
         return int(self.column(cls, field).sum())
 
 
-def problems(live: Live, processes: list[int], emptied: bool = True) -> list[str]:
-    """Return everything that is wrong after a run whose processors all idle, or nothing.
+def check(machine: Machine, emptied: bool = True, failed: Collection[int] = ()) -> list[str]:
+    """Return everything that is wrong after a run whose processors all idle, or nothing: of all kernels.
 
     `emptied`: the workload deletes all that it made, as PostMark does, so that every directory of a process
-    must be empty.
+    must be empty. `failed`: instances that were taken down, which are not looked at.
     """
-    found = [*_memory(live), *_inodes(live), *_groups(live), *_names(live), *_pages(live), *_buffers(live)]
+    state = machine.state
+    live = reach(state, machine.owners)
+    if len(machine.kernels) == 1 and not failed:
+        ((live.instance, owners),) = machine.kernels.items()
+        return [*held(live), *problems(live, owners, emptied)]
+    found = [] if failed else [*held(live), *_memory(live)]
+    for instance in sorted(machine.kernels.keys() - set(failed)):
+        owners = machine.kernels[instance]
+        part = reach(state, owners, instance)
+        wrong = [*(held(part) if failed else []), *_of_kernel(part, owners, emptied)]
+        found += [f"kernel instance {instance}: {each}" for each in wrong]
+    return found
+
+
+def problems(live: Live, processes: list[int], emptied: bool = True) -> list[str]:
+    """Return what is wrong with memory and the file system of the only kernel, see `check`."""
+    return [*_memory(live), *_of_kernel(live, processes, emptied)]
+
+
+def _of_kernel(live: Live, processes: list[int], emptied: bool) -> list[str]:
+    """Return what is wrong with a kernel's file system."""
+    found = [*_inodes(live), *_groups(live), *_names(live), *_pages(live), *_buffers(live)]
     found += _processes(live, processes)
     if emptied:
         found += _emptied(live, processes)
@@ -87,7 +114,7 @@ def problems(live: Live, processes: list[int], emptied: bool = True) -> list[str
 def held(live: Live) -> list[str]:
     """Return the locks still held or waited for, besides those of a processor that does something."""
     state = live.state
-    busy = [v for v in state.virtuals if int(state.m[v + at.V_STATE]) != at.HALTED]
+    busy = [v for v in state.virtuals if not state.rests(v)]
     owners = [0, *busy, *(int(state.m[v + at.V_CONTEXT]) for v in busy)]
     found = []
     for name, places in live.of.items():
@@ -101,14 +128,15 @@ def held(live: Live) -> list[str]:
     return found
 
 
-def reach(state: State, processes: list[int]) -> Live:
-    """Follow every reference and collection from the system objects and the processes."""
-    live = Live(state)
+def reach(state: State, processes: list[int], instance: int = -1) -> Live:
+    """Follow every reference and collection from the processes and the system objects, of all instances or
+    of one."""
+    live = Live(state, max(instance, 0))
     first = [*processes]
-    for instance in range(len(state.instances)):
+    for number in range(len(state.instances)) if instance < 0 else (instance,):
         for name, shape in state.program.layouts.items():
             if shape.count:
-                first += _table(state, name, instance)
+                first += _table(state, name, number)
     fields = [[shape.fields[n] for n, i in shape.infos.items() if i.refers] for shape in state.layouts]
     lists = [[shape.collections[n] for n, k in shape.kinds.items() if k.values] for shape in state.layouts]
     seen = np.zeros(len(state.m), bool)
@@ -143,14 +171,10 @@ def _nodes(m: Addresses) -> Addresses:
 
 
 def _table(state: State, name: str, instance: int) -> list[int]:
-    """Return the addresses of a class' system objects: they stand one behind the other."""
+    """Return the addresses of a class' system objects: one behind the other, after their number."""
     slot = state.binary.classes.index(name)
     place = int(state.m[state.instances[instance] + at.I_SLOT + slot])
-    found = []
-    while int(state.m[place]) == slot and int(state.m[place + 1]) == 1:
-        found.append(place)
-        place += state.layouts[slot].words
-    return found
+    return [place + k * state.layouts[slot].words for k in range(int(state.m[place - 1]))]
 
 
 def _differ(what: str, stated: int, counted: int) -> Iterator[str]:
@@ -170,9 +194,11 @@ def _memory(live: Live) -> Iterator[str]:
         if shape.count or shape.name == "Process":
             continue
         entry = int(state.m[at.H_CLASS]) + number * at.CLASS_WORDS
-        spare, place = 0, int(state.m[entry + at.K_FREE])
-        while place:
-            spare, place = spare + 1, int(state.m[place + OBJECT_WORDS])
+        spare = 0
+        for instance in state.instances:
+            place = int(state.m[instance + at.I_SLOT + number])
+            while place:
+                spare, place = spare + 1, int(state.m[place + OBJECT_WORDS])
         leaked = int(state.m[entry + at.K_MADE]) - spare - len(places)
         if leaked > 0:
             yield f"{leaked:,} objects of class {shape.name} are allocated and nothing refers to them"
@@ -180,8 +206,7 @@ def _memory(live: Live) -> Iterator[str]:
 
 def _inodes(live: Live) -> Iterator[str]:
     """Inodes against the inode cache, the directories' entries and their own counts."""
-    state = live.state
-    cache = state.system("InodeCache")
+    cache = live.system("InodeCache")
     table = dict(live.items(cache, "table"))
     yield from _differ("inodes in memory", live.get(cache, "inodes"), len(table))
     used, times = np.unique(live.column("Dentry", "inode"), return_counts=True)
@@ -227,7 +252,7 @@ def _groups(live: Live) -> Iterator[str]:
             stated = live.get(group, f"free_{part}s")
             yield from _differ(f"group {number}: free {part}s", stated, slots - len(bits))
             free[part] += stated
-    block = state.system("SuperBlock")
+    block = live.system("SuperBlock")
     for part, count in free.items():
         # a part of the count may still be with the processors
         stated = live.get(block, f"free_{part}s") + live.total("Processor", f"{part}s")
@@ -256,7 +281,7 @@ def _blocks(live: Live) -> set[int]:
 def _names(live: Live) -> Iterator[str]:
     """The name cache: how many there are, and that nobody uses one any more."""
     state = live.state
-    cache = state.system("DentryCache")
+    cache = live.system("DentryCache")
     word = cache + state.class_of(cache).collections["table"]
     table = live.values(np.array([word]))
     yield from _differ("names in the name cache", live.get(cache, "entries"), len(table))
@@ -271,21 +296,19 @@ def _names(live: Live) -> Iterator[str]:
 
 def _pages(live: Live) -> Iterator[str]:
     """Pages of files and of processes against what the zone has given."""
-    state = live.state
-    cache = state.system("PageCache")
+    cache = live.system("PageCache")
     pages = len(live.of.get("Page", NOTHING))
     stated = live.get(cache, "pages") + live.total("Processor", "cached")
     yield from _differ("pages in the page cache", stated, pages)
     yield from _differ("pages on the list of inactive ones", len(live.items(cache, "inactive")), pages)
-    given = ZONE_PAGES - live.get(state.system("Zone"), "free")
+    given = ZONE_PAGES - live.get(live.system("Zone"), "free")
     used = pages + live.total("Memory", "pages") + live.total("Processor", "pages")
     yield from _differ("pages taken from the zone", given, used)
 
 
 def _buffers(live: Live) -> Iterator[str]:
     """Buffers of disk blocks: their lists and marks."""
-    state = live.state
-    cache = state.system("BufferCache")
+    cache = live.system("BufferCache")
     buffers = live.of.get("Buffer", NOTHING)
     dirty = {place for place, _ in live.items(cache, "dirty")}
     marked = set(buffers[live.column("Buffer", "dirty") != 0].tolist())
@@ -311,11 +334,11 @@ def _processes(live: Live, processes: list[int]) -> Iterator[str]:
             yield f"process {number}: {live.get(memory, 'pages'):,} pages are left"
         if live.get(process, "state") != kernel.DONE:
             yield f"process {number}: it has not ended"
-    table = state.system("FileTable")
+    table = live.system("FileTable")
     left = max(live.get(table, "open"), len(live.items(table, "files")))
     if left:
         yield f"{left:,} open files are left in the system's table"
-    yield from _differ("processes", live.get(state.system("Kernel"), "processes"), 0)
+    yield from _differ("processes", live.get(live.system("Kernel"), "processes"), 0)
 
 
 def _emptied(live: Live, processes: list[int]) -> Iterator[str]:

@@ -10,11 +10,12 @@ from lockscape.errors import InputError
 from lockscape.kernel import objects as kernel
 from lockscape.kernel.blocks import BLOCKS_PER_GROUP, PAGE_BYTES
 from lockscape.kernel.inodes import INODES_PER_GROUP
-from lockscape.kernel.scheduler import TICK
+from lockscape.kernel.scheduler import DISK, TICK
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable
 from lockscape.machine.state import Hardware, State
 from lockscape.ports.port import Port
+from lockscape.ports.topology import kernels
 from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import postmark, user
 
@@ -68,21 +69,24 @@ def _number(index: int, name: str) -> int:
 class Machine:
     """A loaded machine: its state and the process objects of the workload, in order.
 
-    `owners`: the process whose files and address space each uses, for most itself.
+    `owners`: the process whose files and address space each uses, for most itself. `kernels`: the owners in
+    each kernel instance that has files, by its number. `homes`: the physical processor of each virtual one.
     """
 
     state: State
     processes: list[int]
     owners: list[int]
+    kernels: dict[int, list[int]]
+    homes: dict[int, int]
 
 
-def hardware(costs: CostTable, cpus: int) -> Hardware:
-    """Return the hardware of a machine preset with so many processors."""
+def hardware(costs: CostTable, cpus: int, disks: int = 1) -> Hardware:
+    """Return the hardware of a machine preset with so many processors and disks."""
     m = costs.machine
     return Hardware(
         processors=cpus, transfer=m["line_transfer"], memory=m["line_memory"], upgrade=m["line_upgrade"],
         handover=m["spin_handover"], signal=m["ipi_delivery"], remote_percent=m["numa_remote_factor_percent"],
-        nodes=NODE_PROCESSORS if cpus > NODE_PROCESSORS else 0,
+        nodes=NODE_PROCESSORS if cpus > NODE_PROCESSORS else 0, devices=(DISK,) * disks,
     )  # fmt: skip
 
 
@@ -92,35 +96,56 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
     """Load one process for each stream onto a machine of `cpus` processors.
 
     Each process has its own directory in the root of a fresh file system, or `together` they have one; all
-    its metadata are cold. It begins in the function `program` of user mode.
+    its metadata are cold. It begins in the function `program` of user mode. Where there are several kernels
+    with files, each has some of the processes, in turn.
     Each directory has `files` empty files, named 1 and up, that are known to no cache of names.
     `binary` is the assembled program, if the caller has it (`traced` as here).
     """
     if not streams:
         raise InputError("no processes: give at least 1")
     opt = port.options
-    _check_room(streams, opt["groups"], together)
     binary = binary or assemble(port.program, costs, traced)
     work = np.concatenate([s.rows for s in streams])
-    queues = cpus if opt["processor_queues"] else 1 + opt["slave_queue"]
-    sizes = {"run_queues": queues, "groups": opt["groups"], "slabs": kernel.SLABS,
-             "slab_arrays": cpus * kernel.SLABS}  # fmt: skip
     topology = port.topology()
-    instances = topology.built(cpus, sizes, costs.clock_mhz * 1_000_000 // opt["hz"])
-    state = State(port.program, binary, hardware(costs, cpus), instances, work)
-    if topology.proxy and len(instances) > 1:
-        owners = _processes(state, opt, streams, queues, topology.proxy, proxies=True)
-        processes = _clients(state, opt, streams, program, owners)
-    else:
-        owners = processes = _processes(state, opt, streams, queues, program)
-    _file_system(state, opt, owners, together, files)
-    if opt["flush_thread"]:
-        _flusher(state, opt)
+    tick_cycles = costs.clock_mhz * 1_000_000 // opt["hz"]
+    instances = topology.built(cpus, opt, lambda number: _sizes(opt, number), tick_cycles)
+    disks = len(instances) if topology.own_disks else 1
+    state = State(port.program, binary, hardware(costs, cpus, disks), instances, work)
+    rows = _rows(streams)
+    homes = kernels(instances)
+    proxies = bool(topology.proxy) and len(instances) > 1
+    owners = [0] * len(streams)
+    for k, home in enumerate(homes):
+        mine = slice(k, None, len(homes))
+        _check_room(streams[mine], opt["groups"], together)
+        begin, works = (topology.proxy, [(0, 0)] * len(rows[mine])) if proxies else (program, rows[mine])
+        owners[mine] = _processes(state, opt, home, works, begin)
+        _file_system(state, opt, home, owners[mine], together, files)
+        if opt["flush_thread"]:
+            _flusher(state, opt, home)
+    processes = _clients(state, opt, rows, program, owners) if proxies else owners
     if opt["boot_tick"]:
         _tick_first_only(state)
     for v in state.virtuals:
         _idle(state, v)
-    return Machine(state, processes, owners)
+    processors = {v: int(state.m[v + at.V_PROCESSOR]) for v in state.virtuals}
+    if topology.prepare is not None:
+        processors |= topology.prepare(state)
+    dealt = {home: owners[k :: len(homes)] for k, home in enumerate(homes)}
+    return Machine(state, processes, owners, dealt, processors)
+
+
+def _sizes(opt: dict[str, int], cpus: int) -> dict[str, int]:
+    """Return the sizes of a kernel's tables, by its number of processors."""
+    queues = cpus if opt["processor_queues"] else 1 + opt["slave_queue"]
+    return {"run_queues": queues, "groups": opt["groups"], "slabs": kernel.SLABS,
+            "slab_arrays": cpus * kernel.SLABS}  # fmt: skip
+
+
+def _rows(streams: Sequence[Stream]) -> list[tuple[int, int]]:
+    """Return where the rows of each stream begin and end, all of them one behind the other."""
+    ends = np.cumsum([len(stream.rows) for stream in streams]).tolist()
+    return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
 def _idle(state: State, v: int) -> None:
@@ -151,40 +176,35 @@ def _check_room(streams: Sequence[Stream], groups: int, together: bool) -> None:
         )
 
 
-def _processes(state: State, opt: dict[str, int], streams: Sequence[Stream], queues: int,
-               program: str, proxies: bool = False) -> list[int]:  # fmt: skip
-    """Make the processes of the first instance; as `proxies` they have no work of their own."""
-    start = 0
+def _processes(state: State, opt: dict[str, int], instance: int, works: Sequence[tuple[int, int]],
+               program: str) -> list[int]:  # fmt: skip
+    """Make the processes of a kernel, each with its rows of the workload."""
+    queues = _sizes(opt, int(state.m[state.instances[instance] + at.I_CPUS]))["run_queues"]
     made = []
-    for number, stream in enumerate(streams):
+    for number, rows in enumerate(works):
         process = state.new("Process")
-        rows = (0, 0) if proxies else (start, start + len(stream.rows))
-        start = rows[1]
         ctx = state.context(process, "start_process", program, at.KERNEL, rows)
         state.m[ctx + at.C_MASK] = 1
         state.counted(ctx)
         cpu = number % queues if opt["processor_queues"] else 0
-        queue = state.system("RunQueue", cpu if opt["processor_queues"] else queues - 1)
+        queue = state.system("RunQueue", cpu if opt["processor_queues"] else queues - 1, instance)
         state.set(process, number=number + 1, cpu=cpu, slice=opt["slice_ticks"], weight=opt["slice_ticks"],
                   files=state.new("Files"), memory=state.new("Memory"), queued=1)  # fmt: skip
         state.insert(queue, "tasks", process, process)
         state.set(queue, length=state.get(queue, "length") + 1)
         made.append(process)
-    state.set(state.system("Kernel"), processes=len(made))
+    state.set(state.system("Kernel", 0, instance), processes=len(made))
     return made
 
 
-def _clients(state: State, opt: dict[str, int], streams: Sequence[Stream], program: str,
+def _clients(state: State, opt: dict[str, int], works: Sequence[tuple[int, int]], program: str,
              owners: Sequence[int]) -> list[int]:  # fmt: skip
     """Make the processes of the last instance, each with a process of the first that does its calls."""
     last = len(state.instances) - 1
     cpus = int(state.m[state.instances[last] + at.I_CPUS])
-    start = 0
     made = []
-    for number, (stream, owner) in enumerate(zip(streams, owners, strict=True)):
+    for number, (rows, owner) in enumerate(zip(works, owners, strict=True)):
         process, channel = state.new("Process"), state.new("Channel")
-        rows = (start, start + len(stream.rows))
-        start = rows[1]
         state.counted(state.context(process, "start_thread", program, at.KERNEL, rows, masks=1))
         cpu = number % cpus
         state.set(channel, proxy=owner, client=process, cpu=cpu)
@@ -196,65 +216,67 @@ def _clients(state: State, opt: dict[str, int], streams: Sequence[Stream], progr
     return made
 
 
-def _flusher(state: State, opt: dict[str, int]) -> None:
+def _flusher(state: State, opt: dict[str, int], instance: int) -> None:
     """Make the kernel's process that writes back; it sleeps until a tick wakes it."""
     process = state.new("Process")
     ctx = state.context(process, "flush_thread", "", at.KERNEL)
     state.m[ctx + at.C_MASK] = 1
     state.set(process, state=kernel.BLOCKED, slice=opt["slice_ticks"], weight=opt["slice_ticks"])
-    state.set(state.system("Clock"), flusher=process)
+    state.set(state.system("Clock", 0, instance), flusher=process)
 
 
 def _tick_first_only(state: State) -> None:
     """Let the timer interrupt the first processor only, as where that charges the processes of all."""
-    for v in state.virtuals[1:]:
+    for v in state.virtuals:
+        if int(state.m[v + at.V_NUMBER]) == 0:
+            continue
         state.m[v + at.V_PERIOD] = 0
         state.m[v + at.V_DUE + TICK] = state.m[v + at.V_NEXT] = at.INFINITY
 
 
-def _file_system(state: State, opt: dict[str, int], processes: Sequence[int], together: bool,
+def _file_system(state: State, opt: dict[str, int], instance: int, processes: Sequence[int], together: bool,
                  files: int) -> None:  # fmt: skip
-    """Make a fresh file system with a directory for each process, spread over the groups."""
+    """Make a fresh file system with a directory for each process of a kernel, spread over the groups."""
     for number in range(opt["groups"]):
-        state.set(state.system("BlockGroup", number), free_inodes=INODES_PER_GROUP,
+        state.set(state.system("BlockGroup", number, instance), free_inodes=INODES_PER_GROUP,
                   free_blocks=BLOCKS_PER_GROUP)  # fmt: skip
-    sb = state.system("SuperBlock")
+    sb = state.system("SuperBlock", 0, instance)
     groups = opt["groups"]
     state.set(sb, free_inodes=INODES_PER_GROUP * groups, free_blocks=BLOCKS_PER_GROUP * groups,
               serials=ROOT_SERIAL)  # fmt: skip
-    state.set(state.system("Zone"), free=ZONE_PAGES)
-    state.set(state.system("Clock"), flush=opt["flush_seconds"] * opt["hz"])
+    state.set(state.system("Zone", 0, instance), free=ZONE_PAGES)
+    state.set(state.system("Clock", 0, instance), flush=opt["flush_seconds"] * opt["hz"])
     for number, process in enumerate(processes):
         if number == 0 or not together:
-            inode = make_directory(state, number % opt["groups"])
+            inode = make_directory(state, number % opt["groups"], instance)
             for name in range(1, files + 1):
-                _make_file(state, inode, name)
+                _make_file(state, inode, name, instance)
         state.set(process, directory=inode)
 
 
-def make_directory(state: State, group: int) -> int:
+def make_directory(state: State, group: int, instance: int = 0) -> int:
     """Make a directory in a block group, as if it had been there; return its inode."""
-    sb, g = state.system("SuperBlock"), state.system("BlockGroup", group)
+    sb, g = state.system("SuperBlock", 0, instance), state.system("BlockGroup", group, instance)
     block = len(state.items(g, "block_map"))
     state.insert(g, "block_map", block, 1)
     serial = state.get(sb, "serials") + 1
     state.set(sb, serials=serial, free_blocks=state.get(sb, "free_blocks") - 1)
     state.set(g, free_blocks=state.get(g, "free_blocks") - 1)
-    inode = _make_inode(state, group)
+    inode = _make_inode(state, group, instance)
     state.set(inode, nlink=2, count=1, directory=1, serial=serial, block=group * BLOCKS_PER_GROUP + block + 1)
     return inode
 
 
-def _make_file(state: State, directory: int, name: int) -> None:
+def _make_file(state: State, directory: int, name: int, instance: int) -> None:
     """Make an empty file, as if it had been there: nobody refers to it but its directory."""
-    inode = _make_inode(state, state.get(directory, "group"))
+    inode = _make_inode(state, state.get(directory, "group"), instance)
     state.set(inode, nlink=1)
     state.insert(directory, "entries", name, state.get(inode, "number"))
 
 
-def _make_inode(state: State, group: int) -> int:
+def _make_inode(state: State, group: int, instance: int) -> int:
     """Take the next inode of a group, and have it in memory."""
-    sb, g = state.system("SuperBlock"), state.system("BlockGroup", group)
+    sb, g = state.system("SuperBlock", 0, instance), state.system("BlockGroup", group, instance)
     used = len(state.items(g, "inode_map"))
     state.insert(g, "inode_map", used, 1)
     state.set(sb, free_inodes=state.get(sb, "free_inodes") - 1)
@@ -262,7 +284,7 @@ def _make_inode(state: State, group: int) -> int:
     inode = state.new("Inode")
     number = group * INODES_PER_GROUP + used + 1
     state.set(inode, number=number, group=group)
-    cache = state.system("InodeCache")
+    cache = state.system("InodeCache", 0, instance)
     state.insert(cache, "table", number, inode)
     state.set(cache, inodes=state.get(cache, "inodes") + 1)
     return inode

@@ -1,0 +1,179 @@
+"""New code of virtualization: when a virtual processor must make way, and which may run together.
+
+Co-scheduling (option ``co_scheduling``): 0, none; 1, strict: one guest at a time, all of its virtual
+processors or none (gang scheduling: Ousterhout 1982; VMware ESX 2); 2, relaxed: a virtual processor that has
+fallen behind goes first, and its siblings stop until it has caught up (ESX 3).
+
+With the option ``delayed_preemption`` a guest says that it is in its kernel, where it may hold a spin lock;
+one that should make way then may finish first, until the next tick at most (Uhlig et al. 2004).
+"""
+
+from lockscape.ports.hypervisor_objects import (
+    HALTED,
+    KICKED,
+    READY,
+    RELAXED,
+    SKEW_TICKS,
+    STRICT,
+    Gang,
+    PhysicalProcessor,
+    Virtual,
+)
+from lockscape.program.language import (
+    NONE,
+    cpus,
+    function,
+    masked,
+    option,
+    send,
+    step,
+    the,
+    this_cpu,
+)  # fmt: skip
+
+
+@function()
+def may_run_virtual(virtual: Virtual) -> int:
+    """Return whether co-scheduling lets a virtual processor run now."""
+    if option("co_scheduling") == STRICT:
+        gang: Gang = the(Gang)
+        return virtual.guest == gang.guest
+    if option("co_scheduling") == RELAXED:
+        return virtual.skew > SKEW_TICKS or most_skew(virtual) <= SKEW_TICKS
+    return 1
+
+
+# --- slices -------------------------------------------------------------------------------------------------
+
+
+@function("interrupt")
+def hypervisor_tick() -> None:
+    """The tick of a physical processor: charge the virtual one that runs here."""
+    step("interrupt_entry")
+    step("tick_accounting")
+    processor: PhysicalProcessor = the(PhysicalProcessor, this_cpu())
+    virtual = processor.running
+    if virtual != NONE:
+        virtual.left -= 1
+        if virtual.left <= 0 or virtual.extended == 1:
+            processor.reschedule = 1
+        if option("co_scheduling") == RELAXED:
+            watch_siblings(processor, virtual)
+    if option("co_scheduling") == STRICT:
+        tick_gang()
+    step("interrupt_exit")
+
+
+@function()
+def makes_way(processor: PhysicalProcessor, virtual: Virtual) -> int:
+    """Return whether the virtual processor that runs must make way now: it may finish in its kernel, once."""
+    if processor.reschedule == 0:
+        return 0
+    if not option("delayed_preemption") or virtual.unsafe == 0 or virtual.extended == 1:
+        return 1
+    processor.reschedule = 0
+    virtual.extended = 1
+    virtual.wanted = 1
+    return 0
+
+
+@function()
+def watch_siblings(processor: PhysicalProcessor, virtual: Virtual) -> None:
+    """Count a tick for the siblings that wait while this virtual processor runs, and against its own lag."""
+    if virtual.skew > 0:
+        virtual.skew -= 1
+    index = virtual.first
+    while index < virtual.first + virtual.siblings:
+        other: Virtual = the(Virtual, index)
+        if other.state == READY:
+            other.skew += 1
+            if other.skew > SKEW_TICKS:
+                there: PhysicalProcessor = the(PhysicalProcessor, other.home)
+                there.reschedule = 1
+                if virtual.skew <= SKEW_TICKS:
+                    processor.reschedule = 1
+                step("send_signal")
+                send(other.home, KICKED)
+        index += 1
+
+
+@function()
+def most_skew(virtual: Virtual) -> int:
+    """Return how far the last of a virtual processor's siblings is behind."""
+    most = 0
+    index = virtual.first
+    while index < virtual.first + virtual.siblings:
+        other: Virtual = the(Virtual, index)
+        if other.skew > most and other.state == READY:
+            most = other.skew
+        index += 1
+    return most
+
+
+# --- strict co-scheduling -----------------------------------------------------------------------------------
+
+
+@function()
+def tick_gang() -> None:
+    """Processor 0 counts the slice of the guest whose turn it is."""
+    if this_cpu() != 0:
+        return
+    gang: Gang = the(Gang)
+    gang.left -= 1
+    if gang.left <= 0:
+        next_turn(gang)
+
+
+@function()
+def ask_for_turn() -> None:
+    """If all virtual processors of the guest whose turn it is halt, let processor 0 find another."""
+    gang: Gang = the(Gang)
+    if this_cpu() == 0:
+        with masked():
+            end_idle_turn()
+    elif guest_halts(gang, gang.guest) == 1:
+        step("send_signal")
+        send(0, KICKED)
+
+
+@function()
+def end_idle_turn() -> None:
+    """Processor 0 lets another guest have its turn if this one has nothing to do, with interrupts masked."""
+    gang: Gang = the(Gang)
+    if this_cpu() == 0 and guest_halts(gang, gang.guest) == 1:
+        next_turn(gang)
+
+
+@function()
+def next_turn(gang: Gang) -> None:
+    """Let the next guest that does not halt have all processors."""
+    guest = gang.guest
+    tried = 0
+    while tried < gang.guests:
+        guest = guest % gang.guests + 1
+        if guest_halts(gang, guest) == 0:
+            break
+        tried += 1
+    gang.left = option("virtual_slice")
+    if guest != gang.guest:
+        gang.guest = guest
+        cpu = 0
+        while cpu < cpus():
+            processor: PhysicalProcessor = the(PhysicalProcessor, cpu)
+            processor.reschedule = 1
+            if cpu != this_cpu():
+                step("send_signal")
+                send(cpu, KICKED)
+            cpu += 1
+
+
+@function()
+def guest_halts(gang: Gang, guest: int) -> int:
+    """Return whether all virtual processors of a guest halt."""
+    index = 0
+    while index < gang.virtuals:
+        virtual: Virtual = the(Virtual, index)
+        if virtual.guest == guest and virtual.state != HALTED:
+            return 0
+        index += 1
+    return 1

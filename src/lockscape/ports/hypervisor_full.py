@@ -1,0 +1,75 @@
+"""New code of full virtualization: guests that do not know of the hypervisor.
+
+User programs run as they are. A system call or page fault enters the hypervisor, which goes on with the
+guest's kernel in translated code (VMware: Adams & Agesen 2006). The page tables that the processor uses are
+shadows of the guest's, brought up to date when it changes its own. The disk controller is emulated, port by
+port.
+"""
+
+from lockscape.kernel.allocate import page_free
+from lockscape.kernel.areas import release_anonymous
+from lockscape.kernel.entry import FAULT, call_body
+from lockscape.kernel.objects import Area, Disk, Memory, Processor
+from lockscape.kernel.scheduler import schedule
+from lockscape.ports.hypervisor import enter_guest_kernel, leave_guest_kernel
+from lockscape.ports.hypervisor_objects import EMULATE, GUEST_CALL, GUEST_FAULT
+from lockscape.ports.hypervisor_topology import topology_of
+from lockscape.program.language import count, function, option, section, step, the, this_cpu, trap
+
+
+@function("entry", replaces=True)
+def system_call(number: int, a: int, b: int, c: int) -> int:
+    """Enter the guest's kernel through the hypervisor, which knows by that when it is in its kernel."""
+    if number == FAULT:
+        step("exception_entry")
+        trap(GUEST_FAULT)
+    else:
+        step("syscall_entry")
+        trap(GUEST_CALL)
+    if option("delayed_preemption"):
+        enter_guest_kernel()
+    step("translated_code")
+    result = call_body(number, a, b, c)
+    processor: Processor = the(Processor, this_cpu())
+    if processor.need_resched == 1:
+        schedule()
+    if option("delayed_preemption"):
+        leave_guest_kernel()
+    step("syscall_exit")
+    return result
+
+
+@function(replaces=True)
+def set_page(memory: Memory, area: Area) -> None:
+    """Enter a page into the page table, and into its shadow."""
+    with section("set", area.page, memory.pages):
+        step("shadow_update")
+        area.page = 1
+        memory.pages += 1
+
+
+@function(replaces=True)
+def zap(memory: Memory, area: Area) -> None:
+    """Take a page out of the page table and its shadow, and free it."""
+    with section("zap", area.page, memory.pages):
+        step("zap_page")
+        step("shadow_update")
+        area.page = 0
+        memory.pages -= 1
+    if option("anonymous_lru"):
+        release_anonymous()
+    page_free()
+
+
+@function(replaces=True)
+def start_disk() -> None:
+    """Give the disk its next request: the hypervisor emulates the controller."""
+    disk: Disk = the(Disk)
+    with section("start", disk.queue, disk.busy):
+        if disk.busy == 0 and count(disk.queue) > 0:
+            step("disk_command")
+            disk.busy = 1
+            trap(EMULATE)
+
+
+TOPOLOGY = topology_of()
