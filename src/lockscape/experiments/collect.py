@@ -47,14 +47,14 @@ def _processors(machine: Machine) -> tuple[ProcessorTime, ...]:
     here: dict[int, list[int]] = {}
     for v, home in machine.homes.items():
         here.setdefault(home, []).append(v)
-    return tuple(_processor(machine.state, here[home]) for home in sorted(here))
+    return tuple(_processor(machine.state, home, here[home]) for home in sorted(here))
 
 
-def _processor(state: State, virtuals: Sequence[int]) -> ProcessorTime:
+def _processor(state: State, number: int, virtuals: Sequence[int]) -> ProcessorTime:
     """Return the times of the virtual processors of a physical one, up to now."""
-    each = [_times(state, v) for v in virtuals]
-    (native,) = (times for times in each if not times[at.STOLEN])
-    above = [times for times in each if times is not native]
+    root = int(state.m[int(state.m[at.H_PROCESSOR]) + number * at.PROCESSOR_WORDS + at.P_ROOT])
+    native = _times(state, root)
+    above = [_times(state, v) for v in virtuals if v != root]
     if not above:
         return _time([native[mode] for mode in MODES], 0)
     below = sum(native[mode] for mode in MODES if mode != at.IDLE)
