@@ -12,7 +12,7 @@ from lockscape.report.manifest import Manifest
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.workloads.postmark import PostmarkOptions
 
-MODES = ("user", "kernel", "interrupt", "spin", "idle")
+MODES = ("user", "kernel", "interrupt", "spin", "idle", "hypervisor")
 
 
 class Workload(msgspec.Struct, frozen=True):

@@ -170,13 +170,16 @@ def _details(document: SimulateDocument, at: int | None) -> list[tuple[SystemCur
 def time_tables(document: SimulateDocument, at: int | None) -> Iterator[Table]:
     """Yield where the processors' time went, in percent."""
     rows: list[Row] = []
-    for curve, point in _details(document, at):
-        shares = (100 * point.time_shares[mode] for mode in MODES)
+    details = _details(document, at)
+    hypervised = any(point.time_shares["hypervisor"] for _, point in details)
+    modes = [mode for mode in MODES if hypervised or mode != "hypervisor"]
+    for curve, point in details:
+        shares = (100 * point.time_shares[mode] for mode in modes)
         steady = None if point.steady_per_s is None else round(point.steady_per_s)
         rows.append(
             (curve.name, point.cpus, f"{point.makespan_s:.3f}", steady, *(f"{s:.1f}" for s in shares))
         )
-    columns = ("system", "processors", "makespan s", "operations per s", *(f"{mode} %" for mode in MODES))
+    columns = ("system", "processors", "makespan s", "operations per s", *(f"{mode} %" for mode in modes))
     if rows:
         yield Table("Where the time goes", columns, tuple(rows), notes=(STEADY,))
 
