@@ -142,3 +142,36 @@ def test_the_command_counts_what_strace_says_and_what_is_missing(call: Command, 
         {"read": 1},
     )
     assert (trace["unread"], trace["processes"]) == (1, 1)
+
+
+def test_simulate_runs_a_workload(call: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(MINE)
+    args = ("simulate", "giant", "fine", "--workload", str(tmp_path / "mine.toml"), "--cpus", "1,2")
+    kept = ("--resume", str(tmp_path / "runs"), "--jobs", "1")
+    document = json.loads(call(*args, *kept, "--json").out)
+    mine = parse_workload(MINE, "mine")
+    assert document["workload"]["name"] == "mixed"
+    assert document["workload"]["mixed"]["title"] == mine.title
+    for curve in document["systems"]:
+        for point in curve["points"]:
+            done = [each["operations"] for each in point["result"]["processes"]]
+            assert done == [mine.operations] * mine.processes
+    other = json.loads(call(*args, *kept, "--seed", "9", "--processes", "3", "--json").out)
+    assert len(other["systems"][0]["points"][0]["result"]["processes"]) == 3
+    assert other["workload"]["mixed"]["seed"] == 9
+    assert f"{mine.title}; 2 processes of 300 operations (seed 1)" in call(*args, *kept).out
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (("mailservr",), "unknown workload 'mailservr': did you mean mailserver?"),
+        (("postmrk",), "did you mean postmark?"),
+        (("mailserver", "--transactions", "50"), "--transactions is PostMark's: say --workload postmark"),
+        (("mailserver", "--report-postmark"), "--report-postmark is PostMark's: say --workload postmark"),
+    ],
+)
+def test_simulate_refuses_what_a_workload_has_not(call: Command, more: tuple[str, ...], says: str) -> None:
+    code, out, err = call("simulate", "fine", "--workload", *more)
+    assert code != 0 and out == "" and says in err
+    assert err.count("\n") == 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from lockscape.cli.options import form_of, jobs_option, output_options, runs_progress
-from lockscape.errors import InputError, unknown
+from lockscape.errors import InputError
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.output import Format, emit
 
@@ -15,13 +15,19 @@ if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands 
     from lockscape.experiments.result import RunSpec, Seeding
     from lockscape.workloads.postmark import PostmarkOptions
     from lockscape.workloads.stdio import Libc
+    from lockscape.workloads.workload_file import Workload
 
-WORKLOADS = ("postmark",)
+POSTMARK = "postmark"
 BASELINE = "linux-2.0"
 """What the paper's Figure 2 is relative to."""
 
 PAPER = {"size": (100, 100), "number": 1000, "transactions": 10_000}
 """The paper's setting of PostMark, and the default."""
+
+PROCESSES = 8
+
+NO_POSTMARK: dict[str, Any] = dict.fromkeys(("transactions", "number", "size", "seed", "file"))
+"""Settings that are PostMark's; only the seed is others', too."""
 
 SMALL = {"size": (100, 100), "number": 20, "transactions": 60}
 """The default under the fault detector, which takes a hundred times as long."""
@@ -83,21 +89,23 @@ class Request(NamedTuple):
     cost_sample: int
     postmark: "PostmarkOptions"
     terse: bool
+    workload: "Workload | None"
 
 
 @click.command()
 @click.argument("systems", nargs=-1, required=True, metavar="SYSTEM|METHOD|FILE.toml...")
-@click.option("--workload", default="postmark", show_default=True, metavar="NAME", help="What is run.")
+@click.option("--workload", default=POSTMARK, show_default=True, metavar="NAME|FILE.toml",
+              help="What is run: see 'lockscape workloads'.")  # fmt: skip
 @click.option("--cpus", type=Numbers(), default=None, help="Numbers of processors.  [default: 1-8]")
-@click.option("--processes", type=click.IntRange(1, 4096), default=8, show_default=True, metavar="N",
-              help="Processes that run PostMark side by side.")  # fmt: skip
+@click.option("--processes", type=click.IntRange(1, 4096), default=None, metavar="N",
+              help="Processes that run side by side.  [default: 8, or as the workload says]")  # fmt: skip
 @click.option("--transactions", type=click.IntRange(10, 1_000_000), default=None, metavar="N",
               help="Transactions of each process.  [default: 10000, as in the paper]")  # fmt: skip
 @click.option("--number", type=click.IntRange(1, 250_000), default=None, metavar="N",
               help="Simultaneous files of each process.  [default: 1000]")  # fmt: skip
 @click.option("--size", type=Size(), default=None, help="Sizes of the files.  [default: 100]")
 @click.option("--seed", type=click.IntRange(1, 2**31 - 1), default=None, metavar="N",
-              help="PostMark's seed.  [default: 42]")  # fmt: skip
+              help="The workload's seed.  [default: PostMark's, 42]")  # fmt: skip
 @click.option("--same-seed/--seed-each", default=True,
               help="The same seed for all processes, or the next one for each.  [default: same]")  # fmt: skip
 @click.option("--postmark", "file", default=None, metavar="FILE",
@@ -136,17 +144,20 @@ def simulate(
     """Run a workload on simulated kernels and print how they scale (Figure 2).
 
     The same uniprocessor kernel, made multiprocessor by the locking plan of each SYSTEM or METHOD, runs
-    PostMark on a simulated machine. Finished runs are kept: the same command goes on after an interruption.
+    PostMark, or another workload, on a simulated machine. Finished runs are kept: the same command goes on
+    after an interruption.
 
     \b
     lockscape simulate giant coarse fine                  three methods on 1 to 8 processors
     lockscape simulate fine --cpus 1-8 --processes 64     with more processes than processors
+    lockscape simulate fine --workload mailserver         another workload, or your own FILE.toml
     lockscape simulate fine --without dcache_lock         the race, step by step
     lockscape simulate ./mine.toml --transactions 1000    your own locking plan
     """
     watch = Stopwatch()
-    if workload not in WORKLOADS:
-        raise InputError(unknown("workload", workload, WORKLOADS))
+    settings["workload"] = workload
+    if report_postmark and workload != POSTMARK:
+        raise click.UsageError("--report-postmark is PostMark's: say --workload postmark")
     if trace is not None and (lock is not None or len(set(systems)) > 1):
         raise InputError("--trace: the timeline is of one run; give one system, and no --without")
     if lock is not None:
@@ -196,11 +207,29 @@ def _request(settings: dict[str, Any], defaults: dict[str, Any], cpus: tuple[int
     from lockscape.machine.costs import preset
 
     preset(settings["machine"])  # an unknown one is told before anything is built
-    options, terse = _postmark(settings, defaults)
+    workload = _workload(settings)
+    options, terse = _postmark(settings if workload is None else settings | NO_POSTMARK, defaults)
+    processes = workload.processes if workload is not None else settings["processes"] or PROCESSES
     return Request(
-        settings["cpus"] or cpus, settings["processes"], "same" if settings["same_seed"] else "each",
-        settings["libc"], settings["machine"], settings["cost_sample"], options, terse,
+        settings["cpus"] or cpus, processes, "same" if settings["same_seed"] else "each",
+        settings["libc"], settings["machine"], settings["cost_sample"], options, terse, workload,
     )  # fmt: skip
+
+
+def _workload(settings: dict[str, Any]) -> "Workload | None":
+    """Return the workload that is not PostMark, with the settings that go over its file's."""
+    from lockscape.workloads.workload_file import choose_workload
+
+    if settings["workload"] == POSTMARK:
+        return None
+    found = choose_workload(settings["workload"], (POSTMARK,))
+    for name in NO_POSTMARK:
+        if name != "seed" and settings[name] is not None:
+            raise click.UsageError(
+                f"--{'postmark' if name == 'file' else name} is PostMark's: say --workload postmark"
+            )
+    changes = {name: settings[name] for name in ("processes", "seed") if settings[name] is not None}
+    return found.changed(**changes)
 
 
 def _postmark(settings: dict[str, Any], defaults: dict[str, Any]) -> "tuple[PostmarkOptions, bool]":
@@ -238,7 +267,7 @@ def _specs(name: str, request: Request) -> "list[RunSpec]":
     return [
         RunSpec(
             name, plan, cpus, request.processes, request.postmark, request.seeding, request.libc,
-            request.machine, request.cost_sample, factors,
+            request.machine, request.cost_sample, factors, request.workload,
         )
         for cpus in numbers
         if cpus <= most_processors(plan)

@@ -62,9 +62,7 @@ def run_all(
 
 def expected_work(spec: RunSpec) -> float:
     """Return about how long a run takes, in some unit: operations, and switching between processors."""
-    return (
-        spec.processes * (spec.postmark.files + spec.postmark.transactions) * (1.0 + 0.1 * min(spec.cpus, 16))
-    )
+    return spec.operations * (1.0 + 0.1 * min(spec.cpus, 16))
 
 
 class _Meter:

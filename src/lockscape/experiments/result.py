@@ -10,6 +10,7 @@ from lockscape.machine.state import MOST_PROCESSORS
 from lockscape.ports.plan import Plan
 from lockscape.workloads.postmark import PostmarkOptions
 from lockscape.workloads.stdio import Libc
+from lockscape.workloads.workload_file import Workload
 
 MOST_PROCESSES = 4096
 MOST_OPERATIONS = 10_000_000
@@ -24,7 +25,8 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `system` is the name that the plan was asked for by; it does not change the result. `seeding`: every
     process with PostMark's seed (``same``), or the seed plus the process' number (``each``). `cost_factors`
     multiply costs by name, see `lockscape.machine.costs`; `cost_sample` is the number of the draw that they
-    come from, 0 for the stated costs.
+    come from, 0 for the stated costs. `workload`: what runs instead of PostMark, whose options then say only
+    how the C library reads and writes.
     """
 
     system: str
@@ -37,6 +39,7 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: str = "pentium4"
     cost_sample: int = 0
     cost_factors: dict[str, float] = {}
+    workload: Workload | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no machine or memory could hold."""
@@ -44,13 +47,22 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise InputError(f"{self.cpus} processors: from 1 to {MOST_PROCESSORS}")
         if not 1 <= self.processes <= MOST_PROCESSES:
             raise InputError(f"{self.processes} processes: from 1 to {MOST_PROCESSES}")
+        if self.workload is not None and self.workload.processes != self.processes:
+            raise InputError(f"{self.processes} processes for a workload of {self.workload.processes}")
         work = 2 * (self.postmark.files + self.postmark.transactions) * self.processes
-        if work > MOST_OPERATIONS:
+        if work > MOST_OPERATIONS and self.workload is None:
             raise InputError(
                 f"{self.processes} processes with {self.postmark.files:,} files and "
                 f"{self.postmark.transactions:,} transactions: up to {work:,} operations, more than "
                 f"{MOST_OPERATIONS:,}; give fewer"
             )
+
+    @property
+    def operations(self) -> int:
+        """Return about how many operations all processes do."""
+        if self.workload is not None:
+            return self.workload.operations * self.processes
+        return (self.postmark.files + self.postmark.transactions) * self.processes
 
     def seed(self, process: int) -> int:
         """Return PostMark's seed of a process, counted from 0."""

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,7 +21,7 @@ from lockscape.machine.waiting import no_progress
 from lockscape.ports.lockorder import check_order
 from lockscape.ports.port import Port, port
 from lockscape.program.assemble import Binary, assemble
-from lockscape.workloads import fsck, postmark, user
+from lockscape.workloads import fsck, postmark, stress, user
 from lockscape.workloads.load import Machine, Stream, load, postmark_stream
 
 POLLS_PER_S = 1000
@@ -84,13 +85,13 @@ def simulate(
 
 def load_run(spec: RunSpec, traced: bool = False) -> Loaded:
     """Build kernel, machine and workload of a run. Raises `InputError` for what cannot be built."""
-    built = _built(_kernel_key(spec), traced)
-    work = [_work(_with_seed(spec.postmark, spec.seed(number))) for number in range(spec.processes)]
+    built = _built(_kernel_key(spec), traced, spec.workload is not None)
+    work, placed = _works(spec)
     streams = tuple(each.stream for each in work)
     firsts = tuple(accumulate((len(stream.rows) for stream in streams[:-1]), initial=0))
     return Loaded(
         spec, built.port, built.costs,
-        load(built.port, built.costs, spec.cpus, streams, traced, built.binary), streams,
+        load(built.port, built.costs, spec.cpus, streams, traced, built.binary, **placed), streams,
         tuple(each.transactions for each in work), firsts,
         tuple(first + each.begin for first, each in zip(firsts, work, strict=True)),
         tuple(first + each.end for first, each in zip(firsts, work, strict=True)),
@@ -112,19 +113,21 @@ def _kernel_key(spec: RunSpec) -> bytes:
         read_block_bytes=work.read_block_bytes,
         write_block_bytes=work.write_block_bytes,
     )
-    same = msgspec.structs.replace(spec, system="", cpus=1, processes=1, seeding="same", postmark=bare)
+    same = msgspec.structs.replace(spec, system="", cpus=1, processes=1, seeding="same", postmark=bare,
+                                   workload=None)  # fmt: skip
     return msgspec.json.encode(same, order="deterministic")
 
 
 @functools.lru_cache(maxsize=32)
-def _built(key: bytes, traced: bool) -> _Built:
+def _built(key: bytes, traced: bool, mixed: bool) -> _Built:
     spec = msgspec.json.decode(key, type=RunSpec)
     work = spec.postmark
     costs = CostTable(preset(spec.machine), kernel_steps(), spec.plan.costs, spec.cost_factors)
     disk_cycles = spec.plan.options.get("disk_cycles", costs.machine["disk_request"])
     kernel = port(
-        spec.plan, [user], disk_cycles=disk_cycles, mapped_buffers=int(spec.libc == "2005"),
-        buffered=int(work.buffered), read_block=work.read_block_bytes, write_block=work.write_block_bytes,
+        spec.plan, [user, stress] if mixed else [user], disk_cycles=disk_cycles,
+        mapped_buffers=int(spec.libc == "2005"), buffered=int(work.buffered),
+        read_block=work.read_block_bytes, write_block=work.write_block_bytes,
     )  # fmt: skip
     check_order(kernel)
     return _Built(kernel, costs, assemble(kernel.program, costs, traced))
@@ -136,6 +139,15 @@ class _Work:
     transactions: int
     begin: int
     end: int
+
+
+def _works(spec: RunSpec) -> tuple[list[_Work], dict[str, Any]]:
+    """Return what each process does, and how it is placed: `load`'s arguments for that."""
+    mixed = spec.workload
+    if mixed is None:
+        return [_work(_with_seed(spec.postmark, spec.seed(number))) for number in range(spec.processes)], {}
+    work = [_Work(stream, 0, 0, len(stream.rows)) for stream in mixed.streams()]
+    return work, {"together": mixed.shared, "program": stress.PROGRAM, "files": mixed.files}
 
 
 @functools.lru_cache(maxsize=64)
@@ -243,7 +255,7 @@ def _busy_until(state: State) -> int:
 def damage(loaded: Loaded) -> list[str]:
     """Return what is wrong with the file system, memory and locks after the end, or nothing."""
     settle(loaded.machine.state)
-    return fsck.check(loaded.machine)
+    return fsck.check(loaded.machine, emptied=loaded.spec.workload is None)
 
 
 def _conserved(result: RunResult) -> list[str]:
@@ -273,6 +285,12 @@ def _done(loaded: Loaded, result: RunResult) -> list[str]:
             wrong.append(f"process {number} did {process.operations:,} operations of {len(stream.rows):,}")
         if not _ordered(process):
             wrong.append(f"process {number}: its times {process.marks_cycles} are not in order")
+    return wrong if loaded.spec.workload is not None else [*wrong, *_calls_made(loaded, result)]
+
+
+def _calls_made(loaded: Loaded, result: RunResult) -> list[str]:
+    """Return which system calls PostMark's operations do not account for."""
+    wrong = []
     kinds = np.sum([np.bincount(s.rows[:, 0], minlength=16) for s in loaded.streams], axis=0)
     made = {each.call: each.count for each in result.calls}
     for call, of in _OF_CALLS.items():

@@ -11,18 +11,20 @@ from lockscape.machine.costs import preset
 from lockscape.report.manifest import Manifest
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.workloads.postmark import PostmarkOptions
+from lockscape.workloads.workload_file import Workload as WorkloadFile
 
 MODES = ("user", "kernel", "interrupt", "spin", "idle", "hypervisor")
 
 
 class Workload(msgspec.Struct, frozen=True):
-    """What ran: so many processes, each with PostMark's options; `seeding`, see `RunSpec`."""
+    """What ran: so many processes, each with PostMark's options, or `mixed`; `seeding`, see `RunSpec`."""
 
-    name: Literal["postmark"]
+    name: Literal["postmark", "mixed"]
     processes: int
     seeding: str
     libc: str
     postmark: PostmarkOptions
+    mixed: WorkloadFile | None = None
 
 
 class MachineRecord(msgspec.Struct, frozen=True):
@@ -99,7 +101,8 @@ def simulate_document(
     machine = preset(spec.machine)
     return SimulateDocument(
         SCHEMA_VERSION, "simulate", manifest,
-        Workload("postmark", spec.processes, spec.seeding, spec.libc, spec.postmark),
+        Workload("mixed" if spec.workload else "postmark", spec.processes, spec.seeding, spec.libc,
+                 spec.postmark, spec.workload),
         MachineRecord(spec.machine, machine.title, machine.clock_mhz, spec.cost_sample),
         Baseline(baseline.spec.system, baseline.result.makespan_s) if baseline else None,
         curves, tuple(removals),

@@ -9,7 +9,7 @@ import msgspec
 from lockscape.experiments.result import LockStatistics, RunResult
 from lockscape.report.plot import Curve, print_plot
 from lockscape.report.prose import Paragraph, print_prose
-from lockscape.report.simulate import MODES, CurvePoint, SimulateDocument, SystemCurve
+from lockscape.report.simulate import MODES, CurvePoint, SimulateDocument, SystemCurve, Workload
 from lockscape.report.table import Row, Table, print_tables
 from lockscape.workloads.postmark import Operations, PostmarkOptions, operations
 from lockscape.workloads.postmark_report import exact_seconds, report
@@ -28,7 +28,7 @@ BALANCING = (
     "share of the work it shows balancing as much as locking where the processors do not divide the "
     "processes (8 processes on 5 to 7 processors): see the throughput beside it."
 )
-STEADY = "Throughput: PostMark's operations a simulated second while every process was in its transactions."
+STEADY = "Operations: the workload's own, while every process was at work (PostMark's: in its transactions)."
 LOCKS = (
     "As /proc/lock_stat counts: bounced, the lock's cache line came from another processor; contended, it "
     "had to wait; slept, a process gave up its processor for it. A wait is of those that had to wait."
@@ -88,22 +88,31 @@ def print_curves(
 def about(document: SimulateDocument) -> Iterator[str]:
     """Yield what ran and where, a sentence each."""
     work, machine = document.workload, document.machine
-    options = work.postmark
+    yield _what(work)
+    sample = f", costs of sample {machine.cost_sample}" if machine.cost_sample else ""
+    yield f"Machine {machine.name}: {machine.title}, {machine.clock_mhz:,} MHz{sample}."
+    short = [p for c in document.systems for p in c.points[:1] if _out_of_files(p.result, work.postmark)]
+    if short and work.mixed is None:
+        yield "PostMark ran out of files before all transactions were done, as it does with few files."
+
+
+def _what(work: Workload) -> str:
+    """Return what ran, in a sentence."""
+    options, library = work.postmark, "of 2005" if work.libc == "2005" else "of today"
+    if work.mixed is not None:
+        return (
+            f"Simulated: {work.mixed.title}; {work.processes} {_plural('process', work.processes)} of "
+            f"{work.mixed.operations:,} operations (seed {work.mixed.seed}); C library {library}."
+        )
     seeds = f"seed {options.seed}"
     if work.processes > 1:
         last = options.seed + work.processes - 1
         seeds = f"seeds {options.seed} to {last}" if work.seeding == "each" else f"{seeds}, the same for all"
-    library = "of 2005" if work.libc == "2005" else "of today"
-    yield (
+    return (
         f"Simulated: PostMark, {work.processes} {_plural('process', work.processes)} of "
         f"{options.transactions:,} transactions on {options.files:,} files of {_sizes(options)} ({seeds}); "
         f"C library {library}."
     )
-    sample = f", costs of sample {machine.cost_sample}" if machine.cost_sample else ""
-    yield f"Machine {machine.name}: {machine.title}, {machine.clock_mhz:,} MHz{sample}."
-    short = [p for c in document.systems for p in c.points[:1] if _out_of_files(p.result, options)]
-    if short:
-        yield "PostMark ran out of files before all transactions were done, as it does with few files."
 
 
 def _out_of_files(result: RunResult, options: PostmarkOptions) -> bool:

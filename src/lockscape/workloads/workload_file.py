@@ -76,6 +76,13 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.processes * self.operations > MOST_ROWS:
             raise ValueError(f"{self.processes * self.operations:,} operations in all: at most {MOST_ROWS:,}")
 
+    def changed(self, **changes: int) -> "Workload":
+        """Return the workload with some settings changed. Raises `InputError` for what cannot be drawn."""
+        try:
+            return msgspec.structs.replace(self, **changes)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
     def streams(self) -> list[Stream]:
         """Return what each process does: the same on every computer."""
         kinds = [OPERATIONS[name] for name, weight in self.mix.items() for _ in range(weight)]
@@ -91,15 +98,18 @@ def workload_names() -> list[str]:
     return sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
 
 
-def choose_workload(name: str) -> Workload:
-    """Return a workload by name, or from a file of the user's, ``….toml``. Raises `InputError`."""
+def choose_workload(name: str, others: tuple[str, ...] = ()) -> Workload:
+    """Return a workload by name, or from a file of the user's, ``….toml``.
+
+    Raises `InputError` for an unknown name, naming the nearest, among `others` too.
+    """
     if name.endswith(".toml"):
         try:
             return parse_workload(Path(name).read_text("utf-8"), name)
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{name}: cannot be read as a workload: {error}") from error
     if name not in workload_names():
-        raise InputError(unknown("workload", name, workload_names()))
+        raise InputError(unknown("workload", name, [*workload_names(), *others]) + ", or your own FILE.toml")
     return parse_workload(
         (resources.files("lockscape.workloads") / "data" / f"{name}.toml").read_text("utf-8"), name
     )
