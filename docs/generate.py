@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import method_pages
 
 from lockscape import catalog
 from lockscape.catalog import CodeChange, Finding, Table1, Table2, Table3
@@ -357,6 +358,7 @@ def _lines_of(sites: Iterable[Site]) -> set[tuple[str, int]]:
 
 
 REGIONS: Mapping[str, Region] = {
+    **method_pages.regions(),
     "commands": commands,
     "documents": documents,
     "table2": table2,
@@ -380,7 +382,11 @@ def counted(trees: Path) -> Mapping[str, Region]:
 
 
 if __name__ == "__main__":
-    regions = {**REGIONS, **(counted(Path(sys.argv[1])) if len(sys.argv) > 1 else {})}
+    regions = {
+        **REGIONS,
+        **method_pages.simulated(),
+        **(counted(Path(sys.argv[1])) if len(sys.argv) > 1 else {}),
+    }
     for path in sorted(DOCS.rglob("*.md")):
         text = path.read_text("utf-8")
         if regions_of(text):

@@ -218,7 +218,9 @@ def generator() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(DOCS))  # as where it is run as a script
+        spec.loader.exec_module(module)
     return module
 
 
@@ -228,7 +230,16 @@ def test_generated_regions_are_current(generator: ModuleType) -> None:
         text = path.read_text("utf-8")
         seen += generator.regions_of(text)
         assert generator.filled(text, generator.REGIONS) == text, f"{path.name}: run python docs/generate.py"
-    assert sorted(seen) == sorted([*generator.REGIONS, *generator.counted(ROOT)])
+    simulated = generator.method_pages.simulated()
+    assert sorted(seen) == sorted([*generator.REGIONS, *simulated, *generator.counted(ROOT)])
+
+
+@pytest.mark.slow
+def test_simulated_curves_of_methods_are_current(generator: ModuleType) -> None:
+    for path in sorted((DOCS / "methods").glob("*.md")):
+        text = path.read_text("utf-8")
+        current = generator.filled(text, generator.method_pages.simulated())
+        assert current == text, f"{path.name}: run python docs/generate.py"
 
 
 def test_stated_agreement_is_the_measured_one() -> None:

@@ -130,12 +130,14 @@ def test_a_preempted_virtual_processor_keeps_its_lock_and_others_spin(name):
 
 
 @pytest.mark.parametrize("name", [SHARING[0], pytest.param(SHARING[1], marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_co_scheduling_runs_the_processors_of_a_guest_together(name):
     free, strict = (ran(name, 2, (*TWO_GUESTS.items(), ("co_scheduling", how)), 8, 150) for how in (0, 1))
     assert spin_share(free) > 0.03
     assert spin_share(strict) < 0.02
 
 
+@pytest.mark.slow
 def test_relaxed_co_scheduling_bounds_how_far_a_processor_falls_behind():
     slices = (*TWICE.items(), ("virtual_slice", 10))
     free, relaxed = (
