@@ -14,7 +14,11 @@ UNIPROCESSOR = "uniprocessor"
 MOST = {"hz": 10_000, "slice_ticks": 10_000, "groups": 1024}
 """Largest numbers that make sense, by build option."""
 
-NEW_CODE = ("master", "slaves", "application")
+NEW_CODE = (
+    "master", "slaves", "application",
+    "clustered", "clustered_names", "clustered_pages", "clustered_files", "clustered_memory",
+    "clustered_dispatch",
+)  # fmt: skip
 """Modules of `lockscape.ports` that hold functions for a kernel."""
 
 MOST_CYCLES = 1 << 40

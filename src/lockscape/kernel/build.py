@@ -96,6 +96,7 @@ OPTIONS: dict[str, int] = {
     "binding": 0,  # processes can be bound to the first processor
     "processor_queues": 0,  # a run queue for each processor, balanced; 0: one for all
     "slave_queue": 0,  # beside the one queue another, of jobs for slaves
+    "hot_swap": 0,  # objects change their implementation in use (reimplemented kernel)
     "preemptible": 0,  # the kernel can be preempted
     "spread_interrupts": 0,  # devices interrupt the processor that asked; 0: the first
     "hz": 100,  # ticks a second
