@@ -12,6 +12,7 @@ from lockscape.kernel import objects as kernel
 from lockscape.machine import layout as at
 from lockscape.machine.state import State
 from lockscape.program.layout import OBJECT_WORDS
+from lockscape.program.objects import Object
 from lockscape.workloads.load import ZONE_PAGES, Machine
 
 Addresses = NDArray[np.int64]
@@ -73,8 +74,26 @@ class Live:
         return found
 
     def total(self, cls: str, field: str) -> int:
-        """Return the sum of a field over all objects of a class."""
-        return int(self.column(cls, field).sum())
+        """Return the sum of a field over all objects of a class, and of classes that represent it."""
+        shapes = self.state.program.layouts
+        return sum(int(self.column(name, field).sum()) for name in self.kinds(cls)
+                   if field in shapes[name].fields)  # fmt: skip
+
+    def members(self, cls: str, collection: str) -> list[tuple[int, int]]:
+        """Return (key, value) of a collection of all objects of a class, and of classes that represent it."""
+        shapes = self.state.program.layouts
+        return [
+            item
+            for name in self.kinds(cls)
+            if collection in shapes[name].collections
+            for place in self.of.get(name, NOTHING).tolist()
+            for item in self.items(place, collection)
+        ]
+
+    def kinds(self, cls: str) -> list[str]:
+        """Return a class and those that say they represent it: system objects that a port distributes."""
+        more = [n for n in self.of if getattr(Object.declared.get(n), "represents", "") == cls]
+        return [cls, *more]
 
 
 def check(machine: Machine, emptied: bool = True, failed: Collection[int] = ()) -> list[str]:
@@ -206,9 +225,8 @@ def _memory(live: Live) -> Iterator[str]:
 
 def _inodes(live: Live) -> Iterator[str]:
     """Inodes against the inode cache, the directories' entries and their own counts."""
-    cache = live.system("InodeCache")
-    table = dict(live.items(cache, "table"))
-    yield from _differ("inodes in memory", live.get(cache, "inodes"), len(table))
+    table = dict(live.members("InodeCache", "table"))
+    yield from _differ("inodes in memory", live.total("InodeCache", "inodes"), len(table))
     used, times = np.unique(live.column("Dentry", "inode"), return_counts=True)
     references: dict[int, int] = dict(zip(used.tolist(), times.tolist(), strict=True))
     homes = set(live.column("Process", "directory").tolist()) - {0}
@@ -222,7 +240,7 @@ def _inodes(live: Live) -> Iterator[str]:
                 yield f"entry {name} of directory {live.get(inode, 'number')}: there is no inode {number}"
     for number, inode in table.items():
         yield from _inode(live, inode, number, references.get(inode, 0), names.get(number, 0), inode in homes)
-    dirty = {place for place, _ in live.items(cache, "dirty")}
+    dirty = {place for place, _ in live.members("InodeCache", "dirty")}
     marked = {inode for inode in table.values() if live.get(inode, "dirty")}
     yield from _differ("inodes on the list of dirty ones", len(dirty), len(marked & dirty))
 
@@ -252,10 +270,9 @@ def _groups(live: Live) -> Iterator[str]:
             stated = live.get(group, f"free_{part}s")
             yield from _differ(f"group {number}: free {part}s", stated, slots - len(bits))
             free[part] += stated
-    block = live.system("SuperBlock")
     for part, count in free.items():
         # a part of the count may still be with the processors
-        stated = live.get(block, f"free_{part}s") + live.total("Processor", f"{part}s")
+        stated = live.total("SuperBlock", f"free_{part}s") + live.total("Processor", f"{part}s")
         yield from _differ(f"free {part}s of the file system", stated, count)
     owned = {
         "inode": set(live.column("Inode", "number").tolist()),
@@ -281,41 +298,39 @@ def _blocks(live: Live) -> set[int]:
 def _names(live: Live) -> Iterator[str]:
     """The name cache: how many there are, and that nobody uses one any more."""
     state = live.state
-    cache = live.system("DentryCache")
-    word = cache + state.class_of(cache).collections["table"]
-    table = live.values(np.array([word]))
-    yield from _differ("names in the name cache", live.get(cache, "entries"), len(table))
+    table = np.array([place for _, place in live.members("DentryCache", "table")], np.int64)
+    yield from _differ("names in the name cache", live.total("DentryCache", "entries"), len(table))
     fields = state.program.layouts["Dentry"].fields
     used = int(np.count_nonzero(state.m[table + fields["count"]]))
     if used:
         yield f"{used:,} names of the name cache are still in use"
     listed = int(np.count_nonzero(state.m[table + fields["listed"]]))
-    word = cache + state.class_of(cache).collections["unused"]
-    yield from _differ("unused names", len(live.values(np.array([word]))), listed)
+    yield from _differ("unused names", len(live.members("DentryCache", "unused")), listed)
 
 
 def _pages(live: Live) -> Iterator[str]:
     """Pages of files and of processes against what the zone has given."""
-    cache = live.system("PageCache")
+    state = live.state
     pages = len(live.of.get("Page", NOTHING))
-    stated = live.get(cache, "pages") + live.total("Processor", "cached")
+    stated = live.total("PageCache", "pages") + live.total("Processor", "cached")
     yield from _differ("pages in the page cache", stated, pages)
-    yield from _differ("pages on the list of inactive ones", len(live.items(cache, "inactive")), pages)
-    given = ZONE_PAGES - live.get(live.system("Zone"), "free")
+    yield from _differ(
+        "pages on the list of inactive ones", len(live.members("PageCache", "inactive")), pages
+    )
+    given = ZONE_PAGES - live.get(state.system("Zone"), "free")
     used = pages + live.total("Memory", "pages") + live.total("Processor", "pages")
     yield from _differ("pages taken from the zone", given, used)
 
 
 def _buffers(live: Live) -> Iterator[str]:
     """Buffers of disk blocks: their lists and marks."""
-    cache = live.system("BufferCache")
     buffers = live.of.get("Buffer", NOTHING)
-    dirty = {place for place, _ in live.items(cache, "dirty")}
+    dirty = {place for place, _ in live.members("BufferCache", "dirty")}
     marked = set(buffers[live.column("Buffer", "dirty") != 0].tolist())
     yield from _differ("buffers on the list of dirty ones", len(dirty), len(marked & dirty))
     yield from _differ("buffers marked dirty", len(marked), len(marked & dirty))
     heads = live.total("Page", "buffers")
-    yield from _differ("buffer heads of pages", live.get(cache, "heads"), heads)
+    yield from _differ("buffer heads of pages", live.total("BufferCache", "heads"), heads)
 
 
 def _processes(live: Live, processes: list[int]) -> Iterator[str]:
@@ -338,7 +353,7 @@ def _processes(live: Live, processes: list[int]) -> Iterator[str]:
     left = max(live.get(table, "open"), len(live.items(table, "files")))
     if left:
         yield f"{left:,} open files are left in the system's table"
-    yield from _differ("processes", live.get(live.system("Kernel"), "processes"), 0)
+    yield from _differ("processes", live.total("Kernel", "processes"), 0)
 
 
 def _emptied(live: Live, processes: list[int]) -> Iterator[str]:

@@ -1,0 +1,203 @@
+"""New code of the reimplemented kernel: the dispatchers, one for each processor, each with its own lock.
+
+A processor runs what its own dispatcher has. Whoever wakes a process goes to the dispatcher of the processor
+where it ran last; a processor that runs out of processes takes one from the longest queue.
+"""
+
+from lockscape.kernel.balance import move_task
+from lockscape.kernel.objects import BLOCKED, DONE, RUNNABLE, Buffer, Process, Processor, RunQueue
+from lockscape.kernel.scheduler import enqueue, kick
+from lockscape.ports.clustered import advance_generation
+from lockscape.ports.clustered_memory import give_what_is_asked
+from lockscape.program.language import (
+    NONE,
+    after,
+    atomic,
+    cpus,
+    current,
+    first,
+    function,
+    granted,
+    hold,
+    insert,
+    remove,
+    section,
+    step,
+    switch_to,
+    the,
+    this_cpu,
+)  # fmt: skip
+
+PERIOD = 200
+"""Ticks after which a busy processor looks for longer queues than its own."""
+
+
+@function(replaces=True)
+def schedule() -> None:
+    """Give the processor to the next process of its dispatcher."""
+    with atomic():
+        me: Process = current()
+        processor: Processor = the(Processor, this_cpu())
+        queue: RunQueue = the(RunQueue, this_cpu())
+        step("schedule")
+        next = next_process(queue, me, processor)
+        if next == processor.idle and steal(queue) == 1:
+            next = next_process(queue, me, processor)
+        if next != me:
+            step("context_switch")
+            processor.previous = me
+            switch_to(next)
+            finish_switch()
+
+
+@function()
+def next_process(queue: RunQueue, me: Process, processor: Processor) -> Process:
+    """Take this process off the queue if it rests, and return the one to run next, or the idle one."""
+    with hold("dispatcher_lock", queue), section("choose", queue.tasks, me.state):
+        processor.need_resched = 0
+        if me.state != RUNNABLE and me.queued == 1:
+            step("dequeue")
+            remove(queue.tasks, me)
+            me.queued = 0
+            queue.length -= 1
+        next = choose(queue, me, processor)
+        next.running = 1
+        next.cpu = this_cpu()
+        processor.idling = next == processor.idle
+    return next
+
+
+@function()
+def choose(queue: RunQueue, me: Process, processor: Processor) -> Process:
+    """Return the first process that does not run; the one that has used its slice up goes to the end."""
+    step("pick_first")
+    if me.state == RUNNABLE and me.queued == 1 and me.slice <= 0:
+        remove(queue.tasks, me)
+        insert(queue.tasks, me, me)
+        me.slice = me.weight
+    p: Process = first(queue.tasks)
+    while p != NONE:
+        if p.running == 0 or p == me:
+            return p
+        p = after(queue.tasks, p)
+    return processor.idle
+
+
+@function(replaces=True)
+def finish_switch() -> None:
+    """Let go of the process that ran here before: from now on another processor may take it."""
+    processor: Processor = the(Processor, this_cpu())
+    previous: Process = processor.previous
+    queue: RunQueue = the(RunQueue, this_cpu())
+    with hold("dispatcher_lock", queue), section("let_go", queue.tasks, previous.running):
+        previous.running = 0
+
+
+@function("hook", replaces=True)
+def wake(p: Process) -> None:
+    """Make a process runnable where it ran last."""
+    step("wake")
+    cpu = p.cpu
+    woken = -1
+    while woken < 0:
+        cpu = p.cpu
+        queue: RunQueue = the(RunQueue, cpu)
+        with hold("dispatcher_lock", queue), section("add", queue.tasks, p.state):
+            if p.cpu == cpu:  # it may have moved before this dispatcher was locked
+                woken = enqueue(queue, p)
+    if woken == 1:
+        kick(cpu)
+
+
+@function("hook", replaces=True)
+def wait_for_lock() -> None:
+    """Sleep until the sleeping lock that this process asked for is given to it or free again."""
+    me: Process = current()
+    step("sleep")
+    while granted() == 0:
+        asleep = 0
+        with atomic():
+            queue: RunQueue = the(RunQueue, this_cpu())
+            with hold("dispatcher_lock", queue), section("rest", queue.tasks, me.state):
+                if granted() == 0:
+                    me.state = BLOCKED
+                    asleep = 1
+        if asleep == 1:
+            schedule()
+
+
+@function(replaces=True)
+def sleep_on_buffer(buffer: Buffer) -> None:
+    """Sleep once, unless the disk has done with a buffer."""
+    me: Process = current()
+    step("sleep")
+    asleep = 0
+    with atomic():
+        queue: RunQueue = the(RunQueue, this_cpu())
+        with hold("dispatcher_lock", queue), section("rest", queue.tasks, me.state):
+            if buffer.busy == 1:
+                me.state = BLOCKED
+                asleep = 1
+    if asleep == 1:
+        schedule()
+
+
+@function(replaces=True)
+def leave_queue(me: Process) -> None:
+    """Mark the process as ended; the scheduler takes it off its queue."""
+    with atomic():
+        queue: RunQueue = the(RunQueue, this_cpu())
+        with hold("dispatcher_lock", queue), section("end", queue.tasks, me.state):
+            me.state = DONE
+
+
+@function(replaces=True)
+def tick_process() -> None:
+    """Charge the running process for a tick, and do what this processor does from time to time."""
+    me: Process = current()
+    processor: Processor = the(Processor, this_cpu())
+    queue: RunQueue = the(RunQueue, this_cpu())
+    step("tick_accounting")
+    if processor.idle != me:
+        with hold("dispatcher_lock", queue), section("use", queue.tasks, me.slice):
+            me.slice -= 1
+            if me.slice <= 0:
+                processor.need_resched = 1
+    look_for_work(queue, processor)
+    advance_generation()
+    give_what_is_asked()
+
+
+@function()
+def look_for_work(queue: RunQueue, processor: Processor) -> None:
+    """Take a process of a longer queue now and then: an idle processor at each tick, a busy one rarely."""
+    step("balance_check")
+    processor.ticks += 1
+    if queue.length == 0 or processor.ticks >= PERIOD:
+        processor.ticks = 0
+        steal(queue)
+        if queue.length > 0 and processor.idling == 1:
+            processor.need_resched = 1
+
+
+@function()
+def steal(queue: RunQueue) -> int:
+    """Take a process from the longest queue, if that is longer than this one by more than one; 1 if there is."""
+    longest = queue.length + 1
+    busiest = this_cpu()
+    other = 0
+    step("balance")
+    while other < cpus():
+        step("look_at_cpu")
+        source: RunQueue = the(RunQueue, other)
+        if source.length > longest:
+            longest = source.length
+            busiest = other
+        other += 1
+    if busiest < this_cpu():
+        source = the(RunQueue, busiest)
+        move_task(source, queue, source, queue, this_cpu())
+    elif busiest > this_cpu():
+        source = the(RunQueue, busiest)
+        move_task(queue, source, source, queue, this_cpu())
+    return busiest != this_cpu()

@@ -1,0 +1,86 @@
+"""The reimplemented kernel: representatives where they are used, deferred deletion, page caches replaced in use."""
+
+from functools import cache
+
+import msgspec
+import pytest
+
+from lockscape.experiments.run import damage, load_run, run_to_end
+from lockscape.experiments.trials import Kernel, kernel_of, run_trial, trials
+from lockscape.machine.faults import Detector
+from lockscape.machine.state import State
+from lockscape.ports.clustered_pages import DISTRIBUTED
+from lockscape.ports.plan import load_plan
+from lockscape.workloads.workload_file import parse_workload
+from simulate_tools import result, spec
+
+PLANS = ("reimplementation", "reimplementation-shared")
+
+SHARED = parse_workload(
+    """
+    title = "Files that all write"
+    evidence = ["a test"]
+    processes = 4
+    operations = 150
+    shared = true
+    files = 4
+    names = 4
+    bytes = 30000
+    think_cycles = 20000000
+    [mix]
+    append = 2
+    read = 2
+    """,
+    "test",
+)
+
+
+@cache
+def shared(name: str, cpus: int) -> tuple[State, list[str]]:
+    """Let processes write and read the same few files; return the state at the end, and damage."""
+    loaded = load_run(msgspec.structs.replace(spec(name, cpus), processes=4, workload=SHARED))
+    run_to_end(loaded)
+    return loaded.machine.state, damage(loaded)
+
+
+@cache
+def kernel(name: str) -> Kernel:
+    return kernel_of(load_plan(name))
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 4])
+@pytest.mark.parametrize("name", PLANS)
+def test_a_run_adds_up(name: str, cpus: int) -> None:
+    assert result(name, cpus).calls and shared(name, cpus)[1] == []
+
+
+@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("number", range(len(trials())))
+def test_no_fault(name: str, number: int) -> None:
+    _, wrong = run_trial(kernel(name), trials()[number], Detector)
+    assert wrong == ""
+
+
+def caches(state: State) -> list[int]:
+    table = [inode for n in range(8) for _, inode in state.items(state.system("InodePart", n), "table")]
+    return [state.get(inode, "cache") for inode in table if state.get(inode, "cache")]
+
+
+def test_a_page_cache_is_replaced_where_processors_take_turns() -> None:
+    for name, replaced in zip(PLANS, (True, False), strict=True):
+        state, wrong = shared(name, 4)
+        phases = [state.get(each, "phase") for each in caches(state)]
+        assert wrong == []
+        assert (DISTRIBUTED in phases) == replaced
+    alone, _ = shared(PLANS[0], 1)
+    assert DISTRIBUTED not in [state.get(each, "phase") for each in caches(alone)] or caches(alone) == []
+
+
+def test_every_page_is_in_one_place_only() -> None:
+    state, _ = shared(PLANS[0], 4)
+    for each in caches(state):
+        parts = [part for _, part in state.items(each, "parts")]
+        assert not parts or not state.items(each, "inactive")
+        for part in parts:
+            assert state.get(part, "pages") == len(state.items(part, "inactive"))
+            assert all(index % 4 == state.get(part, "home") for index, _ in state.items(part, "inactive"))
