@@ -12,7 +12,7 @@ deletion has ended. Calls count themselves in one of two generations of the proc
 token goes round the processors, and each advances when it has it and its older generation is empty.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from lockscape.kernel import objects
 from lockscape.kernel.allocate import slab_free
@@ -139,7 +139,7 @@ class Doomed(Object):
     """What is deleted, and freed when no call can have it any more: one of these, since a generation."""
 
     since: int
-    dentry: Dentry
+    dentry: objects.Dentry
     space: NameSpace
     cache: FileCache
 
@@ -339,12 +339,19 @@ def free_cache(cache: FileCache) -> None:
     while part != NONE:
         cpu = 0
         while cpu < cpus():
-            forget_part(cpu, cache * MOST_CPUS + part.home)
+            forget_part(cpu, key_of(cache, part.home))
             cpu += 1
         remove(cache.parts, part.home)
         free(part)
         part = first(cache.parts)
     free(cache)
+
+
+@function()
+def key_of(cache: Any, home: int) -> int:
+    """Return the key of a representative: of its root, which is a number to tables, and its home."""
+    key: int = cache * MOST_CPUS + home
+    return key
 
 
 @function()
@@ -356,7 +363,7 @@ def forget_part(cpu: int, key: int) -> None:
 
 
 @function()
-def doom(dentry: Dentry, space: NameSpace, cache: FileCache) -> None:
+def doom(dentry: objects.Dentry, space: NameSpace, cache: FileCache) -> None:
     """Have an object freed on this processor when all calls that are active now have ended."""
     step("defer_free")
     doomed: Doomed = new(Doomed)

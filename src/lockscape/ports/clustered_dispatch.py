@@ -200,4 +200,5 @@ def steal(queue: RunQueue) -> int:
     elif busiest > this_cpu():
         source = the(RunQueue, busiest)
         move_task(queue, source, source, queue, this_cpu())
-    return busiest != this_cpu()
+    found: int = busiest != this_cpu()
+    return found

@@ -71,7 +71,8 @@ class FileCounts(Object, count="cpus"):
 @function()
 def part_of_inode(number: int) -> InodePart:
     """Return the representative that has an inode."""
-    return the(InodePart, (number - 1) // INODES_PER_GROUP)
+    part: InodePart = the(InodePart, (number - 1) // INODES_PER_GROUP)
+    return part
 
 
 @function(replaces=True)
@@ -258,7 +259,8 @@ def part_of_block(block: int) -> BufferPart:
         group = block % INODE_MAP
     else:
         group = (block - 1) // BLOCKS_PER_GROUP
-    return the(BufferPart, group)
+    part: BufferPart = the(BufferPart, group)
+    return part
 
 
 @function(replaces=True)
@@ -283,7 +285,8 @@ def make_buffer(block: int) -> Buffer:
 @function(replaces=True)
 def is_cached(block: int) -> int:
     """Return 1 if the block of a new page has an old buffer."""
-    return known_buffer(block) != NONE
+    known: int = known_buffer(block) != NONE
+    return known
 
 
 @function()

@@ -5,6 +5,7 @@ then taken by counting a reference, unless it is dead; that it still is a name a
 deletion is for. Changes hold the lock in the directory's cache.
 """
 
+from lockscape.kernel import objects
 from lockscape.kernel.allocate import slab_alloc, slab_free
 from lockscape.kernel.blocks import discard_reserved
 from lockscape.kernel.directories import NOT_FOUND
@@ -88,10 +89,10 @@ def taken(space: NameSpace, name: int) -> Dentry:
         while seen != DEAD and compare_and_swap(dentry.count, seen, seen + 1) == 0:
             seen = dentry.count
         if seen == DEAD:
-            return NONE
-        if dentry.dropped == 1:
+            dentry = NONE
+        elif dentry.dropped == 1:
             dput(dentry)
-            return NONE
+            dentry = NONE
     return dentry
 
 
@@ -115,7 +116,7 @@ def make_dentry(directory: Inode, space: NameSpace, name: int) -> Dentry:
 
 
 @function(replaces=True)
-def dput(dentry: Dentry) -> None:
+def dput(dentry: objects.Dentry) -> None:
     """Give a reference to a dentry back; the last one of a deleted name lets go of its file."""
     step("dput")
     seen = dentry.count
@@ -126,9 +127,9 @@ def dput(dentry: Dentry) -> None:
 
 
 @function(replaces=True)
-def free_dentry(dentry: Dentry) -> None:
+def free_dentry(dentry: objects.Dentry) -> None:
     """Delete the dentry of a deleted name that nobody uses any more, with its reference to the file."""
-    inode: Inode = dentry.inode
+    inode = dentry.inode
     dentry.inode = NONE
     doom(dentry, NONE, NONE)
     if inode != NONE:
@@ -144,7 +145,8 @@ def detach(dentry: Dentry) -> Inode:
     with hold("space_lock", space), section("leave", space.table, space.entries):
         remove(space.table, dentry.key)
         space.entries -= 1
-    return NONE
+    nothing: Inode = NONE
+    return nothing
 
 
 @function()

@@ -12,7 +12,6 @@ from lockscape.kernel.buffers import mark_buffer_dirty, wait_on_buffer
 from lockscape.kernel.objects import HEADS, Buffer, Page
 from lockscape.kernel.pages import clean_buffer
 from lockscape.ports.clustered import (
-    MOST_CPUS,
     FileCache,
     FilePart,
     Generation,
@@ -20,6 +19,7 @@ from lockscape.ports.clustered import (
     Translation,
     calls_ended,
     doom,
+    key_of,
 )
 from lockscape.program.language import (
     NONE,
@@ -145,7 +145,7 @@ def part_of(cache: FileCache, home: int) -> FilePart:
     """Return a representative through this processor's table; at its first use there it is not in it."""
     with section("translate"):
         mine: Translation = the(Translation, this_cpu())
-        part: FilePart = find(mine.table, cache * MOST_CPUS + home)
+        part: FilePart = find(mine.table, key_of(cache, home))
     if part == NONE:
         part = missing_part(cache, home)
     return part
@@ -163,7 +163,7 @@ def missing_part(cache: FileCache, home: int) -> FilePart:
             insert(cache.parts, home, part)
     mine: Translation = the(Translation, this_cpu())
     with hold("table_lock", mine), section("enter", mine.table):
-        insert(mine.table, cache * MOST_CPUS + home, part)
+        insert(mine.table, key_of(cache, home), part)
         mine.misses += 1
     return part
 

@@ -11,12 +11,13 @@ a worker of its own, and meets no scheduler and no lock on the way. What others 
 all calls have ended that were active at its deletion. A file's page cache is *replaced in use*, by a
 distributed one, when processors take turns at it.
 
-Written anew are: the ways into the kernel, scheduling, names, inodes in memory and their numbers, page caches,
-buffers in memory, and memory allocation. Reused as they are: what is on the disk (entries of directories, blocks
-of a file and reserved ones), reading and writing by descriptors, address spaces, and the disk's queue.
+Written anew are: the ways into the kernel, scheduling, names, inodes in memory and their numbers, page
+caches, buffers in memory, and memory allocation. Reused as they are: what is on the disk (entries of
+directories, blocks of a file and reserved ones), reading and writing by descriptors, address spaces, and the
+disk's queue.
 
-The models are Tornado (Gamsa, Krieger, Appavoo, Stumm, OSDI 1999) and K42 (Soules et al., USENIX 2003; Appavoo et
-al., ACM TOCS 2007).
+The models are Tornado (Gamsa, Krieger, Appavoo, Stumm, OSDI 1999) and K42 (Soules et al., USENIX 2003;
+Appavoo et al., ACM TOCS 2007).
 """
 
 PLANS = {
