@@ -182,7 +182,7 @@ def look_for_work(queue: RunQueue, processor: Processor) -> None:
 
 @function()
 def steal(queue: RunQueue) -> int:
-    """Take a process from the longest queue, if that is longer than this one by more than one; 1 if there is."""
+    """Take a process from the longest queue, if that is longer than this one by two; return 1 if it is."""
     longest = queue.length + 1
     busiest = this_cpu()
     other = 0

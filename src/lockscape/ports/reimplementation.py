@@ -6,10 +6,10 @@ that one: the dispatcher's queue, pools of memory, counts, a directory's names, 
 buffers of a block group. Locks are inside objects; none is held while another object is called, but where a
 process moves between two dispatchers and where a buffer goes into the disk's queue.
 
-Programs call *servers* by protected calls: the caller's processor crosses into the server's address space, with
-a worker of its own, and meets no scheduler and no lock on the way. What others may still look at is freed when
-all calls have ended that were active at its deletion. A file's page cache is *replaced in use*, by a
-distributed one, when processors take turns at it.
+Programs call *servers* by protected calls: the caller's processor crosses into the server's address space,
+with a worker of its own, and meets no scheduler and no lock on the way. What others may still look at is
+freed when all calls have ended that were active at its deletion. A file's page cache is *replaced in use*, by
+a distributed one, when processors take turns at it.
 
 Written anew are: the ways into the kernel, scheduling, names, inodes in memory and their numbers, page
 caches, buffers in memory, and memory allocation. Reused as they are: what is on the disk (entries of
