@@ -119,7 +119,7 @@ def _kernel_key(spec: RunSpec) -> bytes:
 
 
 @functools.lru_cache(maxsize=32)
-def _built(key: bytes, traced: bool, mixed: bool) -> _Built:
+def _built(key: bytes, traced: bool, mixed: bool = False) -> _Built:
     spec = msgspec.json.decode(key, type=RunSpec)
     work = spec.postmark
     costs = CostTable(preset(spec.machine), kernel_steps(), spec.plan.costs, spec.cost_factors)
