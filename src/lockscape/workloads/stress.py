@@ -29,6 +29,10 @@ from lockscape.workloads.user import (
 DO_STAT, DO_BRK = 17, 18
 """Further kinds of operations, beyond those of `lockscape.workloads.user`."""
 
+FIRST_CALL = 64
+"""Kinds from here on are system calls: this many above their number, with path, name and bytes as arguments.
+Descriptors need no variables: a process that closes what it opens knows which is the lowest free one."""
+
 PROGRAM = "stress"
 """The function in which a process of this workload begins."""
 
@@ -45,7 +49,9 @@ def stress() -> None:
     kind = next_operation()
     while kind != 0:
         pause(operand(PROBES))
-        if kind == DO_STAT:
+        if kind >= FIRST_CALL:
+            system_call(kind - FIRST_CALL, operand(PATH), operand(NAME), operand(BYTES))
+        elif kind == DO_STAT:
             system_call(STAT, operand(PATH), operand(NAME), 0)
         elif kind == DO_BRK:
             system_call(BRK, operand(BYTES), 0, 0)
