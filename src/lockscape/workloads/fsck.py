@@ -76,8 +76,8 @@ class Live:
     def total(self, cls: str, field: str) -> int:
         """Return the sum of a field over all objects of a class, and of classes that represent it."""
         shapes = self.state.program.layouts
-        return sum(int(self.column(name, field).sum()) for name in self.kinds(cls)
-                   if field in shapes[name].fields)  # fmt: skip
+        return sum(int(self.state.m[self.places(name) + shapes[name].fields[field]].sum())
+                   for name in self.kinds(cls) if field in shapes[name].fields)  # fmt: skip
 
     def members(self, cls: str, collection: str) -> list[tuple[int, int]]:
         """Return (key, value) of a collection of all objects of a class, and of classes that represent it."""
@@ -86,9 +86,15 @@ class Live:
             item
             for name in self.kinds(cls)
             if collection in shapes[name].collections
-            for place in self.of.get(name, NOTHING).tolist()
+            for place in self.places(name).tolist()
             for item in self.items(place, collection)
         ]
+
+    def places(self, cls: str) -> Addresses:
+        """Return the addresses of a class' objects: of the system's own, those of this kernel only."""
+        if self.state.program.layouts[cls].count:
+            return np.array(_table(self.state, cls, self.instance), np.int64)
+        return self.of.get(cls, NOTHING)
 
     def kinds(self, cls: str) -> list[str]:
         """Return a class and those that say they represent it: system objects that a port distributes."""
@@ -317,7 +323,7 @@ def _pages(live: Live) -> Iterator[str]:
     yield from _differ(
         "pages on the list of inactive ones", len(live.members("PageCache", "inactive")), pages
     )
-    given = ZONE_PAGES - live.get(state.system("Zone"), "free")
+    given = ZONE_PAGES - live.get(live.system("Zone"), "free")
     used = pages + live.total("Memory", "pages") + live.total("Processor", "pages")
     yield from _differ("pages taken from the zone", given, used)
 
