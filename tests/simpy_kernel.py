@@ -13,7 +13,7 @@ from simpy.events import Event
 
 from lockscape.kernel import objects as declared
 from simpy_kernel_machine import DEVICE_FIRST, DISK, HANDLERS, TICK, Due, Guard, Lock, Processor, Wait, ready
-from simpy_kernel_objects import ObjectOperations, Thing, fresh_file_system, system_objects
+from simpy_kernel_objects import ObjectOperations, Thing, classes, fresh_file_system, system_objects
 from simpy_kernel_source import Rules, generators
 
 
@@ -282,14 +282,15 @@ class Kernel:
         self.atomic = set(plan.get("atomic", ()))
         self.cpus = [self.processor(number) for number in range(cpus)]
         queues = cpus if options["processor_queues"] else 1 + options["slave_queue"]
-        self.the = system_objects(cpus, queues, options["groups"])
+        self.classes = classes(self.rules.modules)
+        self.the = system_objects(self.classes, cpus, queues, options["groups"])
         self.taken: dict[str, int] = {}
         self.over = False
         self.done = Event(self.env)
         self.processes = [self.process(number, rows) for number, rows in enumerate(streams)]
         self.running = len(self.processes)
         self.the["Kernel"][0].processes = self.running
-        fresh_file_system(self.the, [x.me for x in self.processes], together)
+        fresh_file_system(self.classes, self.the, [x.me for x in self.processes], together)
         if options["flush_thread"]:
             self.flusher()
         for cpu in self.cpus:
@@ -297,6 +298,9 @@ class Kernel:
             cpu.period = tick_cycles
             if tick_cycles and not (options["boot_tick"] and cpu.number):
                 cpu.raise_at(TICK, tick_cycles * (cpu.number + 1) // cpus)
+
+    def make(self, cls: type) -> Thing:
+        return Thing(self.classes[cls.__name__])
 
     def processor(self, number: int) -> Processor:
         return Processor(self.env, number)
@@ -306,14 +310,14 @@ class Kernel:
 
     def process(self, number: int, rows: Sequence[Sequence[int]]) -> Context:
         """Make a process that is runnable and has never run; it begins with interrupts masked, in a switch."""
-        me = Thing(declared.Process)
+        me = self.make(declared.Process)
         x = me.context = Context(self, me, 1, rows)
         queues = self.the["RunQueue"]
         me.cpu = number % len(queues) if self.options["processor_queues"] else 0
         queue = queues[me.cpu] if self.options["processor_queues"] else queues[-1]
         me.number, me.queued = number + 1, 1
         me.slice = me.weight = self.options["slice_ticks"]
-        me.files, me.memory = Thing(declared.Files), Thing(declared.Memory)
+        me.files, me.memory = self.make(declared.Files), self.make(declared.Memory)
         queue.tasks.insert(me, me)
         queue.length += 1
         x.process = self.env.process(x.live(self.begin))
@@ -327,7 +331,7 @@ class Kernel:
 
     def flusher(self) -> None:
         """Make the process that writes back; it sleeps until a tick wakes it."""
-        me = self.the["Clock"][0].flusher = Thing(declared.Process)
+        me = self.the["Clock"][0].flusher = self.make(declared.Process)
         x = me.context = Context(self, me, 1)
         me.state = declared.BLOCKED
         me.slice = me.weight = self.options["slice_ticks"]
@@ -335,7 +339,7 @@ class Kernel:
 
     def idle(self, cpu: Processor) -> None:
         """Make the idle process of a processor, which runs there first and looks for another one at once."""
-        me = Thing(declared.Process)
+        me = self.make(declared.Process)
         x = me.context = cpu.context = Context(self, me, 0)
         me.cpu, me.running, me.slice = cpu.number, 1, -1
         x.cpu = cpu

@@ -5,8 +5,10 @@ collection is searched. Values and searches are Python's own here.
 """
 
 import heapq
-import typing
-from collections.abc import Generator
+import inspect
+import itertools
+import types
+from collections.abc import Generator, Mapping, Sequence
 
 from lockscape.kernel import objects as declared
 from lockscape.kernel.blocks import BLOCKS_PER_GROUP
@@ -93,13 +95,20 @@ class Table:
 class Thing:
     """An object of the kernel: its class' fields, 0 at first, and collections."""
 
+    numbers = itertools.count(1)
+
     def __init__(self, cls: type[Object]) -> None:
         self.cls = cls.__name__
         self.locks: dict[str, object] = {}
-        for name in typing.get_type_hints(cls, vars(declared)):
-            if name not in ("table_size", "declared"):
+        self.place = next(Thing.numbers)
+        for base in cls.__mro__[: cls.__mro__.index(Object)]:
+            for name in inspect.get_annotations(base):
                 part = getattr(cls, name, None)
                 setattr(self, name, Table(part, cls.__name__, name) if isinstance(part, Collection) else 0)
+
+    def __mul__(self, times: int) -> int:
+        """Return a number for keys that are made of where an object is, of which there is one for each object."""
+        return self.place * times
 
 
 class ObjectOperations:
@@ -112,7 +121,7 @@ class ObjectOperations:
         return self.kernel.the[cls.__name__][number]
 
     def new(self, cls: type) -> Thing:
-        return Thing(cls)
+        return self.kernel.make(cls)
 
     def free(self, thing: Thing) -> None:
         assert thing != 0
@@ -182,21 +191,34 @@ class ObjectOperations:
         return len(table)
 
 
-def system_objects(cpus: int, queues: int, groups: int) -> dict[str, list[Thing]]:
+Classes = Mapping[str, type[Object]]
+
+
+def classes(modules: Sequence[types.ModuleType]) -> Classes:
+    """Return the kernel's object classes by name, and those of new code, which may have more parts."""
+    found = {}
+    for module in (declared, *modules):
+        for cls in vars(module).values():
+            if isinstance(cls, type) and issubclass(cls, Object) and cls.__module__ == module.__name__:
+                found[cls.__name__] = cls
+    return found
+
+
+def system_objects(of: Classes, cpus: int, queues: int, groups: int) -> dict[str, list[Thing]]:
     """Return the tables of system objects, by class."""
     sizes = {
         "cpus": cpus, "run_queues": queues, "groups": groups, "slabs": declared.SLABS,
         "slab_arrays": cpus * declared.SLABS,
     }  # fmt: skip
     found = {}
-    for cls in vars(declared).values():
-        if isinstance(cls, type) and issubclass(cls, Object) and cls is not Object and cls.table_size:
+    for cls in of.values():
+        if cls.table_size:
             size = sizes[cls.table_size] if cls.table_size in sizes else int(cls.table_size)
             found[cls.__name__] = [Thing(cls) for _ in range(size)]
     return found
 
 
-def fresh_file_system(the, processes: list[Thing], together: bool) -> None:
+def fresh_file_system(of: Classes, the, processes: list[Thing], together: bool) -> None:
     """Make an empty file system with a directory for each process, or one for all; write-back is due at once."""
     groups = the["BlockGroup"]
     for group in groups:
@@ -208,11 +230,11 @@ def fresh_file_system(the, processes: list[Thing], together: bool) -> None:
     directory = None
     for number, process in enumerate(processes):
         if directory is None or not together:
-            directory = home(the, number % len(groups))
+            directory = home(of, the, number % len(groups))
         process.directory = directory
 
 
-def home(the, number: int) -> Thing:
+def home(of: Classes, the, number: int) -> Thing:
     """Make a directory in a block group, as if it had always been there."""
     (sb,), (cache,), group = the["SuperBlock"], the["InodeCache"], the["BlockGroup"][number]
     used = len(group.inode_map)
@@ -222,7 +244,7 @@ def home(the, number: int) -> Thing:
         counted.free_inodes -= 1
         counted.free_blocks -= 1
     sb.serials += 1
-    inode = Thing(declared.Inode)
+    inode = Thing(of["Inode"])
     inode.number, inode.block = number * INODES_PER_GROUP + used + 1, number * BLOCKS_PER_GROUP + used + 1
     inode.nlink, inode.count, inode.directory = 2, 1, 1
     inode.serial, inode.group = sb.serials, number

@@ -118,9 +118,19 @@ def simulated(name, case, streams):
     return Times(int(state.m[at.H_TIME]), ends, taken, left)
 
 
+def stated(name):
+    """Read a plan's file; of a variant, with what its base says: tables go over the base's, lists come after."""
+    plan = tomllib.loads((resources.files("lockscape.ports") / "plans" / f"{name}.toml").read_text("utf-8"))
+    assert not {"without", "locks"} & plan.keys(), "more of a variant than is read here"
+    base = stated(plan["base"]) if "base" in plan else {}
+    over = {key: base[key] | value for key, value in plan.items() if isinstance(value, dict) and key in base}
+    more = {key: base[key] + value for key, value in plan.items() if isinstance(value, list) and key in base}
+    return base | plan | over | more
+
+
 def modelled(name, case, streams, kernel=simpy_kernel.Kernel):
     """Run the SimPy model, which reads the plan's file itself."""
-    plan = tomllib.loads((resources.files("lockscape.ports") / "plans" / f"{name}.toml").read_text("utf-8"))
+    plan = stated(name)
     options = build_options(**{**plan.get("options", {}), **chosen_options(case)})
     tick_cycles = CLOCK_HZ // case.hz if case.hz else 0
     rows = [stream.rows.tolist() for stream in streams]
