@@ -27,7 +27,7 @@ from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
 from lockscape.workloads.load import Machine, Stream, load, postmark_stream
 from lockscape.workloads.stress import ALL, stress_streams
-from lockscape.workloads.user import DO_CREATE, DO_DELETE, KIND, NAME
+from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_READ, KIND, NAME
 
 MACHINE = "pentium4"
 
@@ -76,6 +76,7 @@ def trials() -> tuple[Trial, ...]:
         Trial("4 processes apart on 2 processors", everything(40, 6, 3, 4), 2, False),
         Trial("2 processes make and delete", (_make_and_delete(4), _make_and_delete(5)), 2, False, OLD_FILES),
         Trial("PostMark, 3 processes on 2 processors", (postmark_stream(work),) * 3, 2, False, 0, True),
+        Trial("3 processes take turns at files, and delete them", _take_turns(3), 3, True),
     )
 
 
@@ -97,6 +98,17 @@ def further(seed: int) -> Trial:
     where = "together" if together else "apart"
     name = f"drawn {seed}: {processes} processes {where} on {cpus} processors"
     return Trial(name, tuple(streams), cpus, together, files)
+
+
+def _take_turns(processes: int) -> tuple[Stream, ...]:
+    """Return processes that write and read the same files for many ticks, delete them, and begin anew: what
+    a kernel learns of how a file is used has time to show, and then the file goes."""
+    parts = []
+    for seed in (1, 2):
+        used = stress_streams(30, 2, seed, [(DO_APPEND, DO_READ)] * processes, 0, 30_000, 400_000)
+        gone = stress_streams(4, 2, seed, [(DO_DELETE,)] * processes, 0, 1, 10_000)
+        parts.append([np.concatenate([u.rows, g.rows]) for u, g in zip(used, gone, strict=True)])
+    return tuple(Stream(np.concatenate(rows)) for rows in zip(*parts, strict=True))
 
 
 def _make_and_delete(seed: int, times: int = 1) -> Stream:

@@ -183,8 +183,12 @@ def distribute(cache: FileCache) -> None:
 
 @function()
 def moved_page(cache: FileCache) -> Page:
-    """Take a page out of a page cache of the shared kind, or none."""
-    with hold("cache_lock", cache), section("move", cache.inactive, cache.pages):
+    """Take a page out of a page cache of the shared kind, or none.
+
+    Nobody else is in it: all calls that went there directly have ended and the mediator blocks the others, or
+    its file is deleted.
+    """
+    with section("move", cache.inactive, cache.pages):
         page: Page = first(cache.inactive)
         if page != NONE:
             remove(cache.inactive, page.index)

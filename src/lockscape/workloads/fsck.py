@@ -316,7 +316,6 @@ def _names(live: Live) -> Iterator[str]:
 
 def _pages(live: Live) -> Iterator[str]:
     """Pages of files and of processes against what the zone has given."""
-    state = live.state
     pages = len(live.of.get("Page", NOTHING))
     stated = live.total("PageCache", "pages") + live.total("Processor", "cached")
     yield from _differ("pages in the page cache", stated, pages)
