@@ -53,6 +53,10 @@ PAGES = {
                            "virtualization-para-one cells",
                            f"virtualization-para virtualization-full cells fine {SMALL}",
                            f"virtualization-full-one virtualization-para-one fine {SMALL}"),
+    "reimplementation": Page("reimplementation", "reimplementation find_page",
+                             "reimplementation reimplementation-shared fine",
+                             f"reimplementation reimplementation-shared fine {SMALL}",
+                             "reimplementation fine linux-2.6 --workload mailserver --cpus 1,2,4,8"),
 }  # fmt: skip
 
 Region = Callable[[], Iterable[str]]

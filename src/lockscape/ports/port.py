@@ -44,7 +44,9 @@ class Port:
     def uniprocessor(self) -> "Port":
         """Return the kernel with the same options for one processor: what effort is counted against."""
         bare = Plan(title="uniprocessor", method="uniprocessor", options=self.options)
-        return _build(bare, self.options, (), self.source | functions(self.options))
+        brought = {name for module in self.new_code for name in vars(module)}  # may name locks of the plan
+        others = {name: f for name, f in self.source.items() if name not in brought}
+        return _build(bare, self.options, (), others | functions(self.options))
 
     def topology(self) -> Topology:
         """Return which kernel instances a machine has."""
