@@ -1,9 +1,10 @@
 """The laboratory's speed: Figure 2 as a user runs it, and steps per second of every ported kernel.
 
-    python benchmarks/figure2.py [--transactions 10000] [--files 1000] [--repeat 3]
+    python benchmarks/figure2.py [--transactions 10000] [--files 1000] [--repeat 3] [--only methods]
 
 Figure 2 is the whole process `lockscape simulate` for four systems on 1 to 8 processors, with start-up,
-on all cores: its seconds and the largest memory of a process. Steps per second are executed rows of the
+on all cores: its seconds and the largest memory of a process. The methods, a port of each that has one, are
+timed in the same way. Steps per second are executed rows of the
 program over CPU seconds of one core, after the engine is compiled, medians of the repetitions; a waiting
 processor's looks at its lock are no steps.
 """
@@ -24,22 +25,25 @@ from lockscape.workloads.postmark import PostmarkOptions
 
 SYSTEMS = ("linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6")
 
+METHODS = ("giant", "coarse", "fine", "master-slave", "virtualization-para", "reimplementation")
+"""A port of each method; lock-free has none yet."""
+
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 """As on a user's machine: without byte code on disk Python compiles numba anew in each process (1.5 s)."""
 
 
-def figure(transactions: int, files: int, folder: str) -> None:
+def figure(what: str, systems: tuple[str, ...], transactions: int, files: int, folder: str) -> None:
     """Time `lockscape simulate` as a process, nothing remembered from before."""
     command = [
-        sys.executable, "-m", "lockscape", "simulate", *SYSTEMS, "--cpus", "1-8", "--size", "100",
+        sys.executable, "-m", "lockscape", "simulate", *systems, "--cpus", "1-8", "--size", "100",
         "--transactions", str(transactions), "--number", str(files), "--resume", folder, "--json",
     ]  # fmt: skip
     start = time.perf_counter()
     subprocess.run(command, stdout=subprocess.DEVNULL, env=ENVIRONMENT, check=True)
     seconds = time.perf_counter() - start
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    what = f"Figure 2, four systems, 1-8 processors, 8 x {transactions:,} transactions"
-    print(f"{what}: {seconds:.1f} s, {largest:.0f} MB")
+    size = f"1-8 processors, 8 x {transactions:,} transactions"
+    print(f"{what}, {size}: {seconds:.1f} s, {largest:.0f} MB")
 
 
 def steps(name: str, cpus: int, transactions: int, files: int, repeat: int) -> None:
@@ -58,6 +62,14 @@ def steps(name: str, cpus: int, transactions: int, files: int, repeat: int) -> N
     )
 
 
+def all_steps(transactions: int, files: int, repeat: int) -> None:
+    """Print the steps a second of every port, on 1 and on 8 processors."""
+    for name in plan_names():
+        for cpus in (1, 8):
+            if name != "uniprocessor" or cpus == 1:
+                steps(name, cpus, transactions, files, repeat)
+
+
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(
@@ -67,12 +79,14 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--folder", required=True, help="an empty folder for the figure's points")
+    parser.add_argument("--only", choices=["steps", "figure2", "methods"], help="one of the measurements")
     given = parser.parse_args()
-    for name in plan_names():
-        for cpus in (1, 8):
-            if name != "uniprocessor" or cpus == 1:
-                steps(name, cpus, given.transactions // 5, given.files, given.repeat)
-    figure(given.transactions, given.files, given.folder)
+    if given.only in (None, "steps"):
+        all_steps(given.transactions // 5, given.files, given.repeat)
+    for what, systems in (("Figure 2, four systems", SYSTEMS), (f"{len(METHODS)} methods", METHODS)):
+        name = "figure2" if systems is SYSTEMS else "methods"
+        if given.only in (None, name):
+            figure(what, systems, given.transactions, given.files, given.folder)
 
 
 if __name__ == "__main__":

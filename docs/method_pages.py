@@ -21,6 +21,9 @@ SMALL = "--cpus 1,2,4,8 --transactions 300 --number 100"
 """PostMark so small that a page is made in seconds; the kernel's share is that of the full size."""
 
 
+FAILURE = "simulate cells --cpus 8 --transactions 300 --number 100 --fail 2@5"
+"""A cell fails in the middle of a run."""
+
 ASYMMETRIC = "master-slave application-kernel dedicated-processor"
 
 
@@ -120,4 +123,5 @@ def regions() -> Mapping[str, Region]:
         found[f"{name}_definition"] = partial(definition, page)
         found[f"{name}_listing"] = partial(printed, f"port {page.listing}")
         found[f"{name}_effort"] = partial(printed, f"port {page.plans} --effort")
+    found["cell_failure"] = partial(printed, FAILURE)
     return found

@@ -223,6 +223,10 @@ def test_your_own_plan(call: Command, tmp_path: Path) -> None:
         (["giant", "--without", "kernel_lock"], 1, "unknown lock 'kernel_lock': did you mean kernel_flag?"),
         (["uniprocessor", "--without", "i_sem"], 1, "no lock to take out"),
         (["giant", "--processes", "4096"], 1, "give fewer"),
+        (["cells", "--cpus", "4", "--transactions", "20", "--fail", "2@1"], 1, "those from 0 to 1"),
+        (["fine", "--cpus", "2", "--transactions", "20", "--fail", "0@9999999"], 1, "the run ends after"),
+        (["cells", "--fail", "one"], 2, "'one' is no failure: write 2@50"),
+        (["cells", "--fail", "1@1", "--without", "i_sem"], 1, "shows one failure by itself"),
         (["/no/such.toml"], 1, "cannot be read as a plan"),
         (["giant", "--baseline", "linux-9"], 1, "unknown system or method 'linux-9'"),
         (["giant", "--json", "--csv"], 2, "exclude each other"),
@@ -251,6 +255,21 @@ def test_a_missing_lock_shows_its_race(call: Command) -> None:
     race = next(fault for fault in removal["faults"] if fault["kind"] == "race")
     assert len({line.split()[2] for line in race["interleaving"]}) > 1  # at least two processors take part
     assert found["systems"] == []
+
+
+def test_a_failed_cell_takes_its_processes_down_and_no_others(call: Command) -> None:
+    command = ("simulate", "cells", "--cpus", "4", "--transactions", "60", "--number", "20", "--processes", "4",
+               "--fail", "1@1")  # fmt: skip
+    out = call(*command).out
+    assert "cells on 4 processors: instance 1 fails at 1 ms and takes down 2 of 4 processes" in out
+    assert out.count(" lost\n") == out.count("as before") == 2
+    rows = [line.split(",") for line in call(*command, "--csv").out.splitlines()]
+    assert [row[4:6] for row in rows] == [
+        ["process", "lost"], ["1", "0"], ["2", "1"], ["3", "0"], ["4", "1"]
+    ]  # fmt: skip
+    (failure,) = check(call(*command, "--json").out)["failures"]
+    assert failure["instances"] == [1]
+    assert [p["operations"] < p["asked"] for p in failure["processes"]] == [False, True, False, True]
 
 
 def test_the_whole_port_has_nothing_to_show() -> None:

@@ -1,5 +1,6 @@
 """``lockscape simulate``."""
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -78,6 +79,21 @@ class Size(click.ParamType["tuple[int, int]"]):
         return int(low), int(high if dash else low)
 
 
+class Failing(click.ParamType["tuple[int, float]"]):
+    """A failure: ``2@50``, the kernel instance and the simulated time in ms."""
+
+    name = "INSTANCE@MS"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, float]:
+        """Return the instance and the time."""
+        found = re.fullmatch(r"([0-9]{1,4})@([0-9]{1,9}(?:\.[0-9]{1,6})?)", str(value), re.ASCII)
+        if found is None:
+            self.fail(f"{value!r} is no failure: write 2@50, the instance and the time in ms", param, ctx)
+        return int(found[1]), float(found[2])
+
+
 class Request(NamedTuple):
     """What is asked for, besides the systems."""
 
@@ -125,6 +141,8 @@ class Request(NamedTuple):
 @click.option("--report-postmark", is_flag=True, help="Print PostMark's own report of every process as well.")
 @click.option("--without", "lock", default=None, metavar="LOCK",
               help="Take a lock out and show what goes wrong (by default on 4 processors).")  # fmt: skip
+@click.option("--fail", "failing", type=Failing(), default=None,
+              help="Let a kernel instance fail, on the most processors: what it takes down.")  # fmt: skip
 @click.option("--trace", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
               help="Write a timeline too, for ui.perfetto.dev; FILE.gz is compressed.")  # fmt: skip
 @click.option("--trace-from", type=click.FloatRange(0), default=0.0, metavar="MS",
@@ -137,9 +155,10 @@ class Request(NamedTuple):
 @jobs_option
 @output_options
 def simulate(
-    systems: tuple[str, ...], workload: str, lock: str | None, at: int | None, locks: str,
-    report_postmark: bool, baseline: str | None, resume: str | None, fresh: bool, jobs: int | None,
-    trace: Path | None, trace_from: float, trace_to: float | None, form: str | None = None, **settings: Any,
+    systems: tuple[str, ...], workload: str, lock: str | None, failing: tuple[int, float] | None,
+    at: int | None, locks: str, report_postmark: bool, baseline: str | None, resume: str | None, fresh: bool,
+    jobs: int | None, trace: Path | None, trace_from: float, trace_to: float | None, form: str | None = None,
+    **settings: Any,
 ) -> None:  # fmt: skip
     """Run a workload on simulated kernels and print how they scale (Figure 2).
 
@@ -152,6 +171,7 @@ def simulate(
     lockscape simulate fine --cpus 1-8 --processes 64     with more processes than processors
     lockscape simulate fine --workload mailserver         another workload, or your own FILE.toml
     lockscape simulate fine --without dcache_lock         the race, step by step
+    lockscape simulate cells --cpus 8 --fail 2@50         instance 2 fails after 50 ms
     lockscape simulate ./mine.toml --transactions 1000    your own locking plan
     """
     watch = Stopwatch()
@@ -160,10 +180,15 @@ def simulate(
         raise click.UsageError("--report-postmark is PostMark's: say --workload postmark")
     if trace is not None and (lock is not None or len(set(systems)) > 1):
         raise InputError("--trace: the timeline is of one run; give one system, and no --without")
+    if failing is not None and (lock is not None or trace is not None):
+        raise InputError("--fail: shows one failure by itself; give no --without and no --trace")
     if lock is not None:
         _without(systems, lock, _request(settings, SMALL, (4,)), form_of(form), watch)
         return
     request = _request(settings, PAPER, tuple(range(1, 9)))
+    if failing is not None:
+        _failures(systems, failing, request, form_of(form), watch)
+        return
     if at is not None and at not in request.cpus:
         raise InputError(f"--at {at}: none of the numbers of processors is {at}; add it to --cpus")
     names = [*dict.fromkeys(systems)]
@@ -319,3 +344,24 @@ def _without(systems: tuple[str, ...], lock: str, request: Request, form: Format
         print_removals(document, sys.stdout)
     else:
         emit(document, (removals_csv(document),), form, sys.stdout)
+
+
+def _failures(
+    systems: tuple[str, ...], failing: tuple[int, float], request: Request, form: Format, watch: Stopwatch
+) -> None:
+    from lockscape.experiments.failure import failure
+    from lockscape.report.failure import failures_csv, print_failures
+    from lockscape.report.simulate import simulate_document
+
+    specs = [_specs(name, request)[-1] for name in dict.fromkeys(systems)]
+    with runs_progress(len(specs)) as progress:
+        found = []
+        for number, spec in enumerate(specs, 1):
+            found.append(failure(spec, *failing))
+            if progress is not None:
+                progress(number / len(specs), number)
+    document = simulate_document([], None, watch.manifest(), (), specs[0], found)
+    if form == "table":
+        print_failures(document, sys.stdout)
+    else:
+        emit(document, (failures_csv(document),), form, sys.stdout)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from lockscape.errors import InputError
 from lockscape.experiments.collect import collect
-from lockscape.experiments.result import RunResult, RunSpec
-from lockscape.experiments.run import ConservationError, load_run, run_to_end, settle
+from lockscape.experiments.result import FailedProcess, Failure, RunResult, RunSpec
+from lockscape.experiments.run import ConservationError, load_run, run_to_end, settle, simulate
 from lockscape.machine import layout as at
 from lockscape.machine.execute import execute
 from lockscape.machine.failing import fail
@@ -53,3 +53,27 @@ def simulate_failure(spec: RunSpec, instance: int, at_cycles: int) -> Failed:
     if wrong:
         raise ConservationError(f"{spec.system}: instance {instance} failed, and {wrong[0]}")
     return Failed(at_cycles, tuple(sorted(gone)), tuple(k + 1 for k in lost), result)
+
+
+def failure(spec: RunSpec, instance: int, at_ms: float) -> Failure:
+    """Return what the failure of an instance does to each process, beside the same run without it.
+
+    Raises what `simulate_failure` raises.
+    """
+    whole = simulate(spec)
+    where = f"{spec.system} on {spec.cpus} processor{'s' * (spec.cpus > 1)}"
+    if at_ms >= whole.makespan_s * 1000:
+        raise InputError(
+            f"{where}: the run ends after {whole.makespan_s * 1000:,.3f} ms, before {at_ms:,} ms"
+        )
+    try:
+        failed = simulate_failure(spec, instance, round(at_ms * 1000 * whole.clock_mhz))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    ms = 1 / (1000 * whole.clock_mhz)
+    processes = tuple(
+        FailedProcess(number, number in failed.lost, now.operations, before.operations,
+                      now.end_cycles * ms if now.end_cycles else None, before.end_cycles * ms)
+        for number, (now, before) in enumerate(zip(failed.result.processes, whole.processes, strict=True), 1)
+    )  # fmt: skip
+    return Failure(spec.system, spec.cpus, instance, at_ms, failed.instances, processes)

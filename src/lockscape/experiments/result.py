@@ -232,3 +232,29 @@ class Removal(msgspec.Struct, frozen=True):
     repeated: int
     ended: str
     damage: tuple[str, ...]
+
+
+class FailedProcess(msgspec.Struct, frozen=True):
+    """A process of a run in which an instance failed: `lost` with it, or not.
+
+    `operations` it did of `asked`; it ended at `end_ms` (None if lost before), and at `whole_ms` in the same
+    run without the failure.
+    """
+
+    number: int
+    lost: bool
+    operations: int
+    asked: int
+    end_ms: float | None
+    whole_ms: float
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """What came of the failure of kernel instance `instance` at `at_ms`: it took `instances` down."""
+
+    system: str
+    cpus: int
+    instance: int
+    at_ms: float
+    instances: tuple[int, ...]
+    processes: tuple[FailedProcess, ...]

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from lockscape.experiments.curve import Point
-from lockscape.experiments.result import Removal, RunResult, RunSpec, plan_digest
+from lockscape.experiments.result import Failure, Removal, RunResult, RunSpec, plan_digest
 from lockscape.machine.costs import preset
 from lockscape.report.manifest import Manifest
 from lockscape.report.output import SCHEMA_VERSION
@@ -74,7 +74,8 @@ class Baseline(msgspec.Struct, frozen=True):
 
 
 class SimulateDocument(msgspec.Struct, frozen=True):
-    """The result of ``lockscape simulate``: curves, or with ``--without`` what a missing lock leads to."""
+    """The result of ``lockscape simulate``: curves, or with ``--without`` what a missing lock leads to, or
+    with ``--fail`` what the failure of a kernel instance does."""
 
     schema_version: int
     document: Literal["simulate"]
@@ -84,11 +85,12 @@ class SimulateDocument(msgspec.Struct, frozen=True):
     baseline: Baseline | None
     systems: tuple[SystemCurve, ...]
     without: tuple[Removal, ...]
+    failures: tuple[Failure, ...]
 
 
 def simulate_document(
     points: Sequence[Point], baseline: Point | None, manifest: Manifest, removals: Sequence[Removal] = (),
-    about: RunSpec | None = None,
+    about: RunSpec | None = None, failures: Sequence[Failure] = (),
 ) -> SimulateDocument:  # fmt: skip
     """Return the document of finished runs; every system among them has run on one processor.
 
@@ -105,7 +107,7 @@ def simulate_document(
                  spec.postmark, spec.workload),
         MachineRecord(spec.machine, machine.title, machine.clock_mhz, spec.cost_sample),
         Baseline(baseline.spec.system, baseline.result.makespan_s) if baseline else None,
-        curves, tuple(removals),
+        curves, tuple(removals), tuple(failures),
     )  # fmt: skip
 
 
