@@ -14,6 +14,8 @@ import numpy as np
 from lockscape.experiments.run import settle
 from lockscape.experiments.sample import kernel_steps
 from lockscape.kernel.entries import ENTRIES_PER_PAGE
+from lockscape.kernel.entry import CLOSE, FSYNC, OPEN, SYNC, WRITE
+from lockscape.kernel.files import APPENDING, CREATING
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import RunError, execute
@@ -26,7 +28,7 @@ from lockscape.ports.port import Port, port
 from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
 from lockscape.workloads.load import Machine, Stream, load, postmark_stream
-from lockscape.workloads.stress import ALL, stress_streams
+from lockscape.workloads.stress import ALL, FIRST_CALL, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_READ, KIND, NAME
 
 MACHINE = "pentium4"
@@ -77,6 +79,7 @@ def trials() -> tuple[Trial, ...]:
         Trial("2 processes make and delete", (_make_and_delete(4), _make_and_delete(5)), 2, False, OLD_FILES),
         Trial("PostMark, 3 processes on 2 processors", (postmark_stream(work),) * 3, 2, False, 0, True),
         Trial("3 processes take turns at files, and delete them", _take_turns(3), 3, True),
+        Trial("4 processes write to disk at once, on 3 processors", _write_at_once(4), 3, True),
     )
 
 
@@ -109,6 +112,24 @@ def _take_turns(processes: int) -> tuple[Stream, ...]:
         gone = stress_streams(4, 2, seed, [(DO_DELETE,)] * processes, 0, 1, 10_000)
         parts.append([np.concatenate([u.rows, g.rows]) for u, g in zip(used, gone, strict=True)])
     return tuple(Stream(np.concatenate(rows)) for rows in zip(*parts, strict=True))
+
+
+def _write_at_once(processes: int) -> tuple[Stream, ...]:
+    """Return processes that append to the same files, and have each written to disk, or all there is."""
+    draw = np.random.Generator(np.random.PCG64(3))
+    found = []
+    for _ in range(processes):
+        rows: list[tuple[int, ...]] = []
+        for _ in range(12):
+            name, length, think = (int(draw.integers(1, most)) for most in (4, 20_000, 100_000))
+            rows.append((FIRST_CALL + OPEN, 0, name, CREATING + APPENDING, 0, think))
+            rows.append((FIRST_CALL + WRITE, 0, length, 0, 0, think))
+            rows.append((FIRST_CALL + (SYNC if draw.integers(0, 4) == 0 else FSYNC), 0, 0, 0, 0, think // 4))
+            rows.append((FIRST_CALL + CLOSE, 0, 0, 0, 0, 0))
+            if draw.integers(0, 3) == 0:
+                rows.append((DO_DELETE, 0, name, 0, 0, 0))
+        found.append(Stream(np.array(rows, np.int64)))
+    return tuple(found)
 
 
 def _make_and_delete(seed: int, times: int = 1) -> Stream:

@@ -21,6 +21,7 @@ from lockscape.kernel import (
     pages,
     readwrite,
     scheduler,
+    synchronise,
     writeback,
 )  # fmt: skip
 from lockscape.program.locks import LockClass
@@ -30,7 +31,7 @@ from lockscape.program.parse import parse
 
 MODULES: tuple[types.ModuleType, ...] = (
     entry, files, names, directories, entries, inodes, blocks, buffers, pages, readwrite, areas,
-    allocate, deferral, balance, scheduler, writeback,
+    allocate, deferral, balance, scheduler, writeback, synchronise,
 )  # fmt: skip
 
 OPTIONS: dict[str, int] = {
@@ -135,6 +136,7 @@ MASKED_SECTIONS = frozenset({
     "move_task/move", "advance_clock/time", "flush_old/collect", "start_disk/start", "disk_done/done",
     "mark_buffer_dirty/dirty", "forget_buffer/forget", "clean_buffer/clean", "wait_on_buffer/wait",
     "queue_buffer/queue", "sleep_on_buffer/sleep", "sleep_until_woken/sleep",
+    "sleep_on_disk/sleep", "wait_for_disk/register", "due_sleeper/due",
     "finish_switch/again", "leave_queue/leave",
 })  # fmt: skip
 """Sections that an interrupt handler also enters: on one processor they are done with interrupts masked."""

@@ -116,6 +116,7 @@ class Process(Object):
     directory: Inode
     entered: "Dentry"
     inside: Inode
+    awaits: int
     marks: Collection = listed()
 
 
@@ -279,10 +280,15 @@ class InterruptLine(Object, count=2):
 
 
 class Disk(Object, count=1):
-    """The disk's request queue."""
+    """The disk's request queue: how many requests it has `served`, and who is `waiting` for one to be."""
 
     busy: int
+    served: Annotated[
+        int, Racy("a count that only grows: looked at without the lock before sleeping, and again")
+    ]
+    waiting: int
     queue: Collection = listed(Buffer)
+    sleepers: Collection = listed(Process)
 
 
 NAMES, DENTRIES, INODES, FILES, AREAS, HEADS = range(6)

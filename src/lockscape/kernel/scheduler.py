@@ -2,7 +2,7 @@
 
 from lockscape.kernel.balance import balance_tick, pull, pull_when_idle
 from lockscape.kernel.deferral import check_deferred, note_quiet
-from lockscape.kernel.objects import BLOCKED, RUNNABLE, Buffer, Clock, Process, Processor, RunQueue
+from lockscape.kernel.objects import BLOCKED, RUNNABLE, Buffer, Clock, Disk, Process, Processor, RunQueue
 from lockscape.program.language import (
     NONE,
     after,
@@ -277,6 +277,22 @@ def sleep_on_buffer(buffer: Buffer) -> None:
         queue = queue_of(this_cpu())
         with section("sleep", queue.tasks, me.state):
             if buffer.busy == 1:
+                me.state = BLOCKED
+                asleep = 1
+    if asleep == 1:
+        schedule()
+
+
+@function()
+def sleep_on_disk(disk: Disk) -> None:
+    """Sleep once, unless the disk has done what the process waits for."""
+    me: Process = current()
+    step("sleep")
+    asleep = 0
+    with atomic():
+        queue = queue_of(this_cpu())
+        with section("sleep", queue.tasks, me.state):
+            if disk.served < me.awaits:
                 me.state = BLOCKED
                 asleep = 1
     if asleep == 1:

@@ -169,10 +169,37 @@ def disk_done() -> None:
             buffer.busy = 0
             waiter = buffer.waiter
             buffer.waiter = NONE
+            disk.served += 1
         disk.busy = 0
+        sleepers = disk.waiting
     if waiter != NONE:
         wake(waiter)
+    if sleepers > 0:
+        wake_sleepers(disk)
     start_disk()
+
+
+@function()
+def wake_sleepers(disk: Disk) -> None:
+    """Wake those who wait for no more than the disk has done."""
+    p = due_sleeper(disk)
+    while p != NONE:
+        wake(p)
+        p = due_sleeper(disk)
+
+
+@function()
+def due_sleeper(disk: Disk) -> Process:
+    """Take who has waited longest for the disk off its list, or none if it is not done."""
+    with section("due", disk.sleepers, disk.served):
+        p: Process = first(disk.sleepers)
+        if p != NONE:
+            if p.awaits > disk.served:
+                p = NONE
+            else:
+                remove(disk.sleepers, p)
+                disk.waiting -= 1
+    return p
 
 
 VECTOR = DISK

@@ -22,12 +22,14 @@ from lockscape.kernel.entry import (
     CLOSE,
     EXIT,
     FAULT,
+    FSYNC,
     MMAP,
     MUNMAP,
     OPEN,
     READ,
     TIME,
     WRITE,
+    disk_call,
     leave_queue,
     name_call,
     sys_ioctl,
@@ -176,7 +178,7 @@ def system_call(number: int, a: int, b: int, c: int) -> int:
     begin_call()
     take_worker()
     step("ppc_call")
-    if number >= MMAP:
+    if number >= MMAP and number < FSYNC:
         result = process_server(number, a)
     else:
         result = file_server(number, a, b, c)
@@ -201,6 +203,8 @@ def file_server(number: int, a: int, b: int, c: int) -> int:
         return sys_read(a, b)
     if number == WRITE:
         return sys_write(a, b)
+    if number >= FSYNC:
+        return disk_call(number, a)
     return name_call(number, a, b, c)
 
 

@@ -127,6 +127,37 @@ def mark_inode_dirty(inode: Inode) -> None:
 
 
 @function(replaces=True)
+def clean_inode(inode: Inode) -> None:
+    """Take an inode off the list of dirty ones of its group."""
+    part = part_of_inode(inode.number)
+    with hold("inodes_lock", part), section("clean", part.dirty, inode.dirty):
+        if inode.dirty == 1:
+            inode.dirty = 0
+            remove(part.dirty, inode)
+
+
+@function(replaces=True)
+def take_dirty(limit: int) -> Inode:
+    """Take a dirty inode off its group's list, with a reference, if it became dirty before a time."""
+    group = 0
+    inode: Inode = NONE
+    while group < groups() and inode == NONE:
+        part: InodePart = the(InodePart, group)
+        with hold("inodes_lock", part), section("oldest", part.dirty):
+            step("take_dirty")
+            inode = first(part.dirty)
+            if inode != NONE:
+                if inode.since > limit:
+                    inode = NONE
+                else:
+                    remove(part.dirty, inode)
+                    inode.dirty = 0
+                    inode.count += 1
+        group += 1
+    return inode
+
+
+@function(replaces=True)
 def hash_inode(inode: Inode) -> None:
     """Enter a new inode into the table of its group."""
     part = part_of_inode(inode.number)

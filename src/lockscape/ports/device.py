@@ -12,6 +12,7 @@ from lockscape.kernel import objects
 from lockscape.kernel.entry import leave_interrupt
 from lockscape.kernel.objects import Disk
 from lockscape.kernel.scheduler import DISK, wake
+from lockscape.kernel.writeback import wake_sleepers
 from lockscape.machine.state import Instance
 from lockscape.ports.topology import KERNEL, NO_KERNEL, Options, Topology
 from lockscape.program.language import (
@@ -21,6 +22,7 @@ from lockscape.program.language import (
     function,
     insert,
     mask,
+    masked,
     option,
     remove,
     request,
@@ -50,10 +52,11 @@ class Buffer(objects.Buffer, extends=True):
 class Messages(Object, count=1):
     """The memory that both kernels share: requests to the device kernel, and what it has completed.
 
-    `polled`: whether a device kernel takes them.
+    `polled`: whether a device kernel takes them; `sent`: how many requests it has not completed.
     """
 
     polled: int
+    sent: int
     requests: Collection = listed(Buffer)
     completions: Collection = listed(Buffer)
 
@@ -145,7 +148,7 @@ def start_disk() -> None:
 def start_request() -> None:
     """Give the disk its next request, if it has nothing to do."""
     disk: Disk = the(Disk)
-    with section("start", disk.queue, disk.busy):
+    with masked(), section("start", disk.queue, disk.busy):
         if disk.busy == 0 and count(disk.queue) > 0:
             step("disk_command")
             disk.busy = 1
@@ -156,12 +159,13 @@ def start_request() -> None:
 def hand_over(messages: Messages) -> None:
     """Move every buffer of the disk's queue to the requests, but those that are there from before."""
     disk: Disk = the(Disk)
-    with section("start", disk.queue):
+    with masked(), section("start", disk.queue):
         buffer: Buffer = first(disk.queue)
         while buffer != NONE:
             remove(disk.queue, buffer)
             if buffer.sent == 0:
                 buffer.sent = 1
+                messages.sent += 1
                 step("message")
                 insert(messages.requests, buffer, buffer)
             buffer = first(disk.queue)
@@ -185,14 +189,27 @@ def requests_completed() -> None:
 def buffer_written(buffer: Buffer) -> None:
     """A buffer is on the disk: wake who waits for it."""
     disk: Disk = the(Disk)
+    messages: Messages = the(Messages)
     with section("done", disk.queue):
         step("request_done")
+        messages.sent -= 1
+        disk.served += 1
+        sleepers = disk.waiting
         buffer.sent = 0
         buffer.busy = 0
         waiter = buffer.waiter
         buffer.waiter = NONE
     if waiter != NONE:
         wake(waiter)
+    if sleepers > 0:
+        wake_sleepers(disk)
+
+
+@function(replaces=True)
+def requests_left(disk: Disk) -> int:
+    """Return how many requests the disk has still to serve: in its queue, and with the device kernel."""
+    messages: Messages = the(Messages)
+    return count(disk.queue) + messages.sent
 
 
 def _instances(cpus: int, options: Options) -> list[Instance]:

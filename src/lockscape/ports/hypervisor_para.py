@@ -7,6 +7,7 @@ device, and signals it through the hypervisor (an event channel); the answer com
 """
 
 from dataclasses import replace
+from typing import Annotated
 
 from lockscape.kernel.allocate import page_free
 from lockscape.kernel.areas import release_anonymous
@@ -46,7 +47,7 @@ from lockscape.program.language import (
     this_cpu,
     trap,
 )  # fmt: skip
-from lockscape.program.objects import Collection, Object, listed
+from lockscape.program.objects import Collection, Object, Racy, listed
 
 
 class Ring(Object):
@@ -60,8 +61,12 @@ class Ring(Object):
     answers: int
     taken: int
     seen: int
-    block: int
-    result: int
+    block: Annotated[
+        int, Racy("written before its request is counted, and not again before the answer has been seen")
+    ]
+    result: Annotated[
+        int, Racy("written before its answer is counted, and not again before the next request has been seen")
+    ]
     frontend: int
     backend: int
 

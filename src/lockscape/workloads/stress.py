@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lockscape.kernel.entry import BRK, EXIT, STAT
+from lockscape.kernel.entry import BRK, CLOSE, EXIT, FSYNC, OPEN, STAT, WRITE
+from lockscape.kernel.files import APPENDING, CREATING
 from lockscape.program.language import function, next_operation, operand, pause, system_call
 from lockscape.workloads.load import COLUMNS, FIRST_DIRECTORY, Stream
 from lockscape.workloads.user import (
@@ -26,7 +27,7 @@ from lockscape.workloads.user import (
     do_operation,
 )  # fmt: skip
 
-DO_STAT, DO_BRK = 17, 18
+DO_STAT, DO_BRK, DO_FSYNC = 17, 18, 19
 """Further kinds of operations, beyond those of `lockscape.workloads.user`."""
 
 FIRST_CALL = 64
@@ -55,10 +56,22 @@ def stress() -> None:
             system_call(STAT, operand(PATH), operand(NAME), 0)
         elif kind == DO_BRK:
             system_call(BRK, operand(BYTES), 0, 0)
+        elif kind == DO_FSYNC:
+            append_and_sync(operand(PATH), operand(NAME), operand(BYTES))
         else:
             do_operation(kind)
         kind = next_operation()
     system_call(EXIT, 0, 0, 0)
+
+
+@function("user")
+def append_and_sync(path: int, name: int, length: int) -> None:
+    """Append to a file without a buffer, and wait until it is on disk."""
+    fd = system_call(OPEN, path, name, CREATING + APPENDING)
+    if fd >= 0:
+        system_call(WRITE, fd, length, 0)
+        system_call(FSYNC, fd, 0, 0)
+        system_call(CLOSE, fd, 0, 0)
 
 
 def stress_streams(
