@@ -209,7 +209,8 @@ def buffer_written(buffer: Buffer) -> None:
 def requests_left(disk: Disk) -> int:
     """Return how many requests the disk has still to serve: in its queue, and with the device kernel."""
     messages: Messages = the(Messages)
-    return count(disk.queue) + messages.sent
+    left: int = count(disk.queue) + messages.sent
+    return left
 
 
 def _instances(cpus: int, options: Options) -> list[Instance]:
