@@ -104,6 +104,7 @@ OPTIONS: dict[str, int] = {
     "delayed_preemption": 0,  # a guest in its kernel may finish before it is preempted
     "virtual_slice": 3,  # ticks of a virtual processor's slice
     "cell_processors": 2,  # processors of each cell
+    "double_cas": 1,  # the hardware compares and swaps two words at once (CAS2)
     "hot_swap": 0,  # objects change their implementation in use (reimplemented kernel)
     "preemptible": 0,  # the kernel can be preempted
     "spread_interrupts": 0,  # devices interrupt the processor that asked; 0: the first

@@ -12,6 +12,7 @@ time as the running code's next step comes first.
 from typing import Any
 
 from lockscape.machine import layout as at
+from lockscape.machine.attempts import attempt, commit, look
 from lockscape.machine.compiled import compiled, entry, words
 from lockscape.machine.events import LEAF_MASK, NEVER, account, raise_vector, set_event, stop_at
 from lockscape.machine.frames import MARGIN, interrupt
@@ -131,6 +132,7 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
         bit = 1 << (p >> m[at.H_SHARER_SHIFT])
         me = p + 1
         stop = stop_at(m, leaf, v, root)
+        trying = m[v + at.V_TRY]
         base = now
         while steps < limit:
             r = pc * ROW
@@ -279,6 +281,10 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 if x <= 0:
                     reason = at.REASON_NULL
                     break
+                if trying:
+                    if trying == at.TRYING:
+                        continue
+                    m[v + at.V_TRY_WORDS] += at.RACY_WORD if code[r + 5] == op.RACY else 1
                 if tracing:
                     note(m, trace, t, v, r, at.T_WRITE, x, o2, code[r + 5])
                 m[x + o2] = o3 if o4 else m[fp + o3]
@@ -306,12 +312,16 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 if x <= 0:
                     reason = at.REASON_NULL
                     break
-                if tracing:
-                    note(m, trace, t, v, r, at.T_WRITE, x, o2, code[r + 7])
                 y = m[x + o2] + (o3 if o4 else m[fp + o3])
-                m[x + o2] = y
                 if code[r + 5] >= 0:
                     m[fp + code[r + 5]] = y
+                if trying:
+                    if trying == at.TRYING:
+                        continue
+                    m[v + at.V_TRY_WORDS] += at.RACY_WORD if code[r + 7] == op.RACY else 1
+                if tracing:
+                    note(m, trace, t, v, r, at.T_WRITE, x, o2, code[r + 7])
+                m[x + o2] = y
                 delay = code[r + 6]
                 if m[x + 2] != me or m[x + 3] != bit:
                     delay += touch(m, x + 2, p, at.WRITES)
@@ -319,6 +329,8 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 delay = search_cost(m, code, r, fp)
             elif o == op.FIND:
                 delay = find(m, code, trace, r, fp, v, p, t)
+            elif trying == at.TRYING and (o == op.INSERT or o == op.REMOVE or o == op.TO_TAIL):
+                delay = look(m, code, r, fp, p)
             elif o == op.INSERT:
                 delay = insert(m, code, trace, r, fp, v, p, t)
             elif o == op.REMOVE:
@@ -395,6 +407,16 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
             elif o >= op.AND and o <= op.GE:
                 m[fp + o1] = evaluate(o, m[fp + o2], o3 if o4 else m[fp + o3])
                 continue
+            elif o == op.ATTEMPT:
+                delay = attempt(m, code, trace, r, fp, v, p, t)
+                trying = m[v + at.V_TRY]
+            elif o == op.COMMIT:
+                m[ctx + at.C_PC] = pc
+                delay = commit(m, code, trace, r, v, p, t)
+                pc = m[ctx + at.C_PC]
+                trying = m[v + at.V_TRY]
+            elif o == op.REQUEST and trying == at.TRYING:
+                continue
             elif o == op.NEXT_OPERATION:
                 x = m[ctx + at.C_WORK]
                 if x < m[ctx + at.C_WORK_END]:
@@ -428,6 +450,7 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 ctx = m[v + at.V_CONTEXT]
                 pc = m[ctx + at.C_PC]
                 fp = m[ctx + at.C_FRAME]
+                trying = m[v + at.V_TRY]
                 stop = -1
             if delay < 0:
                 reason = -1 - delay
@@ -436,6 +459,14 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                     steps -= 1
                 break
             base = t
+            if trying == at.COMMITTING:
+                # at one instant: what it takes to write is paid at the end
+                if o == op.STORE or o == op.ADD_FIELD:
+                    m[v + at.V_TRY_DEBT] += delay
+                elif o == op.INSERT or o == op.REMOVE or o == op.TO_TAIL:
+                    m[v + at.V_TRY_DEBT] += delay
+                    m[v + at.V_TRY_WORDS] += 1
+                delay = 0
             t += delay
             if t >= stop:
                 if stop >= 0:

@@ -142,12 +142,15 @@ class Detector:
             part = known.parts[offset] = Part()
         if offset in known.published and self.published(part, act, write):
             return
+        swap_failed = how == op.ATOMIC and not write and self.opcodes[now[3]] in _COMPARE_AND_SWAP
+        if swap_failed:
+            self.sections.restart(act, known.place, offset)
         if how == op.ATOMIC:
             self.synchronise(part, act, write, now[3])
         if offset in known.local:
             self.elsewhere(known, part, offset, now)
         self.races.access(known, part, offset, act.cover, how, write, now)
-        if self.sections.nodes:
+        if self.sections.nodes and not swap_failed:
             self.sections.access(known, part, offset, act, how, write, now)
 
     def refer(self, part: Part, act: Activity, write: bool) -> None:
@@ -172,8 +175,6 @@ class Detector:
     def synchronise(self, part: Part, act: Activity, write: bool, pc: int) -> None:
         """An atomic operation that returns a value orders; others do not (as in Linux' memory model)."""
         code = self.opcodes[pc]
-        if code in _COMPARE_AND_SWAP and not write:
-            self.sections.restart(act)
         both = write and (code in _ATOMIC_BOTH or (code == op.ADD_FIELD and self.results[pc] >= 0))
         if (both or not write) and part.clock is not None:
             self.tracker.learn(act.thread, part.clock)
@@ -206,7 +207,8 @@ class Detector:
         """A lock is taken."""
         cls, shared = value >> 1, bool(value & 1)
         self.alive(now, place, "locked")
-        self.order.acquire(act, place, offset, cls, shared, now)
+        if self.tracker.locks[cls].kind != "version":  # which nobody waits for
+            self.order.acquire(act, place, offset, cls, shared, now)
         if self.tracker.sleeps[cls]:
             self.may_sleep(now, act, f"takes {self.tracker.locks[cls].name}, a sleeping lock,")
         self.tracker.acquire(act, now[3], place, offset, cls, shared)
@@ -235,15 +237,17 @@ class Detector:
         self.tracker.set_depth(act, place + offset, value)
 
     def optimistic(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
-        """An optimistic read begins."""
-        self.order.reads(act, place, offset, value >> 1, now)
-        act.optimistic.append([])
+        """An optimistic read begins, or the attempt of a lock-free section, whose commit reads all again."""
+        if self.tracker.locks[value >> 1].kind != "version":  # which nobody waits for
+            self.order.reads(act, place, offset, value >> 1, now)
+        act.optimistic.append([(len(act.sections),)])
 
     def retry(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """An optimistic read ends: what was read counts if nobody wrote meanwhile, as a shared holder's."""
         if not act.optimistic:
             return
-        rows = act.optimistic.pop()
+        (depth,), *rows = act.optimistic.pop()
+        self.sections.finish_all(act, depth)
         if not value & 1:
             return
         plain = act.cover

@@ -6,6 +6,7 @@ The running context's next row and frame are in its memory (C_PC, C_FRAME) befor
 from typing import Any
 
 from lockscape.machine import layout as at
+from lockscape.machine.attempts import give_up
 from lockscape.machine.compiled import compiled
 from lockscape.machine.events import account, earliest
 from lockscape.machine.tracing import note
@@ -60,6 +61,9 @@ def due_vector(m: Any, v: int) -> int:
 def interrupt(m: Any, code: Any, trace: Any, v: int, now: int) -> int:
     """Enter the handler of the vector that is due. Return the reason for which that cannot be, or -1."""
     ctx = m[v + at.V_CONTEXT]
+    if m[v + at.V_TRY]:
+        give_up(m, trace, m[ctx + at.C_PC] * ROW, v, now)
+        m[v + at.V_TIME] = now
     fp = m[ctx + at.C_FRAME]
     pc = m[ctx + at.C_PC]
     vector = due_vector(m, v)

@@ -36,7 +36,18 @@ V_DUE = 14
 V_CYCLES = V_DUE + VECTORS
 MODES = 8
 USER, KERNEL, INTERRUPT, SPIN, IDLE, GUEST, STOLEN = range(7)
-VIRTUAL_WORDS = V_CYCLES + MODES
+(V_TRY, V_TRY_OPEN, V_TRY_PC, V_TRY_FRAME, V_TRY_SINCE, V_TRY_WORDS, V_TRY_DEBT, V_TRY_COUNT) = range(
+    V_CYCLES + MODES, V_CYCLES + MODES + 8
+)
+"""A lock-free section: TRYING or COMMITTING (0: none is under way), versions whose part is open, its row, frame
+and beginning; words that its commit changed, cycles that this took, and how many versions it has."""
+V_TRIES = V_TRY_COUNT + 1
+TRY_WORDS, MOST_TRIES = 4, 4
+"""Of each version: its object, offset, lock class and value at the beginning."""
+VIRTUAL_WORDS = V_TRIES + TRY_WORDS * MOST_TRIES
+TRYING, COMMITTING = 1, 2
+RACY_WORD = 1 << 20
+"""What a word counts that a commit writes and that is racy on purpose."""
 
 RUNNING, SPINNING, HALTED, AWAY = range(4)
 """States of a virtual processor; AWAY: not on a physical processor."""

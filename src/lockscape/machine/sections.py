@@ -105,15 +105,22 @@ class Sections:
             self.nodes.pop(self.finished.popleft().id, None)
         return node.number
 
-    def finish_all(self, act: Activity) -> None:
-        """Control leaves the kernel or a handler: whatever was open has been left."""
-        while act.sections:
+    def finish_all(self, act: Activity, depth: int = 0) -> None:
+        """Control leaves the kernel, a handler or an attempt: what is open beyond a depth has been left."""
+        while len(act.sections) > depth:
             self.finish(act.sections.pop())
 
-    def restart(self, act: Activity) -> None:
-        """A compare-and-swap failed: what its sections read so far does not count."""
+    def restart(self, act: Activity, place: int, offset: int) -> None:
+        """A compare-and-swap failed: what its sections read so far does not count.
+
+        Of one that has written already only what it read of this part: it comes before nobody for that.
+        """
         for k, node in enumerate(act.sections):
-            if not node.wrote:
+            if node.wrote:
+                for other, why in [*node.out.items()]:
+                    if (why.place, why.offset, why.first_kind) == (place, offset, READ):
+                        del node.out[other]
+            else:
                 del self.nodes[node.id], self.live[node.id]
                 self.clock += 1
                 new = Execution(self.clock, node.number, self.clock, node.context, node.names)

@@ -112,7 +112,8 @@ def _build(
         name: layout(cls, tuple(k.name for k in declared.values() if k.object == name))
         for name, cls in shapes.items()
     }
-    return Port(plan, decided, code, source, ported, Program(lowered, layouts, declared, _parts(plan.atomic)))
+    program = Program(lowered, layouts, declared, _parts(plan.atomic), bool(decided["double_cas"]))
+    return Port(plan, decided, code, source, ported, program)
 
 
 def _check_preemptible(plan: Plan, locks: Mapping[str, LockClass]) -> None:

@@ -1,15 +1,17 @@
 """The locking pass: applies a plan to the uniprocessor kernel's functions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from lockscape.errors import InputError, unknown
 from lockscape.ports.plan import Plan, Rule
+from lockscape.ports.swaps import swap_loops
 from lockscape.program.locks import LockClass
 from lockscape.program.nodes import Body, Expr, Field, Function, Hold, Section, Stmt, The, Var
 from lockscape.program.objects import Object, layout
 from lockscape.program.walk import called, with_bodies
 
-LOCKLESS = ("rcu", "funnel")
+LOCKLESS = ("rcu", "funnel", "cas")
 """Modes of rules that name no lock."""
 
 ARRIVAL = "start_process"
@@ -45,6 +47,7 @@ class _Pass:
         self.masked = masked
         self.preemptible = preemptible
         self.covered = set(plan.covered)
+        self.atomic = frozenset(plan.atomic)
         self.rules: dict[str, list[Rule]] = {}
         for rule in plan.rule:
             self.check_lock(rule)
@@ -114,11 +117,17 @@ class _Pass:
     def section(self, node: Stmt) -> Body:
         assert isinstance(node, Section)
         name = f"{self.now.name}/{node.name}"
-        rules = self.find(f"section {name}")
-        masks = any(r.lock and self.locks[r.lock].masks for r in rules)
+        found = self.find(f"section {name}")
+        rules = [rule for rule in found if rule.mode != "cas"]
         body: Body = self.wrapped(rules, (node,))
+        if len(rules) < len(found):
+            body = self.wrapped(rules, (replace(node, body=swap_loops(node.body, self.atomic, name)),))
+        # an interrupt that changes a version, or a word before it is swapped, only has it done again
+        masks = len(rules) < len(found) or any(
+            r.lock and (self.locks[r.lock].masks or self.locks[r.lock].kind == "version") for r in rules
+        )
         if name in self.masked and not masks:
             return (Hold("", None, "mask", body),)
-        if self.preemptible and not rules and name not in self.covered:
+        if self.preemptible and not found and name not in self.covered:
             return (Hold("", None, "preempt", body),)
         return body

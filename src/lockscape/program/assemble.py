@@ -29,6 +29,8 @@ class Program:
     locks: Mapping[str, LockClass]
     atomic: frozenset[tuple[str, str]] = frozenset()
     """Fields (class, name) that the port's object table makes atomic."""
+    double: bool = True
+    """Whether the hardware compares and swaps two words at once."""
 
 
 @dataclass(frozen=True)

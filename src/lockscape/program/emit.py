@@ -74,8 +74,8 @@ class FunctionCode(Operations):
                 self.step(self.names.cost(name), times)
             case n.Assign(name=name, value=value):
                 self.assign(name, value)
-            case n.Store(target=target, value=value):
-                self.store(target, value)
+            case n.Store():
+                self.store(node)
             case n.Add(target=target, value=value, result=result):
                 self.add(target, value, self.register(result) if result else -1)
             case n.Do(value=value):
@@ -111,14 +111,15 @@ class FunctionCode(Operations):
         target = self.register(name)
         self.value(value, target)
 
-    def store(self, target: n.Field, value: n.Expr) -> None:
+    def store(self, node: n.Store) -> None:
         """Emit a write of a field."""
-        base = self.value(target.base)
-        if isinstance(value, n.Const):
-            self.emit(op.STORE, base, self.offset(target), value.value, 1, self.how(target))
+        base = self.value(node.target.base)
+        how = op.EXCLUSIVE if node.plain else self.how(node.target)
+        if isinstance(node.value, n.Const):
+            self.emit(op.STORE, base, self.offset(node.target), node.value.value, 1, how)
         else:
-            register = self.value(value)
-            self.emit(op.STORE, base, self.offset(target), register, 0, self.how(target))
+            register = self.value(node.value)
+            self.emit(op.STORE, base, self.offset(node.target), register, 0, how)
             self.done(register)
         self.done(base)
 
@@ -214,11 +215,17 @@ class FunctionCode(Operations):
         if node.op in _SYNC:
             self.emit(_SYNC[node.op])
             return
+        if node.op == "commit":
+            double = self.names.cost("cas2") if self.names.program.double else 0
+            self.emit(op.COMMIT, self.names.cost("cas"), double)
+            return
         base, offset, number = self.lock(node.lock, node.where, node.op == "release")
         lock = self.names.program.locks[node.lock]
         shared = int(node.mode == "shared")
         depth = self.register(node.saved) if node.saved else -1
-        if node.op in ("acquire", "retake"):
+        if node.op == "attempt":
+            self.emit(op.ATTEMPT, base, offset, number)
+        elif node.op in ("acquire", "retake"):
             self.emit(
                 op.ACQUIRE, base, offset, number, shared, self.names.cost(f"{lock.kind}_acquire"), depth
             )

@@ -29,7 +29,7 @@ from lockscape.program.nodes import (
     Var,
     While,
 )  # fmt: skip
-from lockscape.program.walk import walk
+from lockscape.program.walk import called, walk
 
 _NAMES = {
     ("bkl", "acquire"): "lock_kernel", ("bkl", "release"): "unlock_kernel",
@@ -37,6 +37,7 @@ _NAMES = {
     ("spinlock", "acquire"): "spin_lock", ("spinlock", "release"): "spin_unlock",
     ("seqlock", "acquire"): "write_seqlock", ("seqlock", "release"): "write_sequnlock",
     ("sema", "acquire"): "down", ("sema", "release"): "up",
+    ("version", "attempt"): "again: seen = read_version", ("version", "commit"): "unless seen, again: commit",
 }  # fmt: skip
 
 _READER_NAMES = {
@@ -44,6 +45,8 @@ _READER_NAMES = {
     ("rwlock", "shared"): ("read_lock", "read_unlock"),
     ("rwsem", "exclusive"): ("down_write", "up_write"), ("rwsem", "shared"): ("down_read", "up_read"),
 }  # fmt: skip
+
+_SWAPS = frozenset({"compare_and_swap", "compare_and_swap2", "swap"})
 
 INDENT = "    "
 
@@ -54,7 +57,10 @@ def listing(function: Function, locks: Mapping[str, LockClass]) -> list[str]:
 
 
 def sites(function: Function, locks: Mapping[str, LockClass]) -> dict[str, int]:
-    """Count the places of a lowered function that take or release a lock, by the paper's kind of lock."""
+    """Count the places of a lowered function that take or release a lock, by the paper's kind of lock.
+
+    Those that begin or commit a section on a version count as ``version``, compare-and-swaps as ``cas``.
+    """
     counts: dict[str, int] = {}
     for statement in walk(function.body):
         kind = site_kind(statement, locks)
@@ -69,6 +75,8 @@ def site_kind(statement: Stmt, locks: Mapping[str, LockClass]) -> str:
     match statement:
         case Sync(op=op) if op.startswith("rcu_read"):
             return "rcu"
+        case Assign() | Do() | If() | While() if set(called(statement)) & _SWAPS:
+            return "cas"
         case Sync(lock=lock) | Hold(lock=lock) if lock:
             return locks[lock].kind
     return ""

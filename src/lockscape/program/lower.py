@@ -9,6 +9,7 @@ from dataclasses import replace
 from lockscape.errors import InputError
 from lockscape.program.locks import LockClass
 from lockscape.program.nodes import (
+    Add,
     Assign,
     Body,
     Break,
@@ -27,6 +28,7 @@ from lockscape.program.nodes import (
     Var,
     While,
 )  # fmt: skip
+from lockscape.program.attempts import changed, check_attempt, check_stays
 from lockscape.program.walk import with_bodies
 
 
@@ -47,6 +49,8 @@ class _Lowering:
         self.open: list[list[Stmt]] = []
         self.loops: list[int] = []
         self.names = 0
+        self.known = set(function.params)
+        """Variables that have a value so far."""
 
     def function(self) -> Function:
         return self.source.with_body(self.body(self.source.body))
@@ -72,6 +76,8 @@ class _Lowering:
                 return [replace(node, body=inner)]
             case Return(value=value):
                 return self.leave(value)
+            case Assign(name=name) | Add(result=name):
+                self.known.add(name)
             case Break():
                 return [*self.releases(self.loops[-1]), node]
         return [with_bodies(node, self.body)]
@@ -95,19 +101,29 @@ class _Lowering:
             where = Var(name)
         if node.mode == "retry":
             self.lock(node.lock)
-            if _leaves(node.body):
-                raise InputError(
-                    f"{self.source.name}: return or break out of a retried body of {node.lock!r} would skip "
-                    "its check: set a variable, and leave after it"
-                )
+            check_stays(self.source.name, node)
             return [*before, replace(node, where=where, body=self.body(node.body))]
         if node.mode == "preempt" and not self.preemptible:
             return list(self.body(node.body))
+        if node.lock and node.mode == "exclusive" and self.lock(node.lock).kind == "version":
+            return [*before, *self.attempt(node, where)]
         begin, end = self.operations(node, where)
         self.open.append(end)
         inner = self.body(node.body)
         self.open.pop()
         return [*before, *begin, *inner, *([] if inner and isinstance(inner[-1], Return) else end)]
+
+    def attempt(self, node: Hold, where: Expr | None) -> list[Stmt]:
+        """Return a lock-free section: it may be done several times, so variables begin each time as they were."""
+        check_attempt(self.source.name, node)
+        kept = [(name, self.fresh("kept")) for name in changed(node.body, self.known)]
+        return [
+            *(Assign(copy, Var(name)) for name, copy in kept),
+            Sync("attempt", node.lock, where),
+            *(Assign(name, Var(copy)) for name, copy in kept),
+            *self.body(node.body),
+            Sync("commit", node.lock, where),
+        ]
 
     def operations(self, node: Hold, where: Expr | None) -> tuple[list[Stmt], list[Stmt]]:
         """Return what opens and what closes a hold."""
@@ -159,19 +175,3 @@ class _Lowering:
             raise InputError(f"{self.source.name}: no lock {name!r}; the plan declares: {known}")
         return self.locks[name]
 
-
-def _leaves(body: Body, in_loop: bool = False) -> bool:
-    """Return whether a body can be left by a return, or by a break out of a loop around it."""
-    for statement in body:
-        match statement:
-            case Return():
-                return True
-            case Break() if not in_loop:
-                return True
-            case If(then=then, other=other) if _leaves(then, in_loop) or _leaves(other, in_loop):
-                return True
-            case While(body=inner) if _leaves(inner, True):
-                return True
-            case Section(body=inner) | Hold(body=inner) if _leaves(inner, in_loop):
-                return True
-    return False

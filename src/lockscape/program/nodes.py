@@ -93,10 +93,11 @@ class Assign:
 
 @dataclass(frozen=True)
 class Store:
-    """Write a field."""
+    """Write a field; `plain`: not atomically, whatever the object table says of it."""
 
     target: Field
     value: Expr
+    plain: bool = False
 
 
 @dataclass(frozen=True)
