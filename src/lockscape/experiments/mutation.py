@@ -26,6 +26,7 @@ import msgspec
 from lockscape.experiments.follow import Unprotected
 from lockscape.experiments.overlap import Overlaps
 from lockscape.experiments.pool import each_done
+from lockscape.experiments.swapped import need_of_swap
 from lockscape.experiments.trials import (
     Kernel,
     Trial,
@@ -38,9 +39,11 @@ from lockscape.experiments.trials import (
 )
 from lockscape.experiments.witness import OBSERVED, Need, Span, Witness, unprotected_parts
 from lockscape.machine.execute import RunError
-from lockscape.ports.mutants import Mutant, holds
+from lockscape.ports.mutants import Mutant, holds, swaps_of
 from lockscape.ports.plan import Plan
 from lockscape.program import opcodes as op
+from lockscape.program.nodes import While
+from lockscape.program.walk import walk
 
 Result = TypeVar("Result")
 
@@ -156,7 +159,7 @@ def _look(task: tuple[bytes, Trial, Sequence[Mutant], Unprotected]) -> list[Seen
     kernel = _kernel(key)
     witness = _watched(kernel, trial)
     need = Need(witness, bare)
-    return [_seen(witness, need, _row(kernel, mutant), mutant.change == "shared") for mutant in mutants]
+    return [_seen(witness, need, _row(kernel, mutant), mutant) for mutant in mutants]
 
 
 def _watched(kernel: Kernel, trial: Trial) -> Witness:
@@ -169,27 +172,48 @@ def _watched(kernel: Kernel, trial: Trial) -> Witness:
 
 def _row(kernel: Kernel, mutant: Mutant) -> int:
     """Return the row of code that is a mutant's acquisition, or -1 for what is no acquisition of a lock."""
+    if mutant.mode == "cas":
+        return _swap_rows(kernel, mutant.function)[mutant.ordinal]
     listed = holds(kernel.port.ported[mutant.function].body)
     if listed[mutant.ordinal].mode not in ACQUIRING:
         return -1
     place = sum(node.mode in ACQUIRING for node in listed[: mutant.ordinal])
+    return _rows(kernel, mutant.function, _acquires)[place]
+
+
+def _rows(kernel: Kernel, function: str, wanted: Callable[[list[int]], bool]) -> list[int]:
+    """Return the rows of a function that are wanted."""
     binary = kernel.binary
-    rows = [
-        k for k in range(binary.starts[mutant.function], len(binary.where))
-        if binary.where[k] == mutant.function and _acquires(binary.code[k].tolist())
+    return [
+        k for k in range(binary.starts[function], len(binary.where))
+        if binary.where[k] == function and wanted(binary.code[k].tolist())
     ]  # fmt: skip
-    return rows[place]
+
+
+def _swap_rows(kernel: Kernel, function: str) -> list[int]:
+    """Return the row of each compare-and-swap of a function; the test of a loop stands in two."""
+    rows = _rows(kernel, function, lambda row: row[0] == op.COMPARE_AND_SWAP)
+    found = []
+    for statement in walk(kernel.port.ported[function].body):
+        for _ in swaps_of(statement):
+            found.append(rows.pop(0))
+            if isinstance(statement, While):
+                rows.pop(0)
+    return found
 
 
 def _acquires(row: list[int]) -> bool:
     """Say whether a row begins a hold; taking a lock again that was let go for a while does not."""
-    return row[0] in (op.SEQ_BEGIN, op.RCU_BEGIN) or (row[0] == op.ACQUIRE and row[6] < 0)
+    return row[0] in (op.SEQ_BEGIN, op.RCU_BEGIN, op.ATTEMPT) or (row[0] == op.ACQUIRE and row[6] < 0)
 
 
-def _seen(witness: Witness, need: Need, row: int, weakened: bool) -> Seen:
+def _seen(witness: Witness, need: Need, row: int, mutant: Mutant) -> Seen:
+    if mutant.mode == "cas":
+        needed, excuses = need_of_swap(witness, row)
+        return Seen(row in witness.rows, needed, frozenset(excuses))
     needed = ""
     excuses = set[str]()
-    for a, b, part in need.pairs(row, weakened):
+    for a, b, part in need.pairs(row, mutant.change == "shared"):
         excuse = need.excuse(a, b)
         if not excuse:
             needed = _words(witness, a, b, part)
@@ -257,7 +281,7 @@ def _explained(task: _Task, seen: Sequence[Seen], met: bool) -> Verdict:
     if mutant.mode == "drop" and _kernel(task.key).port.program.locks[mutant.lock].sleeps:
         return Verdict(mutant, "covered", how="held over a sleep, as this lock may be: it keeps more apart")
     needed = next((each.needed for each in seen if each.needed), "")
-    if needed or mutant.mode not in ("exclusive", "shared", "retry"):
+    if needed or mutant.mode not in ("exclusive", "shared", "retry", "cas"):
         return Verdict(mutant, "survived", how=needed)
     excuses = sorted(frozenset[str]().union(*(each.excuses for each in seen)))
     if excuses:

@@ -52,10 +52,10 @@ class Overlaps(Follower):
         self.shared = mutant.mode in ("shared", "retry")
         self.weakened = row
         self.unprotected = frozenset(each[1:] for each in unprotected if each[0] == mutant.lock)
-        self.lock = binary.locks.index(mutant.lock) if mutant.lock else -1
+        self.lock = binary.locks.index(mutant.lock) if mutant.lock in binary.locks else -1
         name = f"{mutant.function}/{UNPROTECTED}"
         self.section_number = binary.sections.index(name) if name in binary.sections else -1
-        self.tells = _first_loads(binary, self.section_number) if mutant.lock else set[int]()
+        self.tells = _first_loads(binary, self.section_number) if self.lock >= 0 else set[int]()
         self.funnel = mutant.mode == "funnel"
         self.open: dict[int, list[Region]] = defaultdict(list)
         self.regions: dict[int, list[Region]] = defaultdict(list)

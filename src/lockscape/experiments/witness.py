@@ -97,6 +97,8 @@ class Witness(Follower):
         self.reading: dict[int, list[int]] = defaultdict(list)
         self.names: dict[int, str] = {}
         self.rows: set[int] = set()
+        self.swapped: dict[int, set[Part]] = defaultdict(set)
+        """Parts that the compare-and-swap of a row came to."""
 
     # --- what is held -------------------------------------------------------------------------------------
 
@@ -185,6 +187,9 @@ class Witness(Follower):
 
     def follow(self, now: Now, act: Activity, write: bool, part: Part, how: int) -> None:
         """A part is read or written: note it in every span that is open."""
+        if self.opcodes[now[3]] == op.COMPARE_AND_SWAP:
+            self.rows.add(now[3])
+            self.swapped[now[3]].add(part)
         held = self.held(act)
         locks = frozenset(lock for lock, _, shared in held if lock >= 0 and not (shared and write))
         for span in self.open[act.context]:

@@ -1,15 +1,16 @@
 """Instructions of lock-free sections: an attempt that writes nothing, and its commit by compare-and-swap.
 
-A section on objects with versions is executed twice. First it is *attempted*: its reads and computations take
-their time, its writes are left out. If no version has changed meanwhile it is done again, at one instant, for
-good; what that takes is paid at its end: the lines that it writes, and the compare-and-swaps of the words that it
-changes. Else it is attempted again. An interrupt abandons an attempt, which begins again after the handler.
+A section on objects with versions is executed twice. First it is *attempted*: its reads and computations
+take their time, its writes are left out. If no version has changed meanwhile it is done again, at one
+instant, for good; what that takes is paid at its end: the lines that it writes, and the compare-and-swaps of
+the words that it changes. Else it is attempted again. An interrupt abandons an attempt, which begins again
+after the handler.
 
-One word changed with one version takes a double compare-and-swap, where the hardware has it. Other commits are
-multi-word compare-and-swaps of Harris, Fraser and Pratt (DISC 2002): of k words they take 3 k + 1 single ones,
-two of three to enter a word into the operation if it is still undecided; where the hardware compares two words at
-once, one double one does that, which leaves k double and k + 1 single ones. Beside others, words that are
-racy on purpose are written plainly and do not count.
+One word changed with one version takes a double compare-and-swap, where the hardware has it. Other commits
+are multi-word compare-and-swaps of Harris, Fraser and Pratt (DISC 2002): of k words they take 3 k + 1 single
+ones, two of three to enter a word into the operation if it is still undecided; where the hardware compares
+two words at once, one double one does that, which leaves k double and k + 1 single ones. Beside others,
+words that are racy on purpose are written plainly and do not count.
 """
 
 from typing import Any

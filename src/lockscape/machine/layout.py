@@ -39,8 +39,8 @@ USER, KERNEL, INTERRUPT, SPIN, IDLE, GUEST, STOLEN = range(7)
 (V_TRY, V_TRY_OPEN, V_TRY_PC, V_TRY_FRAME, V_TRY_SINCE, V_TRY_WORDS, V_TRY_DEBT, V_TRY_COUNT) = range(
     V_CYCLES + MODES, V_CYCLES + MODES + 8
 )
-"""A lock-free section: TRYING or COMMITTING (0: none is under way), versions whose part is open, its row, frame
-and beginning; words that its commit changed, cycles that this took, and how many versions it has."""
+"""A lock-free section: TRYING or COMMITTING (0: none is under way), versions whose part is open, its row,
+frame and beginning; words that its commit changed, cycles that this took, and how many versions it has."""
 V_TRIES = V_TRY_COUNT + 1
 TRY_WORDS, MOST_TRIES = 4, 4
 """Of each version: its object, offset, lock class and value at the beginning."""

@@ -50,12 +50,11 @@ def take_old(limit: int) -> int:
     with section("collect", cache.dirty, disk.queue):
         moved = 0
         buffer: Buffer = first(cache.dirty)
-        if buffer != NONE:
-            if buffer.since <= limit:
-                step("queue_request")
-                buffer.busy = 1
-                remove(cache.dirty, buffer)
-                buffer.dirty = 0
-                insert(disk.queue, buffer, buffer)
-                moved = 1
+        if buffer != NONE and buffer.since <= limit:
+            step("queue_request")
+            buffer.busy = 1
+            remove(cache.dirty, buffer)
+            buffer.dirty = 0
+            insert(disk.queue, buffer, buffer)
+            moved = 1
     return moved

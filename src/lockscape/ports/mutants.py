@@ -1,7 +1,7 @@
 """Mutants of a port: each with one acquisition removed or weakened, to see that the fault detector notices.
 
 Where a lock was taken out the mutant waits a while before each statement that the lock protected, so that
-others have time to interfere.
+others have time to interfere. So it does before the plain store that stands for a compare-and-swap.
 """
 
 from collections.abc import Mapping
@@ -21,14 +21,15 @@ from lockscape.program.nodes import (
     Op,
     Section,
     Stmt,
+    Store,
     The,
     Var,
     While,
 )
 from lockscape.program.objects import Object, layout
-from lockscape.program.walk import bodies, walk, with_bodies
+from lockscape.program.walk import bodies, nodes, replaced, walk, with_bodies
 
-Change = Literal["removed", "shared"]
+Change = Literal["removed", "shared", "plain"]
 
 DELAY_CYCLES = 20_000
 """How long a mutant waits where its lock is missing: several times the longest step of the kernel, and a
@@ -46,7 +47,9 @@ TAKING = ("exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel")
 class Mutant:
     """One acquisition changed: the hold number `ordinal` of a function, in the order of its listing.
 
-    `removed`: not done at all; `shared`: readers let in where a writer excluded them.
+    `removed`: not done at all; `shared`: readers let in where a writer excluded them. Or the
+    compare-and-swap of that number (mode ``cas``), whose field stands for the lock: a `plain` store, whatever
+    is there by then.
     """
 
     function: str
@@ -57,6 +60,8 @@ class Mutant:
 
     def __str__(self) -> str:
         """Return what the mutant does, in words."""
+        if self.change == "plain":
+            return f"{self.lock} stored plainly, not swapped, in {self.function} (swap {self.ordinal + 1})"
         what = "taken as a reader" if self.change == "shared" else "not taken"
         return f"{self.lock or self.mode} {what} in {self.function} (hold {self.ordinal + 1})"
 
@@ -71,7 +76,27 @@ def mutants(functions: Mapping[str, Function], locks: Mapping[str, LockClass]) -
             found.append(Mutant(function.name, ordinal, node.lock, node.mode, "removed"))
             if node.mode == "exclusive" and locks[node.lock].has_readers:
                 found.append(Mutant(function.name, ordinal, node.lock, node.mode, "shared"))
+        for ordinal, swap in enumerate(swaps(function.body)):
+            found.append(Mutant(function.name, ordinal, _field(swap), "cas", "plain"))
     return found
+
+
+def swaps(body: Body) -> list[Op]:
+    """Return the compare-and-swaps of a body in the order of the listing."""
+    return [swap for statement in walk(body) for swap in swaps_of(statement)]
+
+
+def swaps_of(statement: Stmt) -> list[Op]:
+    """Return the compare-and-swaps of a statement itself, not of its bodies."""
+    own = nodes(with_bodies(statement, lambda inner: ()))
+    return [node for node in own if isinstance(node, Op) and node.name == "compare_and_swap"]
+
+
+def _field(swap: Op) -> str:
+    """Return the field that a compare-and-swap changes, as Class.name."""
+    target = swap.args[0]
+    assert isinstance(target, Field)
+    return f"{target.cls}.{target.name}"
 
 
 def mutate(
@@ -80,6 +105,9 @@ def mutate(
     """Return the functions with one mutant's change made."""
     changed = dict(functions)
     source = changed[mutant.function]
+    if mutant.change == "plain":
+        changed[mutant.function] = source.with_body(_Plain(mutant.ordinal).body(source.body))
+        return changed
     changed[mutant.function] = source.with_body(_Change(locks, mutant).body(source.body))
     return changed
 
@@ -124,6 +152,28 @@ class _Change:
             before, where = (Assign(UNPROTECTED, where),), Var(UNPROTECTED)
         read = Do(Field(where, cls, next(iter(layout(Object.declared[cls]).fields))))
         return (*before, Section(UNPROTECTED, (), (read, *delayed(inner))))
+
+
+class _Plain:
+    """Walks a body in the order of `swaps` and makes the compare-and-swap of one number a store."""
+
+    def __init__(self, ordinal: int) -> None:
+        self.left = ordinal + 1
+
+    def body(self, statements: Body) -> Body:
+        return tuple(s for statement in statements for s in self.statement(statement))
+
+    def statement(self, node: Stmt) -> Body:
+        here = swaps_of(node)
+        before: Body = ()
+        if 0 < self.left <= len(here):
+            swap = here[self.left - 1]
+            target = swap.args[0]
+            assert isinstance(target, Field)
+            node = replaced(node, swap, Const(1))
+            before = (Do(Op("pause", (Const(DELAY_CYCLES),))), Store(target, swap.args[2], plain=True))
+        self.left -= len(here)
+        return (*before, with_bodies(node, self.body))
 
 
 def delayed(body: Body) -> Body:

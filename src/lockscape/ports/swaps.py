@@ -14,7 +14,8 @@ def swap_loops(body: Body, atomic: frozenset[str], name: str) -> Body:
     found = loops.body(body)
     if not loops.made:
         raise InputError(
-            f"rule at 'section {name}': nothing is added to a field that the plan's [atomic] names: use another mode"
+            f"rule at 'section {name}': nothing is added to a field that the plan's [atomic] names: use "
+            "another mode"
         )
     return found
 

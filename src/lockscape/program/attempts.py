@@ -7,8 +7,8 @@ from lockscape.program.nodes import Add, Assign, Body, Break, Hold, If, Op, Retu
 from lockscape.program.walk import BODIES, bodies, nodes
 
 _ONCE = frozenset({
-    "new", "free", "compare_and_swap", "compare_and_swap2", "swap", "switch_to", "exit_process", "mask", "unmask",
-    "halt", "send", "send_instance", "set_timer", "pause", "system_call", "run", "trap",
+    "new", "free", "compare_and_swap", "compare_and_swap2", "swap", "switch_to", "exit_process", "mask",
+    "unmask", "halt", "send", "send_instance", "set_timer", "system_call", "run", "trap",
 })  # fmt: skip
 """Operations that an attempt cannot leave out. A request to a device waits for the commit."""
 
@@ -28,17 +28,18 @@ def check_attempt(function: str, node: Hold) -> None:
     for inner in nodes(node.body):
         if isinstance(inner, Op) and inner.name in _ONCE:
             raise InputError(
-                f"{function}: {inner.name}() in a lock-free section on {node.lock!r} would be done in each attempt: "
-                "move it out of the section"
+                f"{function}: {inner.name}() in a lock-free section on {node.lock!r} would be done in each "
+                "attempt: move it out of the section"
             )
         if isinstance(inner, Hold) and inner.mode not in ("exclusive", "preempt"):
             raise InputError(
-                f"{function}: mode {inner.mode!r} inside a lock-free section on {node.lock!r}: hold it around that"
+                f"{function}: mode {inner.mode!r} inside a lock-free section on {node.lock!r}: hold it "
+                "around that"
             )
 
 
 def changed(body: Body, known: set[str]) -> list[str]:
-    """Return the variables, of those that have a value before a body, that it may change and not set first."""
+    """Return the variables, of those `known` before a body, that it may change without setting them first."""
     found = _Changed(known)
     found.look(body, certain=True)
     return list(found.names)

@@ -13,8 +13,9 @@ READERS: tuple[Kind, ...] = ("rwlock", "rwsem")
 class LockClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One class of locks, as lockdep means it: all locks of one place in one object class.
 
-    A ``version`` is no lock: a section on it is attempted without, and committed by compare-and-swap if no other
-    commit has changed the version meanwhile (`lockscape.machine.attempts`). `object` is the class that embeds the lock. `kind` is the paper's (Table 2). `owner` is who holds it: the
+    A ``version`` is no lock: a section on it is attempted without, and committed by compare-and-swap if no
+    other commit has changed the version meanwhile (`lockscape.machine.attempts`). `object` is the class that
+    embeds the lock. `kind` is the paper's (Table 2). `owner` is who holds it: the
     ``context`` (process), or the ``processor``, which passes it on to the context that it switches to
     (Linux 2.0). `spin_cycles` is how long a sleeping lock spins first while its owner runs (adaptive
     mutexes; 0: at once to sleep). `fair` locks are handed over in order of arrival; others are free for

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from lockscape.errors import InputError
+from lockscape.program.attempts import changed, check_attempt, check_stays
 from lockscape.program.locks import LockClass
 from lockscape.program.nodes import (
     Add,
@@ -19,16 +20,13 @@ from lockscape.program.nodes import (
     Expr,
     Function,
     Hold,
-    If,
     Return,
-    Section,
     Stmt,
     Sync,
     The,
     Var,
     While,
 )  # fmt: skip
-from lockscape.program.attempts import changed, check_attempt, check_stays
 from lockscape.program.walk import with_bodies
 
 
@@ -114,7 +112,7 @@ class _Lowering:
         return [*before, *begin, *inner, *([] if inner and isinstance(inner[-1], Return) else end)]
 
     def attempt(self, node: Hold, where: Expr | None) -> list[Stmt]:
-        """Return a lock-free section: it may be done several times, so variables begin each time as they were."""
+        """Return a lock-free section. It may be done several times: variables begin each time as before."""
         check_attempt(self.source.name, node)
         kept = [(name, self.fresh("kept")) for name in changed(node.body, self.known)]
         return [
@@ -174,4 +172,3 @@ class _Lowering:
             known = ", ".join(sorted(self.locks)) or "none"
             raise InputError(f"{self.source.name}: no lock {name!r}; the plan declares: {known}")
         return self.locks[name]
-

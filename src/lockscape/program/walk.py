@@ -42,6 +42,18 @@ def nodes(tree: Any) -> Iterator[Any]:
             yield from nodes(getattr(tree, part.name))
 
 
+def replaced(tree: Any, old: Any, new: Any) -> Any:
+    """Return a body, statement or expression with one of its nodes, which stands in it once, replaced."""
+    if tree is old:
+        return new
+    if isinstance(tree, tuple):
+        return tuple(replaced(item, old, new) for item in tree)
+    if not is_dataclass(tree):
+        return tree
+    changed = {part.name: replaced(getattr(tree, part.name), old, new) for part in fields(tree)}
+    return replace(tree, **changed)  # type: ignore[type-var]
+
+
 def called(statement: Stmt) -> list[str]:
     """Return the functions and operations that a statement calls itself, not in its bodies."""
     own = (getattr(statement, part.name) for part in fields(statement) if part.name not in BODIES)

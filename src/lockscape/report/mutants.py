@@ -15,6 +15,9 @@ NOTE = (
     "checked on runs of the port as it is. never taken, survived: unexplained."
 )
 
+CHANGES = {"removed": "not taken", "shared": "as a reader", "plain": "stored plainly"}
+"""What a mutant does, in the table."""
+
 
 class MutantRecord(msgspec.Struct, frozen=True):
     """One mutant: `how` is the fault's message, or what explains it; `kind` and `trial` caught it."""
@@ -46,7 +49,7 @@ def mutants_table(record: MutationRecord, whole: bool = False) -> Table:
     rows = tuple(
         (
             each.mutant.function, each.mutant.lock or each.mutant.mode, each.mutant.ordinal + 1,
-            "as a reader" if each.mutant.change == "shared" else "not taken", each.outcome,
+            CHANGES[each.mutant.change], each.outcome,
             each.kind or (each.how if each.outcome not in UNEXPLAINED else ""),
             *((each.trial, each.how) if whole else ()),
         )

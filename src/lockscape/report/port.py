@@ -21,8 +21,9 @@ SIDE_BY_SIDE = 110
 """Columns from which two listings stand side by side."""
 
 TITLES = {
-    "bkl": "big kernel lock", "spinlock": "spin lock", "rwlock": "rw lock", "seqlock": "seq lock", "version": "version", "cas": "CAS",
-    "rcu": "RCU", "sema": "semaphore", "rwsem": "rw semaphore",
+    "bkl": "big kernel lock", "spinlock": "spin lock", "rwlock": "rw lock", "seqlock": "seq lock",
+    "rcu": "RCU", "sema": "semaphore", "rwsem": "rw semaphore", "version": "version",
+    "cas": "compare-and-swap",
 }  # fmt: skip
 
 SITES = (
