@@ -13,8 +13,8 @@ import numpy as np
 
 from lockscape.experiments.run import settle
 from lockscape.experiments.sample import kernel_steps
-from lockscape.kernel.entries import ENTRIES_PER_PAGE
-from lockscape.kernel.entry import CLOSE, FSYNC, OPEN, SYNC, WRITE
+from lockscape.kernel.entries import ENTRIES_PER_PAGE, PAGE_BYTES
+from lockscape.kernel.entry import CLOSE, FAULT, FSYNC, MMAP, MUNMAP, OPEN, SYNC, WRITE
 from lockscape.kernel.files import APPENDING, CREATING
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable, preset
@@ -80,6 +80,7 @@ def trials() -> tuple[Trial, ...]:
         Trial("PostMark, 3 processes on 2 processors", (postmark_stream(work),) * 3, 2, False, 0, True),
         Trial("3 processes take turns at files, and delete them", _take_turns(3), 3, True),
         Trial("4 processes write to disk at once, on 3 processors", _write_at_once(4), 3, True),
+        Trial("3 processes drop much at once, on 3 processors", _drop_at_once(3), 3, True),
     )
 
 
@@ -129,6 +130,24 @@ def _write_at_once(processes: int) -> tuple[Stream, ...]:
             if draw.integers(0, 3) == 0:
                 rows.append((DO_DELETE, 0, name, 0, 0, 0))
         found.append(Stream(np.array(rows, np.int64)))
+    return tuple(found)
+
+
+def _drop_at_once(processes: int) -> tuple[Stream, ...]:
+    """Return processes that map and unmap more pages than a processor keeps, all at the same time. Then one has
+    a large file written to disk while the others append to it."""
+
+    def call(number: int, *arguments: int, think: int = 0) -> tuple[int, ...]:
+        path, name, length = (*arguments, 0, 0, 0)[:3]
+        return (FIRST_CALL + number, path, name, length, 0, think)
+
+    mapped = range(1, 131)
+    found = []
+    for first in (True, *[False] * (processes - 1)):
+        rows = [row for k in mapped for row in (call(MMAP), call(FAULT, k))] + [call(MUNMAP, k) for k in mapped]
+        rows += [call(OPEN, 0, 1, CREATING + APPENDING), call(WRITE, 0, 40 * PAGE_BYTES)]
+        rows += [call(FSYNC)] * 12 if first else [call(WRITE, 0, PAGE_BYTES // 2, think=50_000)] * 60
+        found.append(Stream(np.array([*rows, call(CLOSE)], np.int64)))
     return tuple(found)
 
 
