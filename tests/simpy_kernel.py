@@ -12,7 +12,21 @@ import simpy
 from simpy.events import Event
 
 from lockscape.kernel import objects as declared
-from simpy_kernel_machine import DEVICE_FIRST, DISK, HANDLERS, TICK, Due, Guard, Lock, Processor, Wait, ready
+from simpy_kernel_machine import (
+    COMMITTING,
+    DEVICE_FIRST,
+    DISK,
+    HANDLERS,
+    TICK,
+    TRYING,
+    Abandoned,
+    Due,
+    Guard,
+    Lock,
+    Processor,
+    Wait,
+    ready,
+)
 from simpy_kernel_objects import ObjectOperations, Thing, classes, fresh_file_system, system_objects
 from simpy_kernel_source import Rules, generators
 
@@ -24,6 +38,9 @@ class Context(ObjectOperations):
     def __init__(self, kernel: "Kernel", me: Thing, masks: int, rows: Sequence[Sequence[int]] = ()) -> None:
         self.kernel, self.env, self.me, self.masks = kernel, kernel.env, me, masks
         self.kept = 0  # how often it is said that this processor keeps this process
+        self.trying = self.open = self.words = self.debt = 0
+        self.wrote = False
+        self.versions: list[tuple[Lock, int]] = []
         self.rows = iter(rows)
         self.row: Sequence[int] = ()
         self.cpu: Processor
@@ -38,6 +55,8 @@ class Context(ObjectOperations):
 
     def compute(self, cycles: int, let_others: bool = False) -> Generator:
         """Compute; interrupts leave the rest for later. `let_others`: who is due now and comes first, does."""
+        if self.trying == COMMITTING:
+            return
         while cycles or let_others:
             let_others = False
             begin = self.env.now
@@ -46,7 +65,10 @@ class Context(ObjectOperations):
                 return
             except simpy.Interrupt:
                 cycles -= self.env.now - begin
+                abandoned, self.trying = self.trying, 0
                 yield from self.interrupts()
+                if abandoned:
+                    raise Abandoned from None
 
     def interrupts(self) -> Generator:
         """Handle what is due."""
@@ -82,6 +104,8 @@ class Context(ObjectOperations):
 
     def request(self, device: int, cycles: int, cpu: int) -> Generator:
         assert device == 0
+        if self.trying == TRYING:
+            return
         done = Due(self.env, cycles, DEVICE_FIRST)
         done.callbacks.append(lambda _: self.kernel.cpus[cpu].raise_at(DISK, 0))
         yield from self.compute(0, let_others=True)

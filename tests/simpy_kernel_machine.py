@@ -25,6 +25,14 @@ NEVER = 1 << 60
 
 SLEEPING = ("sema", "rwsem")
 
+TRYING, COMMITTING = 1, 2
+"""What a process does in a section on versions: nothing yet, or all of it at one instant."""
+
+
+class Abandoned(Exception):  # noqa: N818  (an interrupt, no error)
+    """An interrupt came into an attempt, which begins again."""
+
+
 POLL_CYCLES = 50
 """One look of a reader at a sequence that is being written."""
 
@@ -132,12 +140,54 @@ class Guard:
         self.shared = self.mode == "shared"
         self.seen = self.depth = -1
         self.done = False
+        self.is_version = self.mode == "exclusive" and self.lock is not None and self.lock.kind == "version"
+        self.outermost = False
+
+    def caught(self) -> None:
+        """An interrupt came into the attempt: the outermost guard begins it again."""
+        if not self.outermost:
+            raise Abandoned
+
+    def attempt(self) -> None:
+        x = self.x
+        if x.trying == 0:
+            x.trying, x.versions, x.open, self.outermost = TRYING, [], 0, True
+        if x.trying == TRYING:
+            x.versions.append((self.lock, self.lock.sequence))
+        x.open += 1
+
+    def commit(self) -> Generator:
+        """End an attempt, which its outermost guard then does for good or again; or pay for what was done."""
+        x, again = self.x, not self.x.trying
+        if not again:
+            x.open -= 1
+        if again or x.open:
+            self.done = not again
+            return
+        costs, trying, x.trying = x.kernel.costs, x.trying, 0
+        if trying == COMMITTING:
+            for lock, _ in x.versions:
+                x.kernel.taken[lock.name] = x.kernel.taken.get(lock.name, 0) + 1
+                lock.sequence += 2 * x.wrote
+            words = len(x.versions) + max(x.words, 1)
+            swaps = (3 * words + 1) * costs["cas"]
+            if x.kernel.options["double_cas"]:
+                swaps = words * costs["cas2"] + (words + 1) * costs["cas"] if words > 2 else costs["cas2"]
+            yield from x.compute(x.debt + (swaps if x.wrote else 0))
+            return
+        self.done = False
+        if all(lock.sequence == seen for lock, seen in x.versions):
+            x.trying, x.wrote, x.words, x.debt = COMMITTING, False, 0, 0
+        else:
+            yield from x.compute(costs["cas"])
 
     def enter(self) -> Generator:
         if self.done:
             return False
         self.done = True
-        if self.mode == "mask":
+        if self.is_version:
+            self.attempt()
+        elif self.mode == "mask":
             self.x.masks += 1
         elif self.mode in ("preempt", "rcu"):
             self.x.kept += 1  # a reader's processor is quiet only when the reader is through
@@ -166,7 +216,9 @@ class Guard:
     def leave(self) -> Generator:
         if self.x.kernel.over:
             return
-        if self.mode == "mask":
+        if self.is_version:
+            yield from self.commit()
+        elif self.mode == "mask":
             yield from self.x.unmask()
         elif self.mode in ("preempt", "rcu"):
             self.x.kept -= 1

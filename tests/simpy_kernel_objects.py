@@ -13,7 +13,8 @@ from collections.abc import Generator, Mapping, Sequence
 from lockscape.kernel import objects as declared
 from lockscape.kernel.blocks import BLOCKS_PER_GROUP
 from lockscape.kernel.inodes import INODES_PER_GROUP
-from lockscape.program.objects import Collection, Object
+from lockscape.program.objects import Collection, Object, Racy
+from simpy_kernel_machine import COMMITTING, TRYING
 
 
 class Table:
@@ -101,9 +102,13 @@ class Thing:
         self.cls = cls.__name__
         self.locks: dict[str, object] = {}
         self.place = next(Thing.numbers)
+        self.racy: set[str] = set()
+        """Fields that are racy on purpose."""
         for base in cls.__mro__[: cls.__mro__.index(Object)]:
-            for name in inspect.get_annotations(base):
+            for name, annotation in inspect.get_annotations(base).items():
                 part = getattr(cls, name, None)
+                if any(isinstance(m, Racy) for m in getattr(annotation, "__metadata__", ())):
+                    self.racy.add(name)
                 setattr(self, name, Table(part, cls.__name__, name) if isinstance(part, Collection) else 0)
 
     def __mul__(self, times: int) -> int:
@@ -129,9 +134,32 @@ class ObjectOperations:
     def atomic_cost(self, of: str, name: str) -> int:
         return self.kernel.costs["atomic"] if f"{of}.{name}" in self.kernel.atomic else 0
 
+    def writes(self, cycles: int, racy: bool = False) -> bool:
+        """Say whether a write is done: not in an attempt. A commit counts it, and pays for it at its end."""
+        if self.trying == COMMITTING:
+            self.wrote = True
+            self.words += not racy
+            self.debt += cycles
+        return self.trying != TRYING
+
+    def store(self, thing: Thing, name: str, value) -> None:
+        if self.writes(0, name in thing.racy):
+            setattr(thing, name, value)
+
     def add(self, thing: Thing, name: str, sign: int, amount: int) -> Generator:
-        setattr(thing, name, getattr(thing, name) + sign * amount)
-        yield from self.compute(self.atomic_cost(thing.cls, name))
+        cycles = self.atomic_cost(thing.cls, name)
+        if self.writes(cycles, name in thing.racy):
+            setattr(thing, name, getattr(thing, name) + sign * amount)
+            yield from self.compute(cycles)
+
+    def add_by_swap(self, thing: Thing, name: str, sign: int, amount: int) -> Generator:
+        if f"{thing.cls}.{name}" not in self.kernel.atomic:
+            yield from self.add(thing, name, sign, amount)
+            return
+        done = 0
+        while not done:
+            seen = getattr(thing, name)
+            done = yield from self.compare_and_swap(thing, name, seen, seen + sign * amount)
 
     def compare_and_swap(self, thing: Thing, name: str, old: int, new: int) -> Generator:
         done = getattr(thing, name) == old
@@ -163,20 +191,27 @@ class ObjectOperations:
 
     def insert(self, table, key, value) -> Generator:
         yield from self.look("insert", table, key)
+        cycles = self.atomic_cost(table.cls, table.name)
+        if not self.writes(cycles):
+            return int(key not in table.values)
         fresh = table.insert(key, value)
-        yield from self.compute(self.atomic_cost(table.cls, table.name))
+        yield from self.compute(cycles)
         return fresh
 
     def position(self, table, key) -> int:
         return table.slots.get(key, -1)
 
     def remove(self, table, key) -> Generator:
+        cycles = self.atomic_cost(table.cls, table.name)
+        if not self.writes(cycles):
+            return table.values.get(key, 0)
         found = table.remove(key)
-        yield from self.compute(self.atomic_cost(table.cls, table.name))
+        yield from self.compute(cycles)
         return found
 
     def move(self, table, key) -> None:
-        table.to_tail(key)
+        if self.writes(0):
+            table.to_tail(key)
 
     def first(self, table):
         return table.first()

@@ -16,6 +16,7 @@ from lockscape.kernel.build import MASKED_SECTIONS, MODULES
 from lockscape.program.language import Operation
 from lockscape.program.objects import Object
 from lockscape.workloads import user
+from simpy_kernel_machine import Abandoned
 
 
 class Rules:
@@ -40,13 +41,30 @@ class Rules:
         return len(self.numbered) - 1
 
     def of_section(self, function: str, name: str) -> list[int]:
-        found = self.at.get(f"section {function}/{name}", [])
-        masked = any(self.locks.get(self.numbered[k].get("lock"), {}).get("masks") for k in found)
+        listed = self.at.get(f"section {function}/{name}", [])
+        found = [k for k in listed if self.numbered[k].get("mode") != "cas"]
+        # an interrupt that changes what a section on versions, or a loop of compare-and-swap, has read only has
+        # it done again
+        masked = len(found) < len(listed) or any(
+            self.locks.get(self.numbered[k].get("lock"), {}).get("masks") or self.on_version(k) for k in found
+        )
         # an interrupt handler comes there, too: even one processor must not be interrupted
         if f"{function}/{name}" in MASKED_SECTIONS and not masked:
             return [self.masking, *found]
-        alone = self.preemptible and not found and f"{function}/{name}" not in self.covered
+        alone = self.preemptible and not listed and f"{function}/{name}" not in self.covered
         return [self.keeping] if alone else found
+
+    def on_version(self, number: int) -> bool:
+        """Say whether a rule is a section on a version."""
+        rule = self.numbered[number]
+        return rule.get("mode", "exclusive") == "exclusive" and (
+            self.locks.get(rule.get("lock"), {}).get("kind") == "version"
+        )
+
+    def swaps(self, function: str, name: str) -> bool:
+        """Say whether additions of a section are made by compare-and-swap."""
+        listed = self.at.get(f"section {function}/{name}", [])
+        return any(self.numbered[k].get("mode") == "cas" for k in listed)
 
     def of_function(self, function: str, role: str) -> list[int]:
         # a new process begins in the middle of a switch, and does not come in from outside
@@ -73,6 +91,7 @@ class _Maker(ast.NodeTransformer):
     def __init__(self, source, rules: Rules, options: Mapping[str, int], operations: type) -> None:
         self.source, self.rules, self.options, self.operations = source, rules, options, operations
         self.held = 0
+        self.swapping = False
 
     def function(self, made: dict[str, Callable]) -> Callable:
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(self.source))).body
@@ -86,7 +105,7 @@ class _Maker(ast.NodeTransformer):
             name, ast.arguments([], arguments, None, [], [], None, []), [*always, *body], []
         )
         module = ast.fix_missing_locations(ast.Module([new], []))
-        scope = {**self.source.__globals__, "made_": made}
+        scope = {**self.source.__globals__, "made_": made, "Abandoned_": Abandoned}
         exec(compile(module, f"<{name} for SimPy>", "exec"), scope)
         found: Callable = scope[name]
         return found
@@ -118,15 +137,25 @@ class _Maker(ast.NodeTransformer):
             # the sum is made at once, after what is added has been computed
             sign = -1 if isinstance(node.op, ast.Sub) else 1
             of, amount = self.visit(node.target.value), self.visit(node.value)
-            new = [
-                ast.Expr(self.own("add", [of, ast.Constant(node.target.attr), ast.Constant(sign), amount]))
-            ]
+            parts = [of, ast.Constant(node.target.attr), ast.Constant(sign), amount]
+            new = [ast.Expr(self.own("add_by_swap" if self.swapping else "add", parts))]
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
+            target, value = node.targets[0], self.visit(node.value)
+            new = [ast.Expr(self.own("store", [self.visit(target.value), ast.Constant(target.attr), value]))]
         else:
             new = [self.visit(node)]
         return self.guarded(new, around)
 
     def block(self, node: ast.With) -> list[ast.stmt]:
+        name = node.items[0].context_expr.args
+        before, self.swapping = (
+            self.swapping,
+            bool(name)
+            and isinstance(name[0], ast.Constant)
+            and self.rules.swaps(self.source.__name__, name[0].value),
+        )
         body = self.statements(node.body)
+        self.swapping = before
         for item in reversed(node.items):
             call = item.context_expr
             assert isinstance(call, ast.Call)
@@ -163,9 +192,19 @@ class _Maker(ast.NodeTransformer):
             leave = ast.YieldFrom(
                 ast.Call(ast.Attribute(ast.Name(guard, ast.Load()), "leave", ast.Load()), [], [])
             )
+            handlers: list[ast.ExceptHandler] = []
+            keep: list[ast.stmt] = []
+            if self.rules.on_version(number):
+                # it is done again: each variable then begins as it was
+                caught = ast.Call(ast.Attribute(ast.Name(guard, ast.Load()), "caught", ast.Load()), [], [])
+                handlers = [ast.ExceptHandler(ast.Name("Abandoned_", ast.Load()), None, [ast.Expr(caught)])]
+                for name in sorted({n.id for s in body for n in ast.walk(s) if _is_set(n)}):
+                    keep += ast.parse(f"kept_{self.held}_{name} = locals().get({name!r})").body
+                    body = [*ast.parse(f"{name} = kept_{self.held}_{name}").body, *body]
             body = [
                 ast.Assign([ast.Name(guard, ast.Store())], begin),
-                ast.While(enter, [ast.Try(body, [], [], [ast.Expr(leave)])], []),
+                *keep,
+                ast.While(enter, [ast.Try(body, handlers, [], [ast.Expr(leave)])], []),
             ]
         return body
 
@@ -234,6 +273,12 @@ class _Maker(ast.NodeTransformer):
         found = [call for each in inside for call in ast.walk(each) if isinstance(call, ast.Call)]
         means = [self.meaning(call.func) for call in found]
         return [m.name if isinstance(m, Operation) else m.__name__ for m in means if not _is_class(m)]
+
+
+def _is_set(node: ast.AST) -> bool:
+    """Return whether a node is a variable of the source that is set here."""
+    own = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    return own and not node.id.startswith(("guard_", "kept_"))
 
 
 def _is_class(value) -> bool:

@@ -144,7 +144,9 @@ def _drop_at_once(processes: int) -> tuple[Stream, ...]:
     mapped = range(1, 131)
     found = []
     for first in (True, *[False] * (processes - 1)):
-        rows = [row for k in mapped for row in (call(MMAP), call(FAULT, k))] + [call(MUNMAP, k) for k in mapped]
+        rows = [row for k in mapped for row in (call(MMAP), call(FAULT, k))] + [
+            call(MUNMAP, k) for k in mapped
+        ]
         rows += [call(OPEN, 0, 1, CREATING + APPENDING), call(WRITE, 0, 40 * PAGE_BYTES)]
         rows += [call(FSYNC)] * 12 if first else [call(WRITE, 0, PAGE_BYTES // 2, think=50_000)] * 60
         found.append(Stream(np.array([*rows, call(CLOSE)], np.int64)))
