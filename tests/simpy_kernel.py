@@ -39,7 +39,7 @@ class Context(ObjectOperations):
         self.kernel, self.env, self.me, self.masks = kernel, kernel.env, me, masks
         self.kept = 0  # how often it is said that this processor keeps this process
         self.trying = self.open = self.words = self.debt = 0
-        self.wrote = False
+        self.wrote = self.requested = False
         self.versions: list[tuple[Lock, int]] = []
         self.rows = iter(rows)
         self.row: Sequence[int] = ()
@@ -108,6 +108,7 @@ class Context(ObjectOperations):
             return
         done = Due(self.env, cycles, DEVICE_FIRST)
         done.callbacks.append(lambda _: self.kernel.cpus[cpu].raise_at(DISK, 0))
+        self.requested = True
         yield from self.compute(0, let_others=True)
 
     def atomic_depth(self) -> int:

@@ -134,8 +134,8 @@ def _write_at_once(processes: int) -> tuple[Stream, ...]:
 
 
 def _drop_at_once(processes: int) -> tuple[Stream, ...]:
-    """Return processes that map and unmap more pages than a processor keeps, all at the same time. Then one has
-    a large file written to disk while the others append to it."""
+    """Return processes that map and unmap more pages than a processor keeps, all at the same time. Then one
+    has a large file written to disk while the others append to it."""
 
     def call(number: int, *arguments: int, think: int = 0) -> tuple[int, ...]:
         path, name, length = (*arguments, 0, 0, 0)[:3]

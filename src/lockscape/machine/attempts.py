@@ -132,8 +132,8 @@ def pay(m: Any, code: Any, r: int, v: int, p: int) -> int:
 
 @compiled
 def swaps(words: int, single: int, double: int) -> int:
-    """Return the cycles to change so many words together. `double` is 0 where the hardware does only one."""
-    if double == 0:
+    """Return the cycles to change so many words together. `double` is -1 where the hardware has none."""
+    if double < 0:
         return (3 * words + 1) * single
     return double if words == 2 else words * double + (words + 1) * single
 

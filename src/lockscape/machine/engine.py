@@ -120,7 +120,8 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 m[v + at.V_REMAINING] = 0
             leave_guest(m, code, v, root, now, EXIT_INTERRUPT)
             v = root
-        if m[v + at.V_MASK] == 0 and m[v + at.V_NEXT] <= now and m[v + at.V_NEXT] <= m[v + at.V_TIME]:
+        due = m[v + at.V_MASK] == 0 and m[v + at.V_NEXT] <= now and m[v + at.V_NEXT] <= m[v + at.V_TIME]
+        if due and m[v + at.V_TRY] != at.COMMITTING:
             reason = interrupt(m, code, trace, v, now)
             if reason >= 0:
                 break

@@ -216,7 +216,7 @@ class FunctionCode(Operations):
             self.emit(_SYNC[node.op])
             return
         if node.op == "commit":
-            double = self.names.cost("cas2") if self.names.program.double else 0
+            double = self.names.cost("cas2") if self.names.program.double else -1
             self.emit(op.COMMIT, self.names.cost("cas"), double)
             return
         base, offset, number = self.lock(node.lock, node.where, node.op == "release")

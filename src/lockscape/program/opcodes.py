@@ -92,7 +92,7 @@ SECTION = 80  # a: number of the section, b: 1 begins, 0 ends
 RETURN_ENTRY = 81  # a: value, b: 1 immediate; back to what was interrupted or to user mode
 OLDEST = 83  # a: rd, b: object, c: offset, e: how
 ATTEMPT = 84  # a: object, b: offset of the version, c: lock class
-COMMIT = 85  # a: cycles of a compare-and-swap, b: of a double one, 0 without
+COMMIT = 85  # a: cycles of a compare-and-swap, b: of a double one, -1 without
 TRAP = 82  # a: register of the reason: a virtual processor leaves to its hypervisor
 
 EXCLUSIVE, ATOMIC, RACY, OPTIMISTIC = range(4)
