@@ -25,8 +25,10 @@ from lockscape.workloads.postmark import PostmarkOptions
 
 SYSTEMS = ("linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6")
 
-METHODS = ("giant", "coarse", "fine", "master-slave", "virtualization-para", "reimplementation")
-"""A port of each method; lock-free has none yet."""
+METHODS = (
+    "giant", "coarse", "fine", "lock-free", "master-slave", "virtualization-para", "reimplementation",
+)  # fmt: skip
+"""A port of each method."""
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 """As on a user's machine: without byte code on disk Python compiles numba anew in each process (1.5 s)."""

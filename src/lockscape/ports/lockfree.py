@@ -1,8 +1,31 @@
-"""The lock-free kernel: functions that are written anew so that each of their steps is one commit."""
+"""Lock-free: what several processors change is changed by compare-and-swap, with versions and retry.
+
+A section on an object reads the object's *version*, does its work on what it finds, and commits: if no other
+commit has changed the version meanwhile, its words and the version change at once, else it begins again. So
+nobody waits for anybody, whoever is interrupted or preempted holds nothing up, and interrupt handlers come in
+without masking. A counter is one word and needs no version: a compare-and-swap is tried until it succeeds.
+Readers of names write nothing at all; what they may still look at is freed when every processor has been
+elsewhere (RCU).
+
+One word and its version take one double compare-and-swap (CAS2, of two words that lie apart), as the 68020 to
+68040 have it and both kernels of this method used it. More words, and hardware without it, take a multi-word
+compare-and-swap in software: an operation that others can see and finish. A few functions are written anew so
+that each of their steps is one commit of few words.
+
+The models are Synthesis (Massalin and Pu, CUCS-005-91) and the Cache Kernel (Greenwald and Cheriton, OSDI
+1996); the multi-word operation is that of Harris, Fraser and Pratt (DISC 2002), name lookup that of Linux 2.6
+(McKenney et al., 2001). What keeps others out of calls that sleep (a file's semaphore, an address space's) is
+the uniprocessor kernel's own, and stays.
+"""
 
 from lockscape.kernel.objects import Buffer, BufferCache, Disk, Inode, Page, PageCache
 from lockscape.kernel.writeback import BATCH, start_disk
 from lockscape.program.language import NONE, first, function, insert, new, remove, section, step, the
+
+PLANS = {
+    "lock-free": "versions, single and double compare-and-swap (CAS2)",
+    "lock-free-single": "the same on hardware that compares and swaps one word at a time",
+}
 
 
 @function(replaces=True)
