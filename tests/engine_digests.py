@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import test_contract as contract
 import test_engine_locks as locks
 import test_engine_time as time
+import test_lockfree as lockfree
 from engine_tools import Machine
 from lockscape.machine.compiled import PLAIN
 from lockscape.machine.execute import execute
@@ -28,6 +29,7 @@ def states() -> Iterator[tuple[str, State]]:
             vectors={0: "no_interrupt", 1: "wake_up"}, costs={"arrive": 10, "inside": 100}, hardware=hardware, cost=3,
         )  # fmt: skip
         yield kind, made.state()
+    yield "versions", lockfree.machine(lockfree.count_up, 4, traced=True).state()
     yield "interrupts", time.machine(time.split_twice, idle="split_twice", costs={"long": 100}).state()
 
 

@@ -104,12 +104,16 @@ def handler() -> None:
     counter.handled += 1
 
 
-def run(source: Any, cpus: int, double: bool = True, traced: bool = False) -> tuple[State, list[str]]:
-    """Run a function as the first one of each processor; return the machine, and the faults if asked for."""
+def machine(source: Any, cpus: int, double: bool = True, traced: bool = False) -> Machine:
+    """Return a machine on each of whose processors a function is what runs first."""
     made = replace(program((source, handler), CLASSES, (VERSION,)), double=double)
     vectors = {0: "no_interrupt", 1: "handler"}
-    machine = Machine(made, source.__name__, cpus, costs=COSTS, vectors=vectors, traced=traced)
-    state = machine.state()
+    return Machine(made, source.__name__, cpus, costs=COSTS, vectors=vectors, traced=traced)
+
+
+def run(source: Any, cpus: int, double: bool = True, traced: bool = False) -> tuple[State, list[str]]:
+    """Run such a machine; return it, and the faults if asked for."""
+    state = machine(source, cpus, double, traced).state()
     detector = Detector(state)
     stopped = execute(state, reader=detector.read) if traced else execute(state)
     assert stopped.reason == at.REASON_DONE, stopped.text
