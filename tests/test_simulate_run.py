@@ -310,3 +310,24 @@ def test_results_are_plain_data() -> None:
     found = result("giant", 3)
     assert msgspec.json.decode(msgspec.json.encode(found), type=RunResult) == found
     assert json.loads(msgspec.json.encode(found))["makespan_cycles"] == found.makespan_cycles
+
+
+def test_interrupts_wait_for_the_giant_lock() -> None:
+    work = postmark.PostmarkOptions(files=50, transactions=500)  # long enough for ticks
+    found = {}
+    for system in ("giant", "fine"):
+        events = {each.event: each for each in simulate(spec(system, 3, postmark=work)).events}
+        begun, done = events["timer_interrupt begins"], events["timer_interrupt done"]
+        assert 0 < done.count <= begun.count
+        assert begun.mean_cycles < done.mean_cycles <= done.max_cycles
+        found[system] = done.mean_cycles
+    assert found["fine"] > preset("pentium4").clock_mhz  # the handler alone takes more than a microsecond
+    assert found["giant"] > 3 * found["fine"]
+
+
+def test_a_process_that_is_woken_runs_some_time_later() -> None:
+    shared = msgspec.structs.replace(spec("fine", 2), plan=load_plan("application-kernel"))
+    found = {each.event: each for each in simulate(shared).events}
+    assert found["process runs"].count > 100
+    assert found["process runs"].mean_cycles > 0
+    assert {"call_forwarded begins", "thread_tick done"} <= found.keys()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from lockscape.experiments.result import (
     CallLatency,
+    EventLatency,
     LockStatistics,
     ProcessorTime,
     ProcessTime,
@@ -12,6 +13,7 @@ from lockscape.experiments.result import (
 )  # fmt: skip
 from lockscape.kernel.entry import CALLS
 from lockscape.machine import layout as at
+from lockscape.machine.latency import BEGUN, HANDLED, RUNS
 from lockscape.machine.state import State
 from lockscape.workloads.load import Machine
 
@@ -35,6 +37,7 @@ def collect(
         processors=_processors(machine),
         locks=tuple(_lock(state, number) for number in range(len(state.binary.locks))),
         calls=_calls(machine),
+        events=_events(machine.state),
         processes=tuple(_process(state, *each) for each in given),
         steady=steady,
         steps=int(state.m[at.H_STEPS]),
@@ -103,6 +106,35 @@ def _calls(machine: Machine) -> tuple[CallLatency, ...]:
             total = sum(int(state.m[place + 1]) for place in places)
             found.append(CallLatency(name, count, total, max(int(state.m[place + 2]) for place in places)))
     return tuple(found)
+
+
+def _events(state: State) -> tuple[EventLatency, ...]:
+    """Return how long interrupts waited, by handler, and processes that were woken."""
+    found: dict[str, EventLatency] = {}
+    for other, instances in ((0, state.instances[:1]), (1, state.instances[1:])):
+        for vector in range(at.VECTORS):
+            handler = _handler(state, vector, instances)
+            for number, what in ((BEGUN, "begins"), (HANDLED, "done")):
+                _event(state, other, number + vector, f"{handler} {what}", found)
+        _event(state, other, RUNS, "process runs", found)
+    return tuple(found.values())
+
+
+def _event(state: State, other: int, number: int, event: str, found: dict[str, EventLatency]) -> None:
+    """Add an event's latencies to those that were found under its name."""
+    place = at.H_LATENCY + (other * at.LATENCY_KINDS + number) * at.LATENCY_COLUMNS
+    count, total, most = (int(word) for word in state.m[place : place + at.LATENCY_COLUMNS])
+    if count:
+        known = found.get(event, EventLatency(event, 0, 0, 0))
+        count, total = known.count + count, known.total_cycles + total
+        found[event] = EventLatency(event, count, total, max(known.max_cycles, most))
+
+
+def _handler(state: State, vector: int, instances: Sequence[int]) -> str:
+    """Return the function that the first of some instances that handles a vector enters by it."""
+    rows = (int(state.m[instance + at.I_VECTOR + 2 * vector]) for instance in instances)
+    row = next((row for row in rows if row >= 0), -1)
+    return state.binary.where[row] if row >= 0 else f"vector {vector}"
 
 
 def _process(state: State, process: int, owner: int, first: int, transactions: int) -> ProcessTime:

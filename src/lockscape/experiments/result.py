@@ -144,6 +144,25 @@ class CallLatency(msgspec.Struct, frozen=True):
         return self.total_cycles / self.count if self.count else 0.0
 
 
+class EventLatency(msgspec.Struct, frozen=True):
+    """How long something waited.
+
+    `event`: ``HANDLER begins``, an interrupt from when it was due until its handler began, which masking
+    delays; ``HANDLER done``, from then until the handler returned or gave the processor away, its own waits
+    included; ``process runs``, a process from being woken.
+    """
+
+    event: str
+    count: int
+    total_cycles: int
+    max_cycles: int
+
+    @property
+    def mean_cycles(self) -> float:
+        """Return the mean."""
+        return self.total_cycles / self.count if self.count else 0.0
+
+
 class ProcessTime(msgspec.Struct, frozen=True):
     """A process: when PostMark took the time (`lockscape.workloads.postmark.START` …), and when it ended.
 
@@ -177,6 +196,7 @@ class RunResult(msgspec.Struct, frozen=True):
     processors: tuple[ProcessorTime, ...]
     locks: tuple[LockStatistics, ...]
     calls: tuple[CallLatency, ...]
+    events: tuple[EventLatency, ...]
     processes: tuple[ProcessTime, ...]
     steady: Throughput | None
     steps: int

@@ -9,6 +9,7 @@ from lockscape.machine import layout as at
 from lockscape.machine.attempts import give_up
 from lockscape.machine.compiled import compiled
 from lockscape.machine.events import account, earliest
+from lockscape.machine.latency import BEGUN, handled, waited
 from lockscape.machine.tracing import note
 from lockscape.machine.waiters import give_way
 from lockscape.program.layout import FRAME_HEAD, ROW
@@ -67,6 +68,7 @@ def interrupt(m: Any, code: Any, trace: Any, v: int, now: int) -> int:
     fp = m[ctx + at.C_FRAME]
     pc = m[ctx + at.C_PC]
     vector = due_vector(m, v)
+    due = m[v + at.V_NEXT]
     handler = m[v + at.V_INSTANCE] + at.I_VECTOR + 2 * vector
     size = m[handler + 1]
     k = fp + m[fp - 4]
@@ -93,6 +95,9 @@ def interrupt(m: Any, code: Any, trace: Any, v: int, now: int) -> int:
     m[k] = m[ctx + at.C_SPINS + at.W_GRANTED]
     m[k + 1] = m[ctx + at.C_SPINS + at.W_SINCE]
     m[k + 2] = m[ctx + at.C_MODE]
+    m[k + 3] = vector
+    m[k + 4] = due + 1
+    waited(m, v, BEGUN + vector, now - due)
     m[ctx + at.C_SPINS + at.W_GRANTED] = 0
     m[ctx + at.C_SPINS + at.W_SINCE] = 0
     enter_frame(m, ctx, k + at.INTERRUPT_WORDS, size, mode + 2 * ENTERED, remaining)
@@ -138,6 +143,7 @@ def return_from_entry(m: Any, code: Any, trace: Any, r: int, v: int, t: int) -> 
     delay = 0
     if interrupted:
         delay = m[fp - 5]
+        handled(m, v, fp, 2 * ENTERED, t)
         k = fp - FRAME_HEAD - at.INTERRUPT_WORDS
         m[ctx + at.C_SPINS + at.W_GRANTED] = m[k]
         m[ctx + at.C_SPINS + at.W_SINCE] = m[k + 1]

@@ -21,7 +21,12 @@ NONE, UNSEEN, READS, WRITES = 0, -1, 0, 1
     H_TRACE, H_TRACED,
     H_TRACE_END, H_FAULT_PC, H_FAULT_VIRTUAL, H_FAULT_VALUE, H_TRANSFERS, H_INSTANCES, H_UNTIL,
 ) = range(38)  # fmt: skip
-HEAD_WORDS = 48
+H_LATENCY = 48
+"""Three words (how often, cycles in all, most cycles) for each vector from due to its handler, for each
+vector from due until it is handled, and for processes from being woken to running: of the first kernel
+instance, then of all others (a hypervisor's guests)."""
+LATENCY_COLUMNS, LATENCY_KINDS = 3, 2 * 8 + 1
+HEAD_WORDS = H_LATENCY + 2 * LATENCY_COLUMNS * LATENCY_KINDS
 
 (P_RUNS, P_ROOT) = range(2)
 PROCESSOR_WORDS = 2
@@ -53,17 +58,18 @@ RUNNING, SPINNING, HALTED, AWAY = range(4)
 """States of a virtual processor; AWAY: not on a physical processor."""
 
 (C_PC, C_FRAME, C_PROCESS, C_MASK, C_ATOMIC, C_MODE, C_VIRTUAL, C_WORK, C_WORK_END, C_LIMIT,
- C_DONE) = range(11)  # fmt: skip
+ C_DONE, C_WOKEN) = range(12)  # fmt: skip
 (W_PREVIOUS, W_NEXT, W_LOCK, W_SHARED, W_SINCE, W_GRANTED, W_CONTEXT) = range(7)
 """W_LOCK: the lock in whose queue it is; W_SHARED: 1 to read, + 2 if an interrupt takes the given lock back;
 W_SINCE: when it began to wait, + 1; W_GRANTED: the lock that was given to it, until it goes on."""
 WAIT_WORDS = 7
-C_SPINS = 11
+C_SPINS = 12
 C_SLEEPS = C_SPINS + WAIT_WORDS
 """A context waits for at most one spinning lock and one sleeping one at a time (falling asleep takes spin
 locks): its two places in queues of waiters."""
-INTERRUPT_WORDS = 3
-"""Below the frame of an interrupt, what it came into: W_GRANTED and W_SINCE of the spinning wait, C_MODE."""
+INTERRUPT_WORDS = 5
+"""Below the frame of an interrupt, what it came into: W_GRANTED and W_SINCE of the spinning wait, C_MODE.
+Then its vector, and since when it was due, + 1, until it is handled."""
 C_CALLS = C_SLEEPS + WAIT_WORDS
 CALL_KINDS = 48
 CALL_COLUMNS = 3

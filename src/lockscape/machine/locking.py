@@ -10,6 +10,7 @@ from lockscape.machine import layout as at
 from lockscape.machine.compiled import compiled
 from lockscape.machine.events import account
 from lockscape.machine.frames import call_hook
+from lockscape.machine.latency import woken
 from lockscape.machine.memory import touch
 from lockscape.machine.tracing import note
 from lockscape.machine.waiters import drop_waiter, queue_waiter, release_spinners
@@ -230,6 +231,7 @@ def wake_first(m: Any, code: Any, trace: Any, r: int, v: int, t: int, x: int) ->
             m[lock + at.L_OWNER] = waiter
             m[lock + at.L_DEPTH] = 1
     m[frame] = m[waiter + at.C_PROCESS]
+    woken(m, waiter, t)
     if m[at.H_TRACE]:
         note(m, trace, t, v, r, at.T_WAKE, x, code[r + 2], waiter)
     return 0

@@ -209,7 +209,8 @@ class Values(ABC):
         self.pass_arguments(args)
         if wanted and target < 0:
             target = self.temporary()
-        self.calls.append((self.emit(op.CALL, 0, 0, target if wanted else -1, 0), name))
+        hook = int(self.names.program.functions[name].role == "hook")
+        self.calls.append((self.emit(op.CALL, 0, 0, target if wanted else -1, 0, hook), name))
         return target
 
     def inline(self, callee: n.Function, args: tuple[n.Expr, ...], target: int, wanted: bool) -> int:

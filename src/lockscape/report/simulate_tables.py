@@ -6,7 +6,7 @@ from typing import TextIO
 
 import msgspec
 
-from lockscape.experiments.result import LockStatistics, RunResult
+from lockscape.experiments.result import CallLatency, EventLatency, LockStatistics, RunResult
 from lockscape.report.plot import Curve, print_plot
 from lockscape.report.prose import Paragraph, print_prose
 from lockscape.report.simulate import MODES, CurvePoint, SimulateDocument, SystemCurve, Workload
@@ -32,6 +32,12 @@ STEADY = "Operations: the workload's own, while every process was at work (PostM
 LOCKS = (
     "As /proc/lock_stat counts: bounced, the lock's cache line came from another processor; contended, it "
     "had to wait; slept, a process gave up its processor for it. A wait is of those that had to wait."
+)
+
+EVENTS = (
+    "An interrupt begins when its handler does, after it was due; it is done when the handler has returned "
+    "or given the processor away, its own waits for locks included. A process runs some time after it is "
+    "woken."
 )
 
 
@@ -240,11 +246,27 @@ def latency_tables(document: SimulateDocument, at: int | None) -> Iterator[Table
             columns += [f"{curve.name} mean" if where else f"{curve.name} on {point.cpus} mean", "longest"]
         rows = tuple(_call_row(call, [point.result for _, point in part]) for call in calls)
         yield Table(f"Latency of system calls and faults{where}, µs, waiting included", tuple(columns), rows)
+        events = list(dict.fromkeys(each.event for _, point in part for each in point.result.events))
+        rows = tuple(_event_row(event, [point.result for _, point in part]) for event in events)
+        last = start + SYSTEMS_SIDE_BY_SIDE >= len(details)
+        yield Table(f"Latency of interrupts and of processes that are woken{where}, µs",
+                    ("event", *columns[1:]), rows, notes=(EVENTS,) if last else ())  # fmt: skip
 
 
 def _call_row(call: str, results: Sequence[RunResult]) -> Row:
     found = [next((each for each in result.calls if each.call == call), None) for result in results]
-    row: list[str | int | None] = [call, max(each.count for each in found if each)]
+    return _latency_row(call, found, results)
+
+
+def _event_row(event: str, results: Sequence[RunResult]) -> Row:
+    found = [next((each for each in result.events if each.event == event), None) for result in results]
+    return _latency_row(event, found, results)
+
+
+def _latency_row(
+    name: str, found: Sequence[CallLatency | EventLatency | None], results: Sequence[RunResult]
+) -> Row:
+    row: list[str | int | None] = [name, max(each.count for each in found if each)]
     for each, result in zip(found, results, strict=True):
         mhz = result.clock_mhz
         row += [None, None] if each is None else [
