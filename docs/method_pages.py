@@ -50,7 +50,7 @@ PAGES = {
     "fine": Page("fine", "fine dput", "fine", f"fine coarse giant {SMALL}",
                  "fine linux-2.6 --workload mailserver --cpus 1,2,4,8"),
     "lockfree": Page("lockfree", "lock-free detach", "lock-free lock-free-single fine",
-                      f"lock-free lock-free-single fine {SMALL}",
+                      "lock-free lock-free-single fine linux-2.6 --workload dbench --cpus 1,2,4,8",
                       "lock-free lock-free-single fine --workload mailserver --cpus 1,2,4,8"),
     "asymmetric": Page("asymmetric", "master-slave schedule", ASYMMETRIC,
                        f"{ASYMMETRIC} --workload compute --cpus 1,2,4,8", f"{ASYMMETRIC} giant {SMALL}"),

@@ -72,4 +72,5 @@ def test_what_is_not_open_cannot_be_written():
 
 @pytest.mark.parametrize("name", PLANS)
 def test_every_port_writes_to_disk_at_once_without_a_fault(name):
-    assert run_trial(kernel_of(load_plan(name)), trials()[-1], Detector)[1] == ""
+    (trial,) = (each for each in trials() if "at once, on 3" in each.name and "write" in each.name)
+    assert run_trial(kernel_of(load_plan(name)), trial, Detector)[1] == ""

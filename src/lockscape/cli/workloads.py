@@ -40,5 +40,6 @@ def workloads(names: tuple[str, ...], traces: tuple[Path, ...], form: str | None
     read = [trace_record(str(path), load_strace(path)) for path in traces]
     chosen = {name: choose_workload(name) for name in names or (() if traces else workload_names())}
     made = [workload_record(name, each, measure_workload(each)) for name, each in chosen.items()]
-    tables = [*([workloads_table(made)] if made else []), *(trace_table(each) for each in read)]
+    tables = [workloads_table(made, form_of(form) == "csv")] if made else []
+    tables += [trace_table(each) for each in read]
     emit(workloads_document(made, read, watch.manifest()), tuple(tables), form_of(form), sys.stdout)

@@ -20,6 +20,7 @@ from lockscape.kernel import (
     objects,
     pages,
     readwrite,
+    rename,
     scheduler,
     synchronise,
     writeback,
@@ -31,7 +32,7 @@ from lockscape.program.parse import parse
 
 MODULES: tuple[types.ModuleType, ...] = (
     entry, files, names, directories, entries, inodes, blocks, buffers, pages, readwrite, areas,
-    allocate, deferral, balance, scheduler, writeback, synchronise,
+    allocate, deferral, balance, scheduler, writeback, synchronise, rename,
 )  # fmt: skip
 
 OPTIONS: dict[str, int] = {

@@ -5,6 +5,7 @@ from lockscape.kernel.directories import sys_mkdir, sys_rmdir, sys_unlink
 from lockscape.kernel.files import sys_close, sys_fstat, sys_lseek, sys_open, sys_stat
 from lockscape.kernel.objects import DONE, InterruptLine, Kernel, Process, Processor
 from lockscape.kernel.readwrite import sys_read, sys_write
+from lockscape.kernel.rename import sys_rename
 from lockscape.kernel.scheduler import advance_clock, queue_of, schedule, tick_all, tick_process
 from lockscape.kernel.synchronise import sys_fsync, sys_sync
 from lockscape.kernel.writeback import disk_done, flush_due
@@ -27,7 +28,7 @@ from lockscape.program.language import mask as mask_interrupts
 from lockscape.program.language import unmask as unmask_interrupts
 
 (OPEN, CLOSE, READ, WRITE, LSEEK, FSTAT, STAT, UNLINK, MKDIR, RMDIR, MMAP, MUNMAP, FAULT, BRK, TIME, EXIT,
- IOCTL, FSYNC, SYNC) = range(19)  # fmt: skip
+ IOCTL, FSYNC, SYNC, RENAME) = range(20)  # fmt: skip
 """Numbers of the system calls; FAULT is a page fault."""
 
 NOT_A_DEVICE = -25
@@ -40,6 +41,7 @@ TIMER_LINE, DISK_LINE = 0, 1
 CALLS = (
     "open", "close", "read", "write", "lseek", "fstat", "stat", "unlink", "mkdir", "rmdir", "mmap", "munmap",
     "fault", "brk", "time", "exit", "ioctl", "fsync", "sync",
+    "rename",
 )  # fmt: skip
 
 
@@ -70,17 +72,19 @@ def call_body(number: int, a: int, b: int, c: int) -> int:
             return sys_read(a, b)
         return sys_write(a, b)
     if number >= FSYNC:
-        return disk_call(number, a)
+        return late_call(number, a, b, c)
     if number >= MMAP:
         return memory_call(number, a)
     return name_call(number, a, b, c)
 
 
 @function()
-def disk_call(number: int, a: int) -> int:
-    """Do a system call that writes to disk at once."""
+def late_call(number: int, a: int, b: int, c: int) -> int:
+    """Do a system call that writes to disk at once, or renames."""
     if number == FSYNC:
         return sys_fsync(a)
+    if number == RENAME:
+        return sys_rename(a, b, c)
     return sys_sync()
 
 

@@ -251,6 +251,7 @@ def free_dentry(dentry: Dentry) -> None:
     """Free the dentry of a deleted name that nobody uses any more, with its reference to the file."""
     inode: Inode = dentry.inode
     if option("rcu_lookup"):
+        dentry.inode = NONE
         defer_free(dentry)
     else:
         free(dentry)
@@ -283,6 +284,29 @@ def detach(dentry: Dentry) -> Inode:
                 remove(cache.unused, dentry)
                 dentry.listed = 0
     return inode
+
+
+@function()
+def replace(dentry: Dentry, inode: Inode) -> Inode:
+    """Let a name's dentry stand for another file; return the file whose reference is to be given back.
+
+    If others use the dentry it is only dropped: they keep the file that they know, and the next lookup asks
+    the directory.
+    """
+    cache: DentryCache = the(DentryCache)
+    step("dentry_delete")
+    was = inode
+    with section("replace", dentry.inode, dentry.count, cache.table):
+        if dentry.count == 1:
+            was = dentry.inode
+            dentry.inode = inode
+        else:
+            remove(cache.table, dentry.key)
+            dentry.dropped = 1
+            if dentry.listed == 1:
+                remove(cache.unused, dentry)
+                dentry.listed = 0
+    return was
 
 
 @function()

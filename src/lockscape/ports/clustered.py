@@ -29,7 +29,7 @@ from lockscape.kernel.entry import (
     READ,
     TIME,
     WRITE,
-    disk_call,
+    late_call,
     leave_queue,
     name_call,
     sys_ioctl,
@@ -204,7 +204,7 @@ def file_server(number: int, a: int, b: int, c: int) -> int:
     if number == WRITE:
         return sys_write(a, b)
     if number >= FSYNC:
-        return disk_call(number, a)
+        return late_call(number, a, b, c)
     return name_call(number, a, b, c)
 
 

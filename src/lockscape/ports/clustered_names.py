@@ -149,6 +149,14 @@ def detach(dentry: Dentry) -> Inode:
     return nothing
 
 
+@function(replaces=True)
+def replace(dentry: Dentry, inode: Inode) -> Inode:
+    """Take a name that stands for another file from now on out of its directory's cache; others keep the one
+    that they know, which goes with the last reference. The next lookup asks the directory."""
+    detach(dentry)
+    return inode
+
+
 @function()
 def delete_names(directory: Inode) -> None:
     """Delete the names that the cache of a deleted directory has left: that there are none."""

@@ -123,19 +123,33 @@ def workloads_document(
     return WorkloadsDocument(SCHEMA_VERSION, "workloads", manifest, tuple(workloads), tuple(traces))
 
 
-def workloads_table(workloads: Sequence[WorkloadRecord]) -> Table:
-    """Return the workloads with their mix of calls and the kernel's share."""
-    rows = []
+MOST_CALLS = 6
+"""Calls of a mix that people are shown, the commonest."""
+
+
+def workloads_table(workloads: Sequence[WorkloadRecord], whole: bool = False) -> Table:
+    """Return the workloads with their mix of calls and the kernel's share; `whole`: all calls (for CSV)."""
+    rows = [
+        (each.name, each.workload.processes, 100 * each.kernel_share, _mix(each.calls, whole),
+         *([each.workload.title] if whole else ()))
+        for each in workloads
+    ]  # fmt: skip
+    notes = []
     for each in workloads:
-        calls = sum(call.count for call in each.calls) or 1
-        mix = ", ".join(f"{call.call} {100 * call.count / calls:.0f} %" for call in each.calls)
-        rows.append((each.name, each.workload.processes, 100 * each.kernel_share, mix, each.workload.title))
-    notes = [f"{each.name} lacks: {what}" for each in workloads for what in each.workload.lacks]
-    return Table(
-        "Workloads, in a run on the uniprocessor kernel",
-        ("workload", "processes", "kernel %", "calls", "what"),
-        tuple(rows), frozenset({0, 3, 4}), tuple(notes),
-    )  # fmt: skip
+        notes.append(f"{each.name}: {each.workload.title}.")
+        notes += [f"{each.name} lacks: {what}." for what in each.workload.lacks]
+    columns = ("workload", "processes", "kernel %", "calls", *(["what"] if whole else ()))
+    title = "" if whole else "Workloads, in a run on the uniprocessor kernel"
+    text = frozenset({0, 3, 4} if whole else {0, 3})
+    return Table(title, columns, tuple(rows), text, () if whole else tuple(notes))
+
+
+def _mix(calls: Sequence[CallShare], whole: bool) -> str:
+    """Return which share of all calls each is, the commonest first."""
+    made = sum(call.count for call in calls) or 1
+    shown = calls if whole else calls[:MOST_CALLS]
+    more = [f"{len(calls) - len(shown)} more"] if len(calls) > len(shown) else []
+    return ", ".join([*(f"{call.call} {100 * call.count / made:.0f} %" for call in shown), *more])
 
 
 def trace_table(trace: TraceRecord) -> Table:

@@ -233,10 +233,7 @@ def _inodes(live: Live) -> Iterator[str]:
     """Inodes against the inode cache, the directories' entries and their own counts."""
     table = dict(live.members("InodeCache", "table"))
     yield from _differ("inodes in memory", live.total("InodeCache", "inodes"), len(table))
-    # a name that waits to be freed has given its reference back
-    waiting = [place for place, _ in live.members("Processor", "deferred")]
-    holding = ~np.isin(live.of.get("Dentry", NOTHING), waiting)
-    used, times = np.unique(live.column("Dentry", "inode")[holding], return_counts=True)
+    used, times = np.unique(live.column("Dentry", "inode"), return_counts=True)
     references: dict[int, int] = dict(zip(used.tolist(), times.tolist(), strict=True))
     homes = set(live.column("Process", "directory").tolist()) - {0}
     for inode in homes:

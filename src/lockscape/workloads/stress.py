@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lockscape.kernel.entry import BRK, CLOSE, EXIT, FSYNC, OPEN, STAT, WRITE
+from lockscape.kernel.entry import BRK, CLOSE, EXIT, FSYNC, OPEN, RENAME, STAT, WRITE
 from lockscape.kernel.files import APPENDING, CREATING
 from lockscape.program.language import function, next_operation, operand, pause, system_call
 from lockscape.workloads.load import COLUMNS, FIRST_DIRECTORY, Stream
@@ -27,7 +27,7 @@ from lockscape.workloads.user import (
     do_operation,
 )  # fmt: skip
 
-DO_STAT, DO_BRK, DO_FSYNC = 17, 18, 19
+DO_STAT, DO_BRK, DO_FSYNC, DO_RENAME = 17, 18, 19, 20
 """Further kinds of operations, beyond those of `lockscape.workloads.user`."""
 
 FIRST_CALL = 64
@@ -56,6 +56,8 @@ def stress() -> None:
             system_call(STAT, operand(PATH), operand(NAME), 0)
         elif kind == DO_BRK:
             system_call(BRK, operand(BYTES), 0, 0)
+        elif kind == DO_RENAME:
+            system_call(RENAME, operand(PATH), operand(NAME), operand(BYTES))
         elif kind == DO_FSYNC:
             append_and_sync(operand(PATH), operand(NAME), operand(BYTES))
         else:
@@ -95,6 +97,8 @@ def stress_streams(
         rows[:, PATH] = np.where(inside & ~is_folder, folders, 0)
         rows[:, NAME] = np.where(is_folder, folders, draw.integers(1, names + 1, operations))
         rows[:, BYTES] = draw.integers(1, most_bytes + 1, operations)
+        # another name instead of a length
+        rows[:, BYTES] = np.where(rows[:, KIND] == DO_RENAME, rows[:, BYTES] % names + 1, rows[:, BYTES])
         rows[:, PROBES] = draw.integers(0, think_cycles + 1, operations)
         streams.append(Stream(rows))
     return streams

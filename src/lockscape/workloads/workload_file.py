@@ -31,15 +31,16 @@ import msgspec
 
 from lockscape.errors import InputError, unknown
 from lockscape.workloads.load import Stream
-from lockscape.workloads.stress import DO_BRK, DO_FSYNC, DO_STAT, stress_streams
+from lockscape.workloads.stress import DO_BRK, DO_FSYNC, DO_RENAME, DO_STAT, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_MKDIR, DO_READ, DO_RMDIR
 
 OPERATIONS = {
     "create": DO_CREATE, "append": DO_APPEND, "read": DO_READ, "delete": DO_DELETE, "stat": DO_STAT,
     "mkdir": DO_MKDIR, "rmdir": DO_RMDIR, "grow": DO_BRK, "fsync": DO_FSYNC,
+    "rename": DO_RENAME,
 }  # fmt: skip
 """What a mix may name: operations on whole files, ``grow``: more memory by brk,
-and ``fsync``: append and wait until it is on disk."""
+``fsync``: append and wait until it is on disk, and ``rename``: to another of the names."""
 
 MOST_ROWS = 10_000_000
 MOST_WEIGHT = 1000
