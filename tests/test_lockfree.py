@@ -8,7 +8,7 @@ import pytest
 from engine_tools import Machine, program, statistic
 from lockscape.errors import InputError
 from lockscape.experiments.mutation import judge
-from lockscape.experiments.trials import further, kernel_of, run_trial, trials
+from lockscape.experiments.trials import further, run_trial, trials
 from lockscape.machine import layout as at
 from lockscape.machine.attempts import swaps
 from lockscape.machine.execute import execute
@@ -34,6 +34,7 @@ from lockscape.program.locks import LockClass
 from lockscape.program.lower import lower
 from lockscape.program.objects import Object
 from lockscape.program.parse import parse
+from trial_tools import kernel
 
 ROUNDS = 50
 COSTS = {"cas": 10, "cas2": 16, "work": 100, "think": 7, "handle": 3}
@@ -200,13 +201,14 @@ def test_the_port_has_no_lock_but_the_kernels_own() -> None:
 @pytest.mark.parametrize("name", ["lock-free", "lock-free-single"])
 @pytest.mark.parametrize("number", [0, 7, 8])
 def test_trials_show_no_fault(name: str, number: int) -> None:
-    _, wrong = run_trial(kernel_of(load_plan(name)), trials()[number], Detector)
+    _, wrong = run_trial(kernel(name), trials()[number], Detector)
     assert not wrong
 
 
 def test_drawn_trials_show_no_fault() -> None:
-    kernel = kernel_of(load_plan("lock-free"))
-    assert [run_trial(kernel, further(seed), Detector)[1] for seed in range(1000, 1004)] == [""] * 4
+    assert [run_trial(kernel("lock-free"), further(seed), Detector)[1] for seed in range(1000, 1004)] == [
+        ""
+    ] * 4
 
 
 def test_a_plain_store_a_missing_version_and_a_missing_read_section_are_noticed() -> None:

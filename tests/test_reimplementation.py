@@ -6,13 +6,13 @@ import msgspec
 import pytest
 
 from lockscape.experiments.run import damage, load_run, run_to_end
-from lockscape.experiments.trials import Kernel, kernel_of, run_trial, trials
+from lockscape.experiments.trials import run_trial, trials
 from lockscape.machine.faults import Detector
 from lockscape.machine.state import State
 from lockscape.ports.clustered_pages import DISTRIBUTED
-from lockscape.ports.plan import load_plan
 from lockscape.workloads.workload_file import parse_workload
 from simulate_tools import result, spec
+from trial_tools import kernel
 
 PLANS = ("reimplementation", "reimplementation-shared")
 
@@ -41,11 +41,6 @@ def shared(name: str, cpus: int) -> tuple[State, list[str]]:
     loaded = load_run(msgspec.structs.replace(spec(name, cpus), processes=4, workload=SHARED))
     run_to_end(loaded)
     return loaded.machine.state, damage(loaded)
-
-
-@cache
-def kernel(name: str) -> Kernel:
-    return kernel_of(load_plan(name))
 
 
 @pytest.mark.parametrize("cpus", [1, 2, 4])

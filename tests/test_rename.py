@@ -7,19 +7,18 @@ import pytest
 
 from lockscape.experiments.run import settle
 from lockscape.experiments.sample import kernel_steps
-from lockscape.experiments.trials import kernel_of, run_trial, trials
 from lockscape.kernel.entry import CLOSE, FSTAT, MKDIR, OPEN, RENAME, UNLINK, WRITE
 from lockscape.kernel.files import CREATING
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import execute
-from lockscape.machine.faults import Detector
 from lockscape.ports.plan import load_plan, plan_names
 from lockscape.ports.port import port
 from lockscape.program.assemble import assemble
 from lockscape.workloads import fsck, stress, user
 from lockscape.workloads.load import COLUMNS, Stream, load
 from lockscape.workloads.stress import FIRST_CALL
+from trial_tools import fault_in
 
 PLANS = [name for name in plan_names() if name != "uniprocessor"]
 KERNELS = ("fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "lock-free")
@@ -85,6 +84,4 @@ def test_directories_missing_files_and_the_same_name_change_nothing(name):
 
 @pytest.mark.parametrize("name", PLANS)
 def test_every_port_renames_without_a_fault(name):
-    kernel = kernel_of(load_plan(name))
-    (trial,) = (each for each in trials() if "rename" in each.name)
-    assert run_trial(kernel, trial, Detector)[1] == ""
+    assert fault_in(name, "rename") == ""
