@@ -83,5 +83,5 @@ def test_directories_missing_files_and_the_same_name_change_nothing(name):
 
 
 @pytest.mark.parametrize("name", PLANS)
-def test_every_port_renames_without_a_fault(name):
-    assert fault_in(name, "rename") == ""
+def test_every_port_renames_and_yields_without_a_fault(name):
+    assert fault_in(name, "rename the same files") == ""

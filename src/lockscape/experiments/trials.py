@@ -28,7 +28,7 @@ from lockscape.ports.port import Port, port
 from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
 from lockscape.workloads.load import Machine, Stream, load, postmark_stream
-from lockscape.workloads.stress import ALL, DO_RENAME, DO_STAT, FIRST_CALL, stress_streams
+from lockscape.workloads.stress import ALL, DO_RENAME, DO_STAT, DO_YIELD, FIRST_CALL, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_READ, KIND, NAME
 
 MACHINE = "pentium4"
@@ -81,7 +81,7 @@ def trials() -> tuple[Trial, ...]:
         Trial("3 processes take turns at files, and delete them", _take_turns(3), 3, True),
         Trial("4 processes write to disk at once, on 3 processors", _write_at_once(4), 3, True),
         Trial("3 processes drop much at once, on 3 processors", _drop_at_once(3), 3, True),
-        Trial("4 processes rename the same files, on 3 processors", _rename(4), 3, True, 3),
+        Trial("4 processes rename the same files, and yield, on 3 processors", _rename(4), 3, True, 3),
     )
 
 
@@ -155,8 +155,8 @@ def _drop_at_once(processes: int) -> tuple[Stream, ...]:
 
 
 def _rename(processes: int) -> tuple[Stream, ...]:
-    """Return processes that make, rename, read, ask for and delete files of the same few names."""
-    kinds = (DO_RENAME, DO_RENAME, DO_RENAME, DO_CREATE, DO_READ, DO_STAT, DO_DELETE)
+    """Return processes that make, rename, read, ask for and delete files of the same few names, and yield."""
+    kinds = (DO_RENAME, DO_RENAME, DO_RENAME, DO_CREATE, DO_READ, DO_STAT, DO_DELETE, DO_YIELD)
     return tuple(stress_streams(40, 4, 1, [kinds] * processes, 1, 5000, 5000))
 
 

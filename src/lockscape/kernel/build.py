@@ -19,6 +19,7 @@ from lockscape.kernel import (
     names,
     objects,
     pages,
+    processes,
     readwrite,
     rename,
     scheduler,
@@ -33,6 +34,7 @@ from lockscape.program.parse import parse
 MODULES: tuple[types.ModuleType, ...] = (
     entry, files, names, directories, entries, inodes, blocks, buffers, pages, readwrite, areas,
     allocate, deferral, balance, scheduler, writeback, synchronise, rename,
+    processes,
 )  # fmt: skip
 
 OPTIONS: dict[str, int] = {
@@ -139,7 +141,7 @@ MASKED_SECTIONS = frozenset({
     "mark_buffer_dirty/dirty", "forget_buffer/forget", "clean_buffer/clean", "wait_on_buffer/wait",
     "queue_buffer/queue", "sleep_on_buffer/sleep", "sleep_until_woken/sleep",
     "sleep_on_disk/sleep", "wait_for_disk/register", "due_sleeper/due",
-    "finish_switch/again", "leave_queue/leave",
+    "finish_switch/again", "leave_queue/leave", "sys_yield/yield",
 })  # fmt: skip
 """Sections that an interrupt handler also enters: on one processor they are done with interrupts masked."""
 

@@ -4,6 +4,7 @@ from lockscape.kernel.areas import sys_brk, sys_mmap, sys_munmap, touch_page
 from lockscape.kernel.directories import sys_mkdir, sys_rmdir, sys_unlink
 from lockscape.kernel.files import sys_close, sys_fstat, sys_lseek, sys_open, sys_stat
 from lockscape.kernel.objects import DONE, InterruptLine, Kernel, Process, Processor
+from lockscape.kernel.processes import sys_yield
 from lockscape.kernel.readwrite import sys_read, sys_write
 from lockscape.kernel.rename import sys_rename
 from lockscape.kernel.scheduler import advance_clock, queue_of, schedule, tick_all, tick_process
@@ -28,7 +29,7 @@ from lockscape.program.language import mask as mask_interrupts
 from lockscape.program.language import unmask as unmask_interrupts
 
 (OPEN, CLOSE, READ, WRITE, LSEEK, FSTAT, STAT, UNLINK, MKDIR, RMDIR, MMAP, MUNMAP, FAULT, BRK, TIME, EXIT,
- IOCTL, FSYNC, SYNC, RENAME) = range(20)  # fmt: skip
+ IOCTL, FSYNC, SYNC, RENAME, YIELD) = range(21)  # fmt: skip
 """Numbers of the system calls; FAULT is a page fault."""
 
 NOT_A_DEVICE = -25
@@ -41,7 +42,7 @@ TIMER_LINE, DISK_LINE = 0, 1
 CALLS = (
     "open", "close", "read", "write", "lseek", "fstat", "stat", "unlink", "mkdir", "rmdir", "mmap", "munmap",
     "fault", "brk", "time", "exit", "ioctl", "fsync", "sync",
-    "rename",
+    "rename", "yield",
 )  # fmt: skip
 
 
@@ -80,7 +81,9 @@ def call_body(number: int, a: int, b: int, c: int) -> int:
 
 @function()
 def late_call(number: int, a: int, b: int, c: int) -> int:
-    """Do a system call that writes to disk at once, or renames."""
+    """Do a system call that writes to disk at once, renames or yields."""
+    if number == YIELD:
+        return sys_yield()
     if number == FSYNC:
         return sys_fsync(a)
     if number == RENAME:

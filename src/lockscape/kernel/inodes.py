@@ -154,11 +154,8 @@ def iput(inode: Inode) -> None:
     if option("discard_on_iput"):
         discard_reserved(inode)
     if option("atomic_counts"):
-        seen = inode.count
-        while seen > 1:
-            if compare_and_swap(inode.count, seen, seen - 1) == 1:
-                return
-            seen = inode.count
+        if put_shared(inode) == 1:
+            return
     cache: InodeCache = the(InodeCache)
     with section("put", inode.count, cache.table):
         if option("atomic_counts"):
@@ -166,15 +163,31 @@ def iput(inode: Inode) -> None:
         else:
             inode.count -= 1
             last = inode.count == 0
+        # who comes to the inode from now on may delete it himself
+        gone = 0
+        if last == 1:
+            if inode.nlink == 0:
+                gone = 1
         if option("clean_with_count"):
-            if last == 1 and inode.nlink == 0:
+            if gone == 1:
                 take_off_lists(inode)
     if option("write_on_iput"):
         if last == 1 and inode.nlink > 0 and inode.dirty == 1:
             clean_inode(inode)
             write_locked(inode)
-    if last == 1 and inode.nlink == 0:
+    if gone == 1:
         delete_inode(inode)
+
+
+@function()
+def put_shared(inode: Inode) -> int:
+    """Give a reference back that is not the last, without a lock; return 1 if it was not."""
+    seen = inode.count
+    while seen > 1:
+        if compare_and_swap(inode.count, seen, seen - 1) == 1:
+            return 1
+        seen = inode.count
+    return 0
 
 
 @function()

@@ -152,6 +152,20 @@ def leave_queue(me: Process) -> None:
 
 
 @function(replaces=True)
+def sys_yield() -> int:
+    """Let others run first: give the rest of the slice up; the dispatcher then takes another process."""
+    me: Process = current()
+    processor: Processor = the(Processor, this_cpu())
+    step("yield")
+    with atomic():
+        queue: RunQueue = the(RunQueue, this_cpu())
+        with hold("dispatcher_lock", queue), section("yield", queue.tasks, me.slice):
+            me.slice = 0
+            processor.need_resched = 1
+    return 0
+
+
+@function(replaces=True)
 def tick_process() -> None:
     """Charge the running process for a tick, and do what this processor does from time to time."""
     me: Process = current()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lockscape.kernel.entry import BRK, CLOSE, EXIT, FSYNC, OPEN, RENAME, STAT, WRITE
+from lockscape.kernel.entry import BRK, CLOSE, EXIT, FSYNC, OPEN, RENAME, STAT, WRITE, YIELD
 from lockscape.kernel.files import APPENDING, CREATING
 from lockscape.program.language import function, next_operation, operand, pause, system_call
 from lockscape.workloads.load import COLUMNS, FIRST_DIRECTORY, Stream
@@ -27,7 +27,7 @@ from lockscape.workloads.user import (
     do_operation,
 )  # fmt: skip
 
-DO_STAT, DO_BRK, DO_FSYNC, DO_RENAME = 17, 18, 19, 20
+DO_STAT, DO_BRK, DO_FSYNC, DO_RENAME, DO_YIELD = 17, 18, 19, 20, 21
 """Further kinds of operations, beyond those of `lockscape.workloads.user`."""
 
 FIRST_CALL = 64
@@ -56,6 +56,8 @@ def stress() -> None:
             system_call(STAT, operand(PATH), operand(NAME), 0)
         elif kind == DO_BRK:
             system_call(BRK, operand(BYTES), 0, 0)
+        elif kind == DO_YIELD:
+            system_call(YIELD, 0, 0, 0)
         elif kind == DO_RENAME:
             system_call(RENAME, operand(PATH), operand(NAME), operand(BYTES))
         elif kind == DO_FSYNC:

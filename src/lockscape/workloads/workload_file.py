@@ -31,16 +31,17 @@ import msgspec
 
 from lockscape.errors import InputError, unknown
 from lockscape.workloads.load import Stream
-from lockscape.workloads.stress import DO_BRK, DO_FSYNC, DO_RENAME, DO_STAT, stress_streams
+from lockscape.workloads.stress import DO_BRK, DO_FSYNC, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_MKDIR, DO_READ, DO_RMDIR
 
 OPERATIONS = {
     "create": DO_CREATE, "append": DO_APPEND, "read": DO_READ, "delete": DO_DELETE, "stat": DO_STAT,
     "mkdir": DO_MKDIR, "rmdir": DO_RMDIR, "grow": DO_BRK, "fsync": DO_FSYNC,
-    "rename": DO_RENAME,
+    "rename": DO_RENAME, "yield": DO_YIELD,
 }  # fmt: skip
 """What a mix may name: operations on whole files, ``grow``: more memory by brk,
-``fsync``: append and wait until it is on disk, and ``rename``: to another of the names."""
+``fsync``: append and wait until it is on disk, ``rename``: to another of the names, and ``yield``: let others
+run first."""
 
 MOST_ROWS = 10_000_000
 MOST_WEIGHT = 1000
