@@ -81,7 +81,7 @@ def trials() -> tuple[Trial, ...]:
         Trial("3 processes take turns at files, and delete them", _take_turns(3), 3, True),
         Trial("4 processes write to disk at once, on 3 processors", _write_at_once(4), 3, True),
         Trial("3 processes drop much at once, on 3 processors", _drop_at_once(3), 3, True),
-        Trial("4 processes rename the same files, and yield, on 3 processors", _rename(4), 3, True, 3),
+        Trial("5 processes rename the same files, and yield, on 4 processors", _rename(5), 4, True, 3),
     )
 
 
@@ -156,8 +156,9 @@ def _drop_at_once(processes: int) -> tuple[Stream, ...]:
 
 def _rename(processes: int) -> tuple[Stream, ...]:
     """Return processes that make, rename, read, ask for and delete files of the same few names, and yield."""
-    kinds = (DO_RENAME, DO_RENAME, DO_RENAME, DO_CREATE, DO_READ, DO_STAT, DO_DELETE, DO_YIELD)
-    return tuple(stress_streams(40, 4, 1, [kinds] * processes, 1, 5000, 5000))
+    often = [DO_RENAME, DO_STAT] * 3
+    kinds = (*often, DO_CREATE, DO_CREATE, DO_READ, DO_DELETE, DO_YIELD)
+    return tuple(stress_streams(80, 3, 1, [kinds] * processes, 0, 5000, 5000))
 
 
 def _make_and_delete(seed: int, times: int = 1) -> Stream:

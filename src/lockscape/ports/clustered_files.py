@@ -185,8 +185,10 @@ def iput(inode: Inode) -> None:
     part = part_of_inode(inode.number)
     with hold("inodes_lock", part), section("put", inode.count):
         inode.count -= 1
-        last = inode.count == 0
-    if last == 1 and inode.nlink == 0:
+        gone = 0
+        if inode.count == 0 and inode.nlink == 0:  # who comes later may delete it himself
+            gone = 1
+    if gone == 1:
         delete_inode(inode)
 
 
