@@ -168,6 +168,7 @@ def iput(inode: Inode) -> None:
         if last == 1:
             if inode.nlink == 0:
                 gone = 1
+                inode.freeing = 1
         if option("clean_with_count"):
             if gone == 1:
                 take_off_lists(inode)

@@ -9,7 +9,10 @@ RUNNABLE, BLOCKED, DONE = 0, 1, 2
 
 
 class Inode(Object):
-    """A file or directory: its on-disk inode, its pages (the mapping) and, for a directory, its entries."""
+    """A file or directory: its on-disk inode, its pages (the mapping) and, for a directory, its entries.
+
+    `freeing`: its last reference is gone and with it the file, though lists may still have it (I_FREEING).
+    """
 
     number: int
     nlink: int
@@ -20,6 +23,7 @@ class Inode(Object):
     ]
     since: int
     writers: int
+    freeing: int
     users: int
     group: int
     block: int

@@ -78,6 +78,8 @@ def take_dirty(limit: int) -> Inode:
     with section("oldest", cache.dirty):
         step("take_dirty")
         inode: Inode = first(cache.dirty)
+        while inode != NONE and inode.freeing == 1:
+            inode = after(cache.dirty, inode)
         if inode != NONE:
             if inode.since > limit:
                 inode = NONE

@@ -17,6 +17,7 @@ from lockscape.ports.clustered import Inode
 from lockscape.ports.clustered_names import delete_names
 from lockscape.program.language import (
     NONE,
+    after,
     find,
     first,
     first_free,
@@ -146,6 +147,8 @@ def take_dirty(limit: int) -> Inode:
         with hold("inodes_lock", part), section("oldest", part.dirty):
             step("take_dirty")
             inode = first(part.dirty)
+            while inode != NONE and inode.freeing == 1:
+                inode = after(part.dirty, inode)
             if inode != NONE:
                 if inode.since > limit:
                     inode = NONE
@@ -188,6 +191,7 @@ def iput(inode: Inode) -> None:
         gone = 0
         if inode.count == 0 and inode.nlink == 0:  # who comes later may delete it himself
             gone = 1
+            inode.freeing = 1
     if gone == 1:
         delete_inode(inode)
 
