@@ -38,7 +38,7 @@ class Context(ObjectOperations):
     def __init__(self, kernel: "Kernel", me: Thing, masks: int, rows: Sequence[Sequence[int]] = ()) -> None:
         self.kernel, self.env, self.me, self.masks = kernel, kernel.env, me, masks
         self.kept = 0  # how often it is said that this processor keeps this process
-        self.trying = self.open = self.words = self.debt = 0
+        self.trying = self.open = self.words = 0
         self.wrote = self.requested = False
         self.versions: list[tuple[Lock, int]] = []
         self.rows = iter(rows)

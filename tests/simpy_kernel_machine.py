@@ -173,11 +173,11 @@ class Guard:
             swaps = (3 * words + 1) * costs["cas"]
             if x.kernel.options["double_cas"]:
                 swaps = words * costs["cas2"] + (words + 1) * costs["cas"] if words > 2 else costs["cas2"]
-            yield from x.compute(x.debt + (swaps if x.wrote else 0), let_others=x.requested)
+            yield from x.compute(swaps if x.wrote else 0, let_others=x.requested)
             return
         self.done = False
         if all(lock.sequence == seen for lock, seen in x.versions):
-            x.trying, x.wrote, x.requested, x.words, x.debt = COMMITTING, False, False, 0, 0
+            x.trying, x.wrote, x.requested, x.words = COMMITTING, False, False, 0
         else:
             yield from x.compute(costs["cas"])
 

@@ -134,23 +134,21 @@ class ObjectOperations:
     def atomic_cost(self, of: str, name: str) -> int:
         return self.kernel.costs["atomic"] if f"{of}.{name}" in self.kernel.atomic else 0
 
-    def writes(self, cycles: int, racy: bool = False) -> bool:
+    def writes(self, racy: bool = False) -> bool:
         """Say whether a write is done: not in an attempt. A commit counts it, and pays for it at its end."""
         if self.trying == COMMITTING:
             self.wrote = True
             self.words += not racy
-            self.debt += cycles
         return self.trying != TRYING
 
     def store(self, thing: Thing, name: str, value) -> None:
-        if self.writes(0, name in thing.racy):
+        if self.writes(name in thing.racy):
             setattr(thing, name, value)
 
     def add(self, thing: Thing, name: str, sign: int, amount: int) -> Generator:
-        cycles = self.atomic_cost(thing.cls, name)
-        if self.writes(cycles, name in thing.racy):
+        if self.writes(name in thing.racy):
             setattr(thing, name, getattr(thing, name) + sign * amount)
-            yield from self.compute(cycles)
+            yield from self.compute(self.atomic_cost(thing.cls, name))
 
     def add_by_swap(self, thing: Thing, name: str, sign: int, amount: int) -> Generator:
         if f"{thing.cls}.{name}" not in self.kernel.atomic:
@@ -191,26 +189,24 @@ class ObjectOperations:
 
     def insert(self, table, key, value) -> Generator:
         yield from self.look("insert", table, key)
-        cycles = self.atomic_cost(table.cls, table.name)
-        if not self.writes(cycles):
+        if not self.writes():
             return int(key not in table.values)
         fresh = table.insert(key, value)
-        yield from self.compute(cycles)
+        yield from self.compute(self.atomic_cost(table.cls, table.name))
         return fresh
 
     def position(self, table, key) -> int:
         return table.slots.get(key, -1)
 
     def remove(self, table, key) -> Generator:
-        cycles = self.atomic_cost(table.cls, table.name)
-        if not self.writes(cycles):
+        if not self.writes():
             return table.values.get(key, 0)
         found = table.remove(key)
-        yield from self.compute(cycles)
+        yield from self.compute(self.atomic_cost(table.cls, table.name))
         return found
 
     def move(self, table, key) -> None:
-        if self.writes(0):
+        if self.writes():
             table.to_tail(key)
 
     def first(self, table):

@@ -10,7 +10,7 @@ from lockscape.errors import InputError
 from lockscape.experiments.mutation import judge
 from lockscape.experiments.trials import further, run_trial, trials
 from lockscape.machine import layout as at
-from lockscape.machine.attempts import swaps
+from lockscape.machine.attempts import swap_cycles
 from lockscape.machine.execute import execute
 from lockscape.machine.faults import Detector
 from lockscape.machine.state import State
@@ -137,7 +137,7 @@ def test_one_word_and_its_version_take_one_double_compare_and_swap() -> None:
     (2, 16, 16), (3, 16, 3 * 16 + 4 * 10), (2, -1, 7 * 10), (4, -1, 13 * 10), (2, 0, 0),
 ])  # fmt: skip
 def test_a_commit_costs_what_harris_fraser_and_pratt_count(words: int, double: int, cycles: int) -> None:
-    assert swaps(words, 10, double) == cycles
+    assert swap_cycles(words, 10, double) == cycles
 
 
 def test_no_update_is_lost_and_attempts_fail_under_contention() -> None:

@@ -104,7 +104,8 @@ def _calls(machine: Machine) -> tuple[CallLatency, ...]:
         count = sum(int(state.m[place]) for place in places)
         if count:
             total = sum(int(state.m[place + 1]) for place in places)
-            found.append(CallLatency(name, count, total, max(int(state.m[place + 2]) for place in places)))
+            most = max(int(state.m[place + 2]) for place in places)
+            found.append(CallLatency(call=name, count=count, total_cycles=total, max_cycles=most))
     return tuple(found)
 
 
@@ -124,10 +125,12 @@ def _event(state: State, other: int, number: int, event: str, found: dict[str, E
     """Add an event's latencies to those that were found under its name."""
     place = at.H_LATENCY + (other * at.LATENCY_KINDS + number) * at.LATENCY_COLUMNS
     count, total, most = (int(word) for word in state.m[place : place + at.LATENCY_COLUMNS])
-    if count:
-        known = found.get(event, EventLatency(event, 0, 0, 0))
+    if event in found:  # of other instances
+        known = found[event]
         count, total = known.count + count, known.total_cycles + total
-        found[event] = EventLatency(event, count, total, max(known.max_cycles, most))
+        most = max(known.max_cycles, most)
+    if count:
+        found[event] = EventLatency(event=event, count=count, total_cycles=total, max_cycles=most)
 
 
 def _handler(state: State, vector: int, instances: Sequence[int]) -> str:

@@ -130,10 +130,9 @@ class LockStatistics(msgspec.Struct, frozen=True):
         return self.hold_cycles / self.acquisitions if self.acquisitions else 0.0
 
 
-class CallLatency(msgspec.Struct, frozen=True):
-    """How long a system call or page fault took from entry to exit, waiting and preemption included."""
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """How long something took: how often it was seen, cycles in all, and most of them."""
 
-    call: str
     count: int
     total_cycles: int
     max_cycles: int
@@ -144,7 +143,13 @@ class CallLatency(msgspec.Struct, frozen=True):
         return self.total_cycles / self.count if self.count else 0.0
 
 
-class EventLatency(msgspec.Struct, frozen=True):
+class CallLatency(Latency, frozen=True, kw_only=True):
+    """How long a system call or page fault took from entry to exit, waiting and preemption included."""
+
+    call: str
+
+
+class EventLatency(Latency, frozen=True, kw_only=True):
     """How long something waited.
 
     `event`: ``HANDLER begins``, an interrupt from when it was due until its handler began, which masking
@@ -153,14 +158,6 @@ class EventLatency(msgspec.Struct, frozen=True):
     """
 
     event: str
-    count: int
-    total_cycles: int
-    max_cycles: int
-
-    @property
-    def mean_cycles(self) -> float:
-        """Return the mean."""
-        return self.total_cycles / self.count if self.count else 0.0
 
 
 class ProcessTime(msgspec.Struct, frozen=True):

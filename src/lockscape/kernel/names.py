@@ -278,12 +278,18 @@ def detach(dentry: Dentry) -> Inode:
             inode = dentry.inode
             dentry.inode = NONE
         else:
-            remove(cache.table, dentry.key)
-            dentry.dropped = 1
-            if dentry.listed == 1:
-                remove(cache.unused, dentry)
-                dentry.listed = 0
+            drop(cache, dentry)
     return inode
+
+
+@function()
+def drop(cache: DentryCache, dentry: Dentry) -> None:
+    """Take a dentry that others use out of the cache, so that it goes with its last user (d_drop)."""
+    remove(cache.table, dentry.key)
+    dentry.dropped = 1
+    if dentry.listed == 1:
+        remove(cache.unused, dentry)
+        dentry.listed = 0
 
 
 @function()
@@ -301,11 +307,7 @@ def replace(dentry: Dentry, inode: Inode) -> Inode:
             was = dentry.inode
             dentry.inode = inode
         else:
-            remove(cache.table, dentry.key)
-            dentry.dropped = 1
-            if dentry.listed == 1:
-                remove(cache.unused, dentry)
-                dentry.listed = 0
+            drop(cache, dentry)
     return was
 
 

@@ -126,12 +126,12 @@ def pay(m: Any, code: Any, r: int, v: int, p: int) -> int:
                 m[q + at.Q_BOUNCED] += 1
             delay += cost
     if words:
-        delay += swaps(max(words % at.RACY_WORD, 1) + versions, code[r + 1], code[r + 2])
+        delay += swap_cycles(max(words % at.RACY_WORD, 1) + versions, code[r + 1], code[r + 2])
     return delay
 
 
 @compiled
-def swaps(words: int, single: int, double: int) -> int:
+def swap_cycles(words: int, single: int, double: int) -> int:
     """Return the cycles to change so many words together. `double` is -1 where the hardware has none."""
     if double < 0:
         return (3 * words + 1) * single

@@ -464,12 +464,16 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 break
             base = t
             if trying == at.COMMITTING:
-                # at one instant: what it takes to write is paid at the end
-                if o == op.STORE or o == op.ADD_FIELD:
-                    m[v + at.V_TRY_DEBT] += delay
-                elif o == op.INSERT or o == op.REMOVE or o == op.TO_TAIL:
-                    m[v + at.V_TRY_DEBT] += delay
+                # at one instant: its lines are paid at the end, and its words instead of atomic operations
+                if o == op.INSERT or o == op.REMOVE or o == op.TO_TAIL:
                     m[v + at.V_TRY_WORDS] += 1
+                if o == op.INSERT:
+                    delay -= code[r + 7]
+                elif o == op.REMOVE or o == op.ADD_FIELD:
+                    delay -= code[r + 6]
+                elif o != op.STORE and o != op.TO_TAIL:
+                    delay = 0
+                m[v + at.V_TRY_DEBT] += delay
                 delay = 0
             t += delay
             if t >= stop:

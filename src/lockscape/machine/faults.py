@@ -144,7 +144,7 @@ class Detector:
             if self.published(part, act, write):
                 return
             if how == op.ATOMIC and not write and not act.cover.lockset.any:
-                self.unread(known, offset, now)
+                self.lifetimes.unread(known, offset, now)
         swap_failed = how == op.ATOMIC and not write and self.opcodes[now[3]] in _COMPARE_AND_SWAP
         if swap_failed:
             self.sections.restart(act, known.place, offset)
@@ -174,17 +174,6 @@ class Detector:
         if act.rcu and part.clock is not None:
             self.tracker.learn(act.thread, part.clock)
         return act.rcu > 0
-
-    def unread(self, known: Known, offset: int, now: Now) -> None:
-        """A part for RCU readers is read by one that is none: what it finds may be freed at any time."""
-        if self.findings.known("unread", now[3]):
-            return
-        name = self.places.part(known.place, offset)
-        text = (
-            f"{name} is read by {self.places.party(*now)} outside an RCU read section, without a lock: what "
-            "is found there may be freed at any time: begin a read section"
-        )
-        self.findings.report("use after free", (now,), (name,), text)
 
     def synchronise(self, part: Part, act: Activity, write: bool, pc: int) -> None:
         """An atomic operation that returns a value orders; others do not (as in Linux' memory model)."""

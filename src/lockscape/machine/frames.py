@@ -9,16 +9,13 @@ from lockscape.machine import layout as at
 from lockscape.machine.attempts import give_up
 from lockscape.machine.compiled import compiled
 from lockscape.machine.events import account, earliest
-from lockscape.machine.latency import BEGUN, handled, waited
+from lockscape.machine.latency import BEGUN, entry_frame, handled, waited
 from lockscape.machine.tracing import note
 from lockscape.machine.waiters import give_way
 from lockscape.program.layout import FRAME_HEAD, ROW
 
 MARGIN = 64
 """Registers that the stack must have free beyond a new frame."""
-
-ENTERED = 128
-"""Added to the mode of a frame below which lies another mode; twice for an interrupt."""
 
 
 @compiled
@@ -100,7 +97,7 @@ def interrupt(m: Any, code: Any, trace: Any, v: int, now: int) -> int:
     waited(m, v, BEGUN + vector, now - due)
     m[ctx + at.C_SPINS + at.W_GRANTED] = 0
     m[ctx + at.C_SPINS + at.W_SINCE] = 0
-    enter_frame(m, ctx, k + at.INTERRUPT_WORDS, size, mode + 2 * ENTERED, remaining)
+    enter_frame(m, ctx, k + at.INTERRUPT_WORDS, size, mode + 2 * at.ENTERED, remaining)
     m[ctx + at.C_PC] = m[handler]
     m[v + at.V_STATE] = at.RUNNING
     m[v + at.V_MASK] = 1
@@ -122,7 +119,7 @@ def system_call(m: Any, code: Any, trace: Any, r: int, v: int, t: int) -> int:
     m[new - 3] = code[r + 3]
     m[new - 4] = m[hook + at.I_ENTRY_FRAME]
     m[new - 5] = t + 1
-    m[new - 6] = m[v + at.V_MODE] + ENTERED
+    m[new - 6] = m[v + at.V_MODE] + at.ENTERED
     if m[at.H_TRACE]:
         note(m, trace, t, v, r, at.T_CALL, m[new], at.NONE, m[v + at.V_MODE])
     m[ctx + at.C_FRAME] = new
@@ -138,12 +135,12 @@ def return_from_entry(m: Any, code: Any, trace: Any, r: int, v: int, t: int) -> 
     fp = m[ctx + at.C_FRAME]
     result = code[r + 1] if code[r + 2] else m[fp + code[r + 1]]
     mode = m[fp - 6]
-    interrupted = mode >= 2 * ENTERED
+    interrupted = mode >= 2 * at.ENTERED
     target = m[fp - 3]
     delay = 0
     if interrupted:
         delay = m[fp - 5]
-        handled(m, v, fp, 2 * ENTERED, t)
+        handled(m, v, fp, t)
         k = fp - FRAME_HEAD - at.INTERRUPT_WORDS
         m[ctx + at.C_SPINS + at.W_GRANTED] = m[k]
         m[ctx + at.C_SPINS + at.W_SINCE] = m[k + 1]
@@ -155,10 +152,10 @@ def return_from_entry(m: Any, code: Any, trace: Any, r: int, v: int, t: int) -> 
     m[ctx + at.C_FRAME] = m[fp - 2]
     if target >= 0 and not interrupted:
         m[m[fp - 2] + target] = result
-    account(m, v, mode & (ENTERED - 1), t)
+    account(m, v, mode & (at.ENTERED - 1), t)
     if m[at.H_TRACE]:
         kind = at.T_RETURN if interrupted else at.T_CALL_END
-        note(m, trace, t, v, r, kind, at.NONE, at.NONE, mode & (ENTERED - 1))
+        note(m, trace, t, v, r, kind, at.NONE, at.NONE, mode & (at.ENTERED - 1))
     return delay
 
 
@@ -176,7 +173,5 @@ def count_call(m: Any, ctx: int, number: int, began: int, t: int) -> None:
 @compiled
 def entered_from_user(m: Any, fp: int) -> int:
     """Return 1 if the entry that a frame lies above came from user mode."""
-    k = fp
-    while m[k - 6] < ENTERED and m[k - 2]:
-        k = m[k - 2]
-    return 1 if m[k - 6] & (ENTERED - 1) == at.USER else 0
+    k = entry_frame(m, fp)
+    return 1 if m[k - 6] & (at.ENTERED - 1) == at.USER else 0

@@ -8,7 +8,6 @@ from typing import Any
 from lockscape.machine import layout as at
 from lockscape.machine.compiled import compiled
 from lockscape.machine.events import account
-from lockscape.machine.frames import ENTERED
 from lockscape.machine.latency import handled, runs
 from lockscape.machine.tracing import note
 from lockscape.program.layout import OBJECT_WORDS, ROW
@@ -29,7 +28,7 @@ def switch(m: Any, trace: Any, r: int, v: int, t: int, process: int) -> int:
         return -1 - (at.REASON_RUNNING if new > 0 else at.REASON_NULL)
     if new == ctx:
         return 0
-    handled(m, v, m[ctx + at.C_FRAME], 2 * ENTERED, t)
+    handled(m, v, m[ctx + at.C_FRAME], t)
     runs(m, v, new, t)
     if m[at.H_TRACE]:
         note(m, trace, t, v, r, at.T_SWITCH, process, at.NONE, new)

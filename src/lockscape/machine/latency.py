@@ -42,18 +42,19 @@ def runs(m: Any, v: int, ctx: int, t: int) -> None:
 
 
 @compiled
-def handled(m: Any, v: int, fp: int, entered: int, t: int) -> None:
-    """Control leaves a context, or a handler ends: the interrupt that it handles has been handled.
-
-    `fp`: the running function's frame; `entered`: what the mode of a frame that an interrupt made has at
-    least.
-    """
+def entry_frame(m: Any, fp: int) -> int:
+    """Return the frame by which the kernel was last entered, from a frame downwards; else the lowest."""
     k = fp
-    while m[k - FRAME_HEAD] < entered // 2 and m[k - 2]:
+    while m[k - FRAME_HEAD] < at.ENTERED and m[k - 2]:
         k = m[k - 2]
-    if m[k - FRAME_HEAD] < entered:
-        return
+    return k
+
+
+@compiled
+def handled(m: Any, v: int, fp: int, t: int) -> None:
+    """Control leaves a context whose running function has this frame, or a handler ends."""
+    k = entry_frame(m, fp)
     since = k - FRAME_HEAD - 1
-    if m[since]:
+    if m[k - FRAME_HEAD] >= 2 * at.ENTERED and m[since]:
         waited(m, v, HANDLED + m[since - 1], t + 1 - m[since])
         m[since] = 0

@@ -70,6 +70,8 @@ locks): its two places in queues of waiters."""
 INTERRUPT_WORDS = 5
 """Below the frame of an interrupt, what it came into: W_GRANTED and W_SINCE of the spinning wait, C_MODE.
 Then its vector, and since when it was due, + 1, until it is handled."""
+ENTERED = 128
+"""Added to the mode of a frame below which lies another mode; twice for an interrupt."""
 C_CALLS = C_SLEEPS + WAIT_WORDS
 CALL_KINDS = 48
 CALL_COLUMNS = 3

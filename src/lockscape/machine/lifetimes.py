@@ -161,6 +161,17 @@ class Lifetimes:
         )
         self.findings.report("use after free", (then, now), (name,), text)
 
+    def unread(self, known: Known, offset: int, now: Now) -> None:
+        """Report that a part for RCU readers is read by one that is none: what it finds may be freed."""
+        if self.findings.known("unread", now[3]):
+            return
+        name = self.places.part(known.place, offset)
+        text = (
+            f"{name} is read by {self.places.party(*now)} outside an RCU read section, without a lock: what "
+            "is found there may be freed at any time: begin a read section"
+        )
+        self.findings.report("use after free", (now,), (name,), text)
+
     def met_in_rcu(self, act: Activity, known: Known, now: Now) -> None:
         """In an RCU read section the same address must stay the same object."""
         first = act.met.setdefault(known.place, known.generation)

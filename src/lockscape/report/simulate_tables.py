@@ -1,12 +1,12 @@
 """Simulated curves as tables and as a drawing, for people."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
 import msgspec
 
-from lockscape.experiments.result import CallLatency, EventLatency, LockStatistics, RunResult
+from lockscape.experiments.result import Latency, LockStatistics, RunResult
 from lockscape.report.plot import Curve, print_plot
 from lockscape.report.prose import Paragraph, print_prose
 from lockscape.report.simulate import MODES, CurvePoint, SimulateDocument, SystemCurve, Workload
@@ -238,41 +238,32 @@ def latency_tables(document: SimulateDocument, at: int | None) -> Iterator[Table
     details = _details(document, at)
     for start in range(0, len(details), SYSTEMS_SIDE_BY_SIDE):
         part = details[start : start + SYSTEMS_SIDE_BY_SIDE]
-        calls = list(dict.fromkeys(each.call for _, point in part for each in point.result.calls))
         numbers = {point.cpus for _, point in details}
         where = f" on {_processors(numbers.pop())}" if len(numbers) == 1 else ""
         columns = ["call", "count"]
         for curve, point in part:
             columns += [f"{curve.name} mean" if where else f"{curve.name} on {point.cpus} mean", "longest"]
-        rows = tuple(_call_row(call, [point.result for _, point in part]) for call in calls)
+        results = [point.result for _, point in part]
+        rows = _latency_rows([{each.call: each for each in result.calls} for result in results], results)
         yield Table(f"Latency of system calls and faults{where}, µs, waiting included", tuple(columns), rows)
-        events = list(dict.fromkeys(each.event for _, point in part for each in point.result.events))
-        rows = tuple(_event_row(event, [point.result for _, point in part]) for event in events)
+        rows = _latency_rows([{each.event: each for each in result.events} for result in results], results)
         last = start + SYSTEMS_SIDE_BY_SIDE >= len(details)
         yield Table(f"Latency of interrupts and of processes that are woken{where}, µs",
                     ("event", *columns[1:]), rows, notes=(EVENTS,) if last else ())  # fmt: skip
 
 
-def _call_row(call: str, results: Sequence[RunResult]) -> Row:
-    found = [next((each for each in result.calls if each.call == call), None) for result in results]
-    return _latency_row(call, found, results)
-
-
-def _event_row(event: str, results: Sequence[RunResult]) -> Row:
-    found = [next((each for each in result.events if each.event == event), None) for result in results]
-    return _latency_row(event, found, results)
-
-
-def _latency_row(
-    name: str, found: Sequence[CallLatency | EventLatency | None], results: Sequence[RunResult]
-) -> Row:
-    row: list[str | int | None] = [name, max(each.count for each in found if each)]
-    for each, result in zip(found, results, strict=True):
-        mhz = result.clock_mhz
-        row += [None, None] if each is None else [
-            f"{each.mean_cycles / mhz:,.1f}", f"{each.max_cycles / mhz:,.0f}"
-        ]  # fmt: skip
-    return tuple(row)
+def _latency_rows(found: Sequence[Mapping[str, Latency]], results: Sequence[RunResult]) -> tuple[Row, ...]:
+    """Return a row for each name, with mean and longest in each of the results."""
+    rows = []
+    for name in dict.fromkeys(name for each in found for name in each):
+        row: list[str | int | None] = [name, max(each[name].count for each in found if name in each)]
+        for each, result in zip(found, results, strict=True):
+            mhz = result.clock_mhz
+            row += [None, None] if name not in each else [
+                f"{each[name].mean_cycles / mhz:,.1f}", f"{each[name].max_cycles / mhz:,.0f}"
+            ]  # fmt: skip
+        rows.append(tuple(row))
+    return tuple(rows)
 
 
 def print_postmark(document: SimulateDocument, out: TextIO, at: int | None, terse: bool) -> None:
