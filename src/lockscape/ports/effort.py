@@ -110,23 +110,26 @@ def both(port: Port) -> Both:
 def effort(pair: Both) -> Effort:
     """Count a port that was built without user mode."""
     port = pair.port
-    changes = {name: count_changes(*pair.lines(name)) for name in port.source}
+    names = reached(pair)
+    changes = {name: count_changes(*pair.lines(name)) for name in names}
     kernel = [change for name, change in changes.items() if name not in pair.new]
+    new_lines = sum(change.lines_ported for name, change in changes.items() if name in pair.new)
     found = tuple(
         FunctionEffort(name, name in pair.new, change, _sites(port, [name]))
         for name, change in changes.items()
         if change.changed
     )
     return Effort(
-        port.plan.title, port.plan.method, _sites(port, port.source),
-        _sites(pair.uniprocessor, kernel_names(pair)),
-        sum(kernel, NO_CHANGE), sum(changes[name].lines_ported for name in pair.new), found,
+        port.plan.title, port.plan.method, _sites(port, names),
+        _sites(pair.uniprocessor, [name for name in names if name not in pair.new]),
+        sum(kernel, NO_CHANGE), new_lines, found,
     )  # fmt: skip
 
 
-def kernel_names(pair: Both) -> list[str]:
-    """Return the kernel's own functions."""
-    return [name for name in pair.port.source if name not in pair.new]
+def reached(pair: Both) -> list[str]:
+    """Return the functions that either kernel can come to: others belong to kernels with other options."""
+    either = pair.port.reachable() | pair.uniprocessor.reachable()
+    return [name for name in pair.port.source if name in either]
 
 
 def _sites(port: Port, names: Iterable[str]) -> dict[str, int]:
