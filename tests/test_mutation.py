@@ -87,11 +87,11 @@ def test_drawn_trials_differ_are_the_same_each_time_and_find_nothing_in_a_port()
 def test_what_only_drawn_trials_show_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = load_plan("linux-2.6")
     chosen = [m for m in mutants(plan, "detach") if m.lock == "dcache_lock"]
-    few = some(1)
+    few = some(2)
     monkeypatch.setattr("lockscape.experiments.mutation.DRAWN", 0)
     assert [v.outcome for v in judge(plan, chosen, few, workers=1)] == ["survived"]
     monkeypatch.undo()
-    monkeypatch.setattr("lockscape.experiments.mutation.further", lambda n: further(n + 7))
+    monkeypatch.setattr("lockscape.experiments.mutation.further", lambda n: further(n + 6))
     (found,) = judge(plan, chosen, few, workers=1)
     assert (found.outcome, found.kind) == ("caught", "race")
     assert found.trial.startswith("drawn ")
@@ -127,7 +127,7 @@ def test_the_command_lists_mutants_and_fails_for_an_unexplained_one(
 
     def of_detach(plan: Plan, **how: object) -> list[Verdict]:
         return judge(
-            plan, [m for m in mutants(plan, "detach") if m.lock == "dcache_lock"], some(1), workers=1
+            plan, [m for m in mutants(plan, "detach") if m.lock == "dcache_lock"], some(2), workers=1
         )
 
     monkeypatch.setattr("lockscape.experiments.mutation.judge", few)
