@@ -17,7 +17,7 @@ from lockscape.ports.port import port
 from lockscape.program.assemble import assemble
 from lockscape.workloads import fsck, stress, user
 from lockscape.workloads.load import COLUMNS, Stream, load
-from lockscape.workloads.stress import FIRST_CALL
+from lockscape.workloads.user import FIRST_CALL
 from trial_tools import fault_in
 
 PLANS = [name for name in plan_names() if name != "uniprocessor"]

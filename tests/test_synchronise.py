@@ -17,7 +17,7 @@ from lockscape.ports.port import port
 from lockscape.program.assemble import assemble
 from lockscape.workloads import fsck, stress, user
 from lockscape.workloads.load import Stream, load
-from lockscape.workloads.stress import FIRST_CALL
+from lockscape.workloads.user import FIRST_CALL
 from trial_tools import fault_in
 
 DISK_CYCLES = 5_000_000

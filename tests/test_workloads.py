@@ -12,7 +12,7 @@ from lockscape.errors import InputError
 from lockscape.experiments.workload_run import measure_workload
 from lockscape.workloads.workload_file import (
     OPERATIONS,
-    choose_workload,
+    named_workload,
     parse_workload,
     workload_names,
 )
@@ -33,7 +33,7 @@ stat = 1
 
 @pytest.mark.parametrize("name", workload_names())
 def test_what_comes_with_lockscape_is_complete(name: str) -> None:
-    workload = choose_workload(name)
+    workload = named_workload(name)
     assert all(len(text) > 40 for text in workload.evidence)
     streams = workload.streams()
     assert len(streams) == workload.processes
@@ -92,9 +92,9 @@ def test_too_much_is_refused() -> None:
 
 def test_a_workload_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"unknown workload 'mailservr': did you mean mailserver\?"):
-        choose_workload("mailservr")
+        named_workload("mailservr")
     with pytest.raises(InputError, match="cannot be read as a workload"):
-        choose_workload(str(tmp_path / "none.toml"))
+        named_workload(str(tmp_path / "none.toml"))
 
 
 @pytest.fixture

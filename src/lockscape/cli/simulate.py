@@ -15,6 +15,7 @@ from lockscape.report.output import Format, emit
 if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands that end early
     from lockscape.experiments.result import RunSpec, Seeding
     from lockscape.workloads.postmark import PostmarkOptions
+    from lockscape.workloads.replay import Replay
     from lockscape.workloads.stdio import Libc
     from lockscape.workloads.workload_file import Workload
 
@@ -105,13 +106,13 @@ class Request(NamedTuple):
     cost_sample: int
     postmark: "PostmarkOptions"
     terse: bool
-    workload: "Workload | None"
+    workload: "Workload | Replay | None"
 
 
 @click.command()
 @click.argument("systems", nargs=-1, required=True, metavar="SYSTEM|METHOD|FILE.toml...")
-@click.option("--workload", default=POSTMARK, show_default=True, metavar="NAME|FILE.toml",
-              help="What is run: see 'lockscape workloads'.")  # fmt: skip
+@click.option("--workload", default=POSTMARK, show_default=True, metavar="NAME|FILE.toml|trace:FILE",
+              help="What is run: see 'lockscape workloads'; trace:FILE is strace's.")  # fmt: skip
 @click.option("--cpus", type=Numbers(), default=None, help="Numbers of processors.  [default: 1-8]")
 @click.option("--processes", type=click.IntRange(1, 4096), default=None, metavar="N",
               help="Processes that run side by side.  [default: 8, or as the workload says]")  # fmt: skip
@@ -170,6 +171,7 @@ def simulate(
     lockscape simulate giant coarse fine                  three methods on 1 to 8 processors
     lockscape simulate fine --cpus 1-8 --processes 64     with more processes than processors
     lockscape simulate fine --workload mailserver         another workload, or your own FILE.toml
+    lockscape simulate fine --workload trace:make.strace  what 'strace -f -ttt -T -o make.strace make' saw
     lockscape simulate fine --without dcache_lock         the race, step by step
     lockscape simulate cells --cpus 8 --fail 2@50         instance 2 fails after 50 ms
     lockscape simulate ./mine.toml --transactions 1000    your own locking plan
@@ -241,9 +243,10 @@ def _request(settings: dict[str, Any], defaults: dict[str, Any], cpus: tuple[int
     )  # fmt: skip
 
 
-def _workload(settings: dict[str, Any]) -> "Workload | None":
+def _workload(settings: dict[str, Any]) -> "Workload | Replay | None":
     """Return the workload that is not PostMark, with the settings that go over its file's."""
-    from lockscape.workloads.workload_file import choose_workload
+    from lockscape.workloads.choose import choose_workload
+    from lockscape.workloads.replay import Replay
 
     if settings["workload"] == POSTMARK:
         return None
@@ -254,6 +257,10 @@ def _workload(settings: dict[str, Any]) -> "Workload | None":
                 f"--{'postmark' if name == 'file' else name} is PostMark's: say --workload postmark"
             )
     changes = {name: settings[name] for name in ("processes", "seed") if settings[name] is not None}
+    if isinstance(found, Replay):
+        if changes:
+            raise click.UsageError(f"--{next(iter(changes))}: a trace says itself what its processes do")
+        return found
     return found.changed(**changes)
 
 

@@ -11,9 +11,9 @@ from lockscape.report.output import emit
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME|FILE.toml]...")
+@click.argument("names", nargs=-1, metavar="[NAME|FILE.toml|trace:FILE]...")
 @click.option("--strace", "traces", multiple=True, metavar="FILE", type=click.Path(path_type=Path),
-              help="Show what a file of 'strace -f -ttt -T -o FILE' says instead.")  # fmt: skip
+              help="Show what a file of 'strace -f -ttt -T -o FILE' says, and what is replayed.")  # fmt: skip
 @output_options
 def workloads(names: tuple[str, ...], traces: tuple[Path, ...], form: str | None = None) -> None:
     """Show workloads: their mix of system calls, and the kernel's share of the time.
@@ -23,7 +23,8 @@ def workloads(names: tuple[str, ...], traces: tuple[Path, ...], form: str | None
     \b
     lockscape workloads                          those that come with lockscape
     lockscape workloads ./mine.toml              one of yours
-    lockscape workloads --strace make.strace     what a real program calls, and which of it the kernel has
+    lockscape workloads --strace make.strace     what a real program calls, and which of it is replayed
+    lockscape workloads trace:make.strace        its calls and kernel share as a workload
     """
     from lockscape.experiments.workload_run import measure_workload
     from lockscape.report.workloads import (
@@ -33,11 +34,13 @@ def workloads(names: tuple[str, ...], traces: tuple[Path, ...], form: str | None
         workloads_document,
         workloads_table,
     )
+    from lockscape.workloads.choose import choose_workload
+    from lockscape.workloads.replay import load_replay
     from lockscape.workloads.strace import load_strace
-    from lockscape.workloads.workload_file import choose_workload, workload_names
+    from lockscape.workloads.workload_file import workload_names
 
     watch = Stopwatch()
-    read = [trace_record(str(path), load_strace(path)) for path in traces]
+    read = [trace_record(str(path), load_strace(path), load_replay(path)) for path in traces]
     chosen = {name: choose_workload(name) for name in names or (() if traces else workload_names())}
     made = [workload_record(name, each, measure_workload(each)) for name, each in chosen.items()]
     tables = [workloads_table(made, form_of(form) == "csv")] if made else []

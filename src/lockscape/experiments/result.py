@@ -9,6 +9,7 @@ from lockscape.errors import InputError
 from lockscape.machine.state import MOST_PROCESSORS
 from lockscape.ports.plan import Plan
 from lockscape.workloads.postmark import PostmarkOptions
+from lockscape.workloads.replay import Replay
 from lockscape.workloads.stdio import Libc
 from lockscape.workloads.workload_file import Workload
 
@@ -39,7 +40,7 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: str = "pentium4"
     cost_sample: int = 0
     cost_factors: dict[str, float] = {}
-    workload: Workload | None = None
+    workload: Workload | Replay | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no machine or memory could hold."""
@@ -60,6 +61,8 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def operations(self) -> int:
         """Return about how many operations all processes do."""
+        if isinstance(self.workload, Replay):
+            return self.workload.operations
         if self.workload is not None:
             return self.workload.operations * self.processes
         return (self.postmark.files + self.postmark.transactions) * self.processes

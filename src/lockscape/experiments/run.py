@@ -23,6 +23,7 @@ from lockscape.ports.port import Port, port
 from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
 from lockscape.workloads.load import Machine, Stream, load, postmark_stream
+from lockscape.workloads.replay import Replay
 
 POLLS_PER_S = 1000
 """How often, in simulated time, a run is looked at: the resolution of its throughput."""
@@ -146,8 +147,14 @@ def _works(spec: RunSpec) -> tuple[list[_Work], dict[str, Any]]:
     mixed = spec.workload
     if mixed is None:
         return [_work(_with_seed(spec.postmark, spec.seed(number))) for number in range(spec.processes)], {}
-    work = [_Work(stream, 0, 0, len(stream.rows)) for stream in mixed.streams()]
-    return work, {"together": mixed.shared, "program": stress.PROGRAM, "files": mixed.files}
+    placed: dict[str, Any] = {"program": stress.PROGRAM}
+    if isinstance(mixed, Replay):
+        streams, tree = mixed.parts(preset(spec.machine).clock_mhz)
+        placed |= {"together": True, "tree": tree}
+    else:
+        streams = mixed.streams()
+        placed |= {"together": mixed.shared, "files": mixed.files}
+    return [_Work(stream, 0, 0, len(stream.rows)) for stream in streams], placed
 
 
 @functools.lru_cache(maxsize=64)

@@ -28,8 +28,8 @@ from lockscape.ports.port import Port, port
 from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
 from lockscape.workloads.load import Machine, Stream, load, postmark_stream
-from lockscape.workloads.stress import ALL, DO_RENAME, DO_STAT, DO_YIELD, FIRST_CALL, stress_streams
-from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_READ, KIND, NAME
+from lockscape.workloads.stress import ALL, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
+from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_READ, FIRST_CALL, KIND, NAME
 
 MACHINE = "pentium4"
 

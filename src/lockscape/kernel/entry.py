@@ -75,7 +75,7 @@ def call_body(number: int, a: int, b: int, c: int) -> int:
     if number >= FSYNC:
         return late_call(number, a, b, c)
     if number >= MMAP:
-        return memory_call(number, a)
+        return memory_call(number, a, b)
     return name_call(number, a, b, c)
 
 
@@ -92,7 +92,7 @@ def late_call(number: int, a: int, b: int, c: int) -> int:
 
 
 @function()
-def memory_call(number: int, a: int) -> int:
+def memory_call(number: int, a: int, b: int) -> int:
     """Do a system call about memory or the process itself."""
     if number == MMAP:
         return sys_mmap()
@@ -106,11 +106,11 @@ def memory_call(number: int, a: int) -> int:
         return sys_time(a)
     if number == EXIT:
         sys_exit()
-    return sys_ioctl(a)
+    return sys_ioctl(a, b)
 
 
 @function()
-def sys_ioctl(command: int) -> int:
+def sys_ioctl(device: int, request: int) -> int:
     """Ask the driver of a device for something: there is none that does anything."""
     step("fget")
     return NOT_A_DEVICE

@@ -9,7 +9,7 @@ with the result.
 from dataclasses import replace
 
 from lockscape.kernel import objects
-from lockscape.kernel.entry import EXIT, FAULT, IOCTL, leave_interrupt
+from lockscape.kernel.entry import EXIT, FAULT, IOCTL, NOT_A_DEVICE, leave_interrupt
 from lockscape.kernel.objects import BLOCKED, DONE, RUNNABLE, Processor
 from lockscape.kernel.scheduler import TICK, schedule, wake
 from lockscape.machine.state import Instance
@@ -42,6 +42,9 @@ FORWARDED, REPLIED = 3, 3
 
 FIRST_KERNEL, SMALL_KERNEL = 0, 1
 """Numbers of the instances."""
+
+DRIVER = 1
+"""The device of the application kernel's driver."""
 
 ASKED, ANSWERED = 1, 2
 """States of a channel."""
@@ -225,23 +228,25 @@ def bootstrap() -> None:
     """The bootstrap thread: do the program's calls, one after the other, as a process of this kernel."""
     me: Process = current()
     channel = me.channel
-    number = system_call(IOCTL, 0, 0, 0)
+    number = system_call(IOCTL, DRIVER, 0, 0)
     while number != EXIT:
         result = system_call(number, channel.a, channel.b, channel.c)
-        number = system_call(IOCTL, result, 0, 0)
-    system_call(IOCTL, 0, 0, 0)
+        number = system_call(IOCTL, DRIVER, result, 0)
+    system_call(IOCTL, DRIVER, 0, 0)
     system_call(EXIT, 0, 0, 0)
 
 
 @function(replaces=True)
-def sys_ioctl(a: int) -> int:
+def sys_ioctl(device: int, result: int) -> int:
     """The driver of the application kernel: reply to the last call, and wait for the next."""
     me: Process = current()
     channel = me.channel
     step("fget")
+    if device != DRIVER:  # a program's own, forwarded
+        return NOT_A_DEVICE
     if channel.state == ASKED:
         number = channel.number
-        reply(channel, a)
+        reply(channel, result)
         if number == EXIT:
             return EXIT
     while channel.state != ASKED:

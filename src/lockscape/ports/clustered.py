@@ -223,7 +223,7 @@ def process_server(number: int, a: int) -> int:
         return sys_time(a)
     if number == EXIT:
         sys_exit()
-    return sys_ioctl(a)
+    return sys_ioctl(a, 0)
 
 
 @function()

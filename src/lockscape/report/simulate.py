@@ -11,6 +11,7 @@ from lockscape.machine.costs import preset
 from lockscape.report.manifest import Manifest
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.workloads.postmark import PostmarkOptions
+from lockscape.workloads.replay import Replay
 from lockscape.workloads.workload_file import Workload as WorkloadFile
 
 MODES = ("user", "kernel", "interrupt", "spin", "idle", "hypervisor")
@@ -24,7 +25,7 @@ class Workload(msgspec.Struct, frozen=True):
     seeding: str
     libc: str
     postmark: PostmarkOptions
-    mixed: WorkloadFile | None = None
+    mixed: WorkloadFile | Replay | None = None
 
 
 class MachineRecord(msgspec.Struct, frozen=True):

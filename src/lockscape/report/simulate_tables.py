@@ -13,6 +13,7 @@ from lockscape.report.simulate import MODES, CurvePoint, SimulateDocument, Syste
 from lockscape.report.table import Row, Table, print_tables
 from lockscape.workloads.postmark import Operations, PostmarkOptions, operations
 from lockscape.workloads.postmark_report import exact_seconds, report
+from lockscape.workloads.replay import Replay
 
 FIGURE = 7
 """Columns that a speedup takes, with the gap before it."""
@@ -105,6 +106,11 @@ def about(document: SimulateDocument) -> Iterator[str]:
 def _what(work: Workload) -> str:
     """Return what ran, in a sentence."""
     options, library = work.postmark, "of 2005" if work.libc == "2005" else "of today"
+    if isinstance(work.mixed, Replay):
+        return (
+            f"Simulated: {work.mixed.title}, by {work.processes} simulated "
+            f"{_plural('process', work.processes)}. Left out: {'; '.join(work.mixed.left_out)}."
+        )
     if work.mixed is not None:
         return (
             f"Simulated: {work.mixed.title}; {work.processes} {_plural('process', work.processes)} of "

@@ -11,6 +11,7 @@ from lockscape.kernel.entry import CALLS
 from lockscape.report.manifest import Manifest
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.table import Table
+from lockscape.workloads.replay import Replay
 from lockscape.workloads.strace import Call, Log
 from lockscape.workloads.workload_file import Workload
 
@@ -43,7 +44,7 @@ class WorkloadRecord(msgspec.Struct, frozen=True):
     """
 
     name: str
-    workload: Workload
+    workload: Workload | Replay
     calls: tuple[CallShare, ...]
     kernel_share: float
 
@@ -62,7 +63,10 @@ class TracedCall(msgspec.Struct, frozen=True):
 
 
 class TraceRecord(msgspec.Struct, frozen=True):
-    """A file of strace. `unread`: lines that were not understood, `examples` the first of them."""
+    """A file of strace. `unread`: lines that were not understood, `examples` the first of them.
+
+    `replay`: what it is as a workload, and what of it is left out.
+    """
 
     path: str
     processes: int
@@ -72,6 +76,7 @@ class TraceRecord(msgspec.Struct, frozen=True):
     cut: dict[str, int]
     unread: int
     examples: tuple[str, ...]
+    replay: Replay
 
 
 class WorkloadsDocument(msgspec.Struct, frozen=True):
@@ -84,13 +89,13 @@ class WorkloadsDocument(msgspec.Struct, frozen=True):
     traces: tuple[TraceRecord, ...]
 
 
-def workload_record(name: str, workload: Workload, measured: Measured) -> WorkloadRecord:
+def workload_record(name: str, workload: Workload | Replay, measured: Measured) -> WorkloadRecord:
     """Return a workload as it stands in the document."""
     calls = sorted(measured.calls.items(), key=lambda each: (-each[1], each[0]))
     return WorkloadRecord(name, workload, tuple(CallShare(*each) for each in calls), measured.kernel_share)
 
 
-def trace_record(path: str, log: Log) -> TraceRecord:
+def trace_record(path: str, log: Log, replay: Replay) -> TraceRecord:
     """Return a file of strace as it stands in the document."""
     by_name: dict[str, list[Call]] = {}
     for calls in log.calls.values():
@@ -100,7 +105,7 @@ def trace_record(path: str, log: Log) -> TraceRecord:
     return TraceRecord(
         path, len(log.calls), tuple(sorted(found, key=lambda each: (-each.count, each.call))),
         _sorted(log.signals), _sorted(log.ends), _sorted(log.cut), log.unread,
-        tuple(f"line {number}: {line}" for number, line in log.examples),
+        tuple(f"line {number}: {line}" for number, line in log.examples), replay,
     )  # fmt: skip
 
 
@@ -137,7 +142,8 @@ def workloads_table(workloads: Sequence[WorkloadRecord], whole: bool = False) ->
     notes = []
     for each in workloads:
         notes.append(f"{each.name}: {each.workload.title}.")
-        notes += [f"{each.name} lacks: {what}." for what in each.workload.lacks]
+        lacks = each.workload.left_out if isinstance(each.workload, Replay) else each.workload.lacks
+        notes += [f"{each.name} lacks: {what}." for what in lacks]
     columns = ("workload", "processes", "kernel %", "calls", *(["what"] if whole else ()))
     title = "" if whole else "Workloads, in a run on the uniprocessor kernel"
     text = frozenset({0, 3, 4} if whole else {0, 3})
@@ -161,6 +167,8 @@ def trace_table(trace: TraceRecord) -> Table:
         f"{len(missing)} kinds that the simulated kernel does not have",
         f"{trace.unread:,} lines were not understood",
         *trace.examples,
+        f"as workload trace:{trace.path}: {trace.replay.title}, by {trace.replay.processes:,} simulated ones",
+        *(f"left out: {what}" for what in trace.replay.left_out),
     ]
     for what, counts in (("signals", trace.signals), ("ends", trace.ends), ("did not return", trace.cut)):
         if counts:

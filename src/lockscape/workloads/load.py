@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from lockscape.errors import InputError
 from lockscape.kernel import objects as kernel
 from lockscape.kernel.blocks import BLOCKS_PER_GROUP, PAGE_BYTES
+from lockscape.kernel.entry import WRITE
 from lockscape.kernel.inodes import INODES_PER_GROUP
 from lockscape.kernel.scheduler import DISK, TICK
 from lockscape.machine import layout as at
@@ -32,6 +34,15 @@ NODE_PROCESSORS = 64
 """Processors in a NUMA node of a larger machine: one socket of the preset ``modern``, as its title says."""
 
 Rows = NDArray[np.int64]
+
+
+class Node(NamedTuple):
+    """A file or directory that is there before a run: numbers of the directories above it, and its own."""
+
+    above: tuple[int, ...]
+    name: int
+    is_directory: bool
+    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -92,13 +103,13 @@ def hardware(costs: CostTable, cpus: int, disks: int = 1) -> Hardware:
 
 def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], traced: bool = False,
          binary: Binary | None = None, together: bool = False,
-         program: str = "postmark", files: int = 0) -> Machine:  # fmt: skip
+         program: str = "postmark", files: int = 0, tree: Sequence[Node] = ()) -> Machine:  # fmt: skip
     """Load one process for each stream onto a machine of `cpus` processors.
 
     Each process has its own directory in the root of a fresh file system, or `together` they have one; all
     its metadata are cold. It begins in the function `program` of user mode. Where there are several kernels
     with files, each has some of the processes, in turn.
-    Each directory has `files` empty files, named 1 and up, that are known to no cache of names.
+    Each directory has `files` empty files, named 1 and up, and `tree`, all known to no cache of names.
     `binary` is the assembled program, if the caller has it (`traced` as here).
     """
     if not streams:
@@ -120,7 +131,7 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
         _check_room(streams[mine], opt["groups"], together)
         begin, works = (topology.proxy, [(0, 0)] * len(rows[mine])) if proxies else (program, rows[mine])
         owners[mine] = _processes(state, opt, home, works, begin)
-        _file_system(state, opt, home, owners[mine], together, files)
+        _file_system(state, opt, home, owners[mine], together, files, tree)
         if opt["flush_thread"]:
             _flusher(state, opt, home)
     processes = _clients(state, opt, rows, program, owners) if proxies else owners
@@ -165,9 +176,11 @@ def _check_room(streams: Sequence[Stream], groups: int, together: bool) -> None:
         gone = np.isin(kind, (user.DO_DELETE, user.DO_RMDIR)).astype(np.int64)
         most = 1 + int(np.max(np.cumsum(made - gone), initial=0))
         longest = int(np.max(stream.rows[:, 3] + stream.rows[:, 4], initial=0))
+        written = stream.rows[kind == user.FIRST_CALL + WRITE, 2]
         group = 0 if together else number % groups
         inodes[group] += most
         blocks[group] += most * (longest // PAGE_BYTES + 1) + 8 + most // 256
+        blocks[group] += int(np.sum(written // PAGE_BYTES + 1))
     if max(inodes) > INODES_PER_GROUP or max(blocks) > BLOCKS_PER_GROUP:
         raise InputError(
             f"{max(inodes):,} files with {max(blocks):,} blocks at once in one of {groups} block groups, "
@@ -235,7 +248,7 @@ def _tick_first_only(state: State) -> None:
 
 
 def _file_system(state: State, opt: dict[str, int], instance: int, processes: Sequence[int], together: bool,
-                 files: int) -> None:  # fmt: skip
+                 files: int, tree: Sequence[Node] = ()) -> None:  # fmt: skip
     """Make a fresh file system with a directory for each process of a kernel, spread over the groups."""
     for number in range(opt["groups"]):
         state.set(state.system("BlockGroup", number, instance), free_inodes=INODES_PER_GROUP,
@@ -251,6 +264,7 @@ def _file_system(state: State, opt: dict[str, int], instance: int, processes: Se
             inode = make_directory(state, number % opt["groups"], instance)
             for name in range(1, files + 1):
                 _make_file(state, inode, name, instance)
+            make_tree(state, inode, tree, opt["groups"], instance)
         state.set(process, directory=inode)
 
 
@@ -267,17 +281,22 @@ def make_directory(state: State, group: int, instance: int = 0) -> int:
     return inode
 
 
-def _make_file(state: State, directory: int, name: int, instance: int) -> None:
-    """Make an empty file, as if it had been there: nobody refers to it but its directory."""
+def _make_file(state: State, directory: int, name: int, instance: int) -> int:
+    """Make an empty file, as if it had been there, that nobody refers to but its directory."""
     inode = _make_inode(state, state.get(directory, "group"), instance)
     state.set(inode, nlink=1)
     state.insert(directory, "entries", name, state.get(inode, "number"))
+    return inode
 
 
 def _make_inode(state: State, group: int, instance: int) -> int:
     """Take the next inode of a group, and have it in memory."""
     sb, g = state.system("SuperBlock", 0, instance), state.system("BlockGroup", group, instance)
-    used = len(state.items(g, "inode_map"))
+    used = len(state.bits(g, "inode_map"))
+    if used >= INODES_PER_GROUP:
+        raise InputError(
+            f"more than {INODES_PER_GROUP:,} files in one block group: give a workload with fewer"
+        )
     state.insert(g, "inode_map", used, 1)
     state.set(sb, free_inodes=state.get(sb, "free_inodes") - 1)
     state.set(g, free_inodes=state.get(g, "free_inodes") - 1)
@@ -288,3 +307,48 @@ def _make_inode(state: State, group: int, instance: int) -> int:
     state.insert(cache, "table", number, inode)
     state.set(cache, inodes=state.get(cache, "inodes") + 1)
     return inode
+
+
+def make_tree(state: State, root: int, tree: Sequence[Node], groups: int, instance: int = 0) -> None:
+    """Make directories and files, as if they had been there: each directory in the next block group.
+
+    Raises `InputError` for more than a group has room for.
+    """
+    made: dict[tuple[int, ...], int] = {(): root}
+    group = state.get(root, "group")
+    for node in tree:
+        for depth in range(len(node.above) + node.is_directory):
+            path = (*node.above, node.name)[: depth + 1]
+            if path not in made:
+                group = (group + 1) % groups
+                made[path] = make_directory(state, group, instance)
+                state.set(made[path], count=0)
+                parent = made[path[:-1]]
+                state.insert(parent, "entries", path[-1], state.get(made[path], "number"))
+                state.set(parent, nlink=state.get(parent, "nlink") + 1)
+        if not node.is_directory:
+            directory = made[node.above]
+            inode = _make_file(state, directory, node.name, instance)
+            _fill_file(state, directory, inode, node.size_bytes, instance)
+
+
+def _fill_file(state: State, directory: int, inode: int, size_bytes: int, instance: int) -> None:
+    """Give a new file its size, and blocks one behind the other in the group of its directory."""
+    group = state.get(directory, "group")
+    g, sb = state.system("BlockGroup", group, instance), state.system("SuperBlock", 0, instance)
+    used, blocks = len(state.bits(g, "block_map")), -(-size_bytes // PAGE_BYTES)
+    if used + blocks > BLOCKS_PER_GROUP:
+        raise InputError(
+            f"files of more than {BLOCKS_PER_GROUP:,} blocks of {PAGE_BYTES:,} bytes in one block group: "
+            "give a workload with smaller files"
+        )
+    for index in range(blocks):
+        state.insert(g, "block_map", used + index, 1)
+        block = group * BLOCKS_PER_GROUP + used + index + 1
+        if index == 0:
+            state.set(inode, block=block)
+        else:
+            state.insert(inode, "blocks", index, block)
+    state.set(inode, size=size_bytes)
+    state.set(g, free_blocks=state.get(g, "free_blocks") - blocks)
+    state.set(sb, free_blocks=state.get(sb, "free_blocks") - blocks)

@@ -58,6 +58,11 @@ class Call:
     begun_us: int
     took_us: int | None
 
+    @property
+    def end_us(self) -> int:
+        """Return when it was over, as far as strace says."""
+        return self.begun_us + (self.took_us or 0)
+
 
 @dataclass
 class Log:

@@ -13,6 +13,7 @@ from lockscape.kernel.files import APPENDING, CREATING
 from lockscape.program.language import function, next_operation, operand, pause, system_call
 from lockscape.workloads.load import COLUMNS, FIRST_DIRECTORY, Stream
 from lockscape.workloads.user import (
+    BEFORE,
     BYTES,
     DO_APPEND,
     DO_CREATE,
@@ -20,6 +21,7 @@ from lockscape.workloads.user import (
     DO_MKDIR,
     DO_READ,
     DO_RMDIR,
+    FIRST_CALL,
     KIND,
     NAME,
     PATH,
@@ -29,10 +31,6 @@ from lockscape.workloads.user import (
 
 DO_STAT, DO_BRK, DO_FSYNC, DO_RENAME, DO_YIELD = 17, 18, 19, 20, 21
 """Further kinds of operations, beyond those of `lockscape.workloads.user`."""
-
-FIRST_CALL = 64
-"""Kinds from here on are system calls: this many above their number, with path, name and bytes as arguments.
-Descriptors need no variables: a process that closes what it opens knows which is the lowest free one."""
 
 PROGRAM = "stress"
 """The function in which a process of this workload begins."""
@@ -46,12 +44,14 @@ ALL = (
 
 @function("user")
 def stress() -> None:
-    """Do every operation of the stream, then exit."""
+    """Do every operation of the stream, then exit; a call with an unexpected result is the last."""
     kind = next_operation()
-    while kind != 0:
+    wrong = 0
+    while kind != 0 and wrong == 0:
         pause(operand(PROBES))
         if kind >= FIRST_CALL:
-            system_call(kind - FIRST_CALL, operand(PATH), operand(NAME), operand(BYTES))
+            result = system_call(kind - FIRST_CALL, operand(PATH), operand(NAME), operand(BYTES))
+            wrong = operand(BEFORE) > 0 and result != operand(BEFORE) - 1
         elif kind == DO_STAT:
             system_call(STAT, operand(PATH), operand(NAME), 0)
         elif kind == DO_BRK:
@@ -64,7 +64,8 @@ def stress() -> None:
             append_and_sync(operand(PATH), operand(NAME), operand(BYTES))
         else:
             do_operation(kind)
-        kind = next_operation()
+        if wrong == 0:
+            kind = next_operation()
     system_call(EXIT, 0, 0, 0)
 
 

@@ -25,6 +25,10 @@ from lockscape.program.language import function, next_operation, operand, option
 (DO_MKDIR, DO_CREATE, DO_READ, DO_APPEND, DO_DELETE, DO_RMDIR, DO_NOTHING, DO_MARK) = range(1, 9)
 """Kinds of operations: those of `lockscape.workloads.postmark`, one higher (0 ends a stream)."""
 
+FIRST_CALL = 64
+"""Kinds from here on are system calls: this many above their number, with path, name and bytes as arguments.
+Descriptors need no variables: a process that closes what it opens knows which is the lowest free one."""
+
 (KIND, PATH, NAME, BYTES, BEFORE, PROBES) = range(6)
 
 BUFFER_BYTES = 4096

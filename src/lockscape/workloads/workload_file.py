@@ -50,7 +50,7 @@ Many = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Some = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 
 
-class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mix"):
     """A workload as its file says it; see the module. `lacks` says what the real thing does besides."""
 
     title: str
@@ -101,7 +101,7 @@ def workload_names() -> list[str]:
     return sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
 
 
-def choose_workload(name: str, others: tuple[str, ...] = ()) -> Workload:
+def named_workload(name: str, others: tuple[str, ...] = ()) -> Workload:
     """Return a workload by name, or from a file of the user's, ``….toml``.
 
     Raises `InputError` for an unknown name, naming the nearest, among `others` too.
@@ -112,7 +112,9 @@ def choose_workload(name: str, others: tuple[str, ...] = ()) -> Workload:
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{name}: cannot be read as a workload: {error}") from error
     if name not in workload_names():
-        raise InputError(unknown("workload", name, [*workload_names(), *others]) + ", or your own FILE.toml")
+        raise InputError(
+            unknown("workload", name, [*workload_names(), *others]) + ", or your own FILE.toml or trace:FILE"
+        )
     return parse_workload(
         (resources.files("lockscape.workloads") / "data" / f"{name}.toml").read_text("utf-8"), name
     )
