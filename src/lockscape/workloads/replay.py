@@ -232,7 +232,8 @@ class _Lane:
 
     def how(self, file: Opened) -> int:
         flags = file.how
-        how = WRITING if flags & {"O_WRONLY", "O_RDWR"} else READING
+        writes = flags & {"O_WRONLY", "O_RDWR"} or file in self.names.written
+        how = WRITING if writes else READING
         if "O_CREAT" in flags or self.names.may_be_gone(file.path, self.number):
             how |= CREATING & ~WRITING
         return how | (APPENDING if "O_APPEND" in flags else 0)

@@ -26,11 +26,15 @@ class Names:
         self.users: dict[str, set[int]] = {}
         self.returned: set[str] = set()
         """Names that came back by a call that is not replayed, as link."""
+        self.written: set[Opened] = set()
+        self.files: set[str] = set()
+        """Names that were made as files; one that is a directory too became that by a call left out."""
         self.numbers: tuple[dict[str, int], dict[str, int]] = ({}, {})
         for operation in operations:
             self.meet(operation, lanes[operation.pid])
         moved = {op.other for op in operations if op.kind == "rename" and op.path in self.directories}
-        for path in (moved | self.returned) & self.directories:
+        self.directories |= moved
+        for path in moved | ((self.returned | self.files) & self.directories):
             self.before[path] = True
 
     def meet(self, operation: Operation, lane: int) -> None:
@@ -53,6 +57,7 @@ class Names:
             self.used(operation.other, lane)
             self.take(path, lane)
             self.make(operation.other, lane)
+            self.files.add(operation.other)
         else:
             self.see(path, operation.found)
             if operation.other:
@@ -69,8 +74,11 @@ class Names:
                 self.directories.add(path)
             if "O_CREAT" in file.how and not self.there.get(path):
                 self.make(path, lane)
+                self.files.add(path)
             else:
                 self.see(path, True)
+        elif operation.kind == "write":
+            self.written.add(file)
         elif operation.kind == "read":
             self.grow(path, operation.at + operation.amount)
         elif operation.kind == "fstat":
@@ -124,7 +132,7 @@ class Names:
 
     def stays(self, path: str, lane: int) -> bool:
         """Return whether others use a directory that is removed, or it is used again."""
-        return bool(self.users.get(path, set()) - {lane}) or path in self.returned
+        return bool(self.users.get(path, set()) - {lane}) or path in self.returned | self.files
 
     def place(self, path: str, directory: bool) -> tuple[int, int]:
         """Return the packed path to the directory of a name, and the name's number there."""
