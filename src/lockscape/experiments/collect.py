@@ -97,10 +97,9 @@ def _lock(state: State, number: int) -> LockStatistics:
 def _calls(machine: Machine) -> tuple[CallLatency, ...]:
     """Return the calls of the workload's processes; what others do for them is not told apart."""
     state = machine.state
-    contexts = [state.get(process, "context") for process in machine.processes]
     found = []
     for number, name in enumerate(CALLS):
-        places = [context + at.C_CALLS + number * at.CALL_COLUMNS for context in contexts]
+        places = [context + at.C_CALLS + number * at.CALL_COLUMNS for context in machine.contexts]
         count = sum(int(state.m[place]) for place in places)
         if count:
             total = sum(int(state.m[place + 1]) for place in places)

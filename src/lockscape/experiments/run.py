@@ -127,7 +127,7 @@ def _built(key: bytes, traced: bool, mixed: bool = False) -> _Built:
     disk_cycles = spec.plan.options.get("disk_cycles", costs.machine["disk_request"])
     kernel = port(
         spec.plan, [user, stress] if mixed else [user], disk_cycles=disk_cycles,
-        mapped_buffers=int(spec.libc == "2005"), buffered=int(work.buffered),
+        sharing=int(mixed), mapped_buffers=int(spec.libc == "2005"), buffered=int(work.buffered),
         read_block=work.read_block_bytes, write_block=work.write_block_bytes,
     )  # fmt: skip
     check_order(kernel)
@@ -178,7 +178,8 @@ def run_to_end(
 ) -> Throughput | None:
     """Run until all processes are done; return the throughput while all were in their transactions."""
     state = loaded.machine.state
-    contexts = np.array([state.get(process, "context") for process in loaded.machine.processes])
+    contexts = np.array(loaded.machine.contexts[: len(loaded.machine.processes)])
+    made = np.array(loaded.machine.contexts[len(loaded.machine.processes) :], np.int64)
     begins, ends = np.array(loaded.begins), np.array(loaded.ends)
     resolution = loaded.costs.clock_mhz * 1_000_000 // POLLS_PER_S
     until, same, last = 0, 0, 0
@@ -199,8 +200,9 @@ def run_to_end(
         done = int(rows.sum())
         if (rows >= begins).all() and (rows < ends).all():
             window = [*window[:1], (until, done)]
-        same = same + 1 if done == last else 0
-        last = done
+        begun = done + int(state.m[made + at.C_WORK].sum())
+        same = same + 1 if begun == last else 0
+        last = begun
         if same > PATIENCE_S * POLLS_PER_S:
             why = f"no process began an operation for {PATIENCE_S} simulated seconds"
             raise RunError(f"{_who(loaded)} cannot go on: {no_progress(state, why).message}")

@@ -143,3 +143,13 @@ def list_gathered(mine: Processor) -> None:
         step("list_page", mine.gathered)
         cache.anonymous += mine.gathered
     mine.gathered = 0
+
+
+@function()
+def release_anonymous() -> None:
+    """Take an anonymous page off the list; what this processor gathered is listed before."""
+    drain_gathered()
+    cache: PageCache = the(PageCache)
+    with section("release", cache.anonymous):
+        step("list_page")
+        cache.anonymous -= 1

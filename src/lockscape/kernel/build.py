@@ -15,15 +15,18 @@ from lockscape.kernel import (
     entries,
     entry,
     files,
+    forked,
     inodes,
     names,
     objects,
     pages,
     processes,
     readwrite,
+    release,
     rename,
     scheduler,
     synchronise,
+    waits,
     writeback,
 )  # fmt: skip
 from lockscape.program.locks import LockClass
@@ -34,7 +37,7 @@ from lockscape.program.parse import parse
 MODULES: tuple[types.ModuleType, ...] = (
     entry, files, names, directories, entries, inodes, blocks, buffers, pages, readwrite, areas,
     allocate, deferral, balance, scheduler, writeback, synchronise, rename,
-    processes,
+    processes, forked, waits, release,
 )  # fmt: skip
 
 OPTIONS: dict[str, int] = {
@@ -109,6 +112,7 @@ OPTIONS: dict[str, int] = {
     "cell_processors": 2,  # processors of each cell
     "double_cas": 1,  # the hardware compares and swaps two words at once (CAS2)
     "hot_swap": 0,  # objects change their implementation in use (reimplemented kernel)
+    "sharing": 1,  # processes make others, with whom they share files and pages; 0: none does, as PostMark's
     "preemptible": 0,  # the kernel can be preempted
     "spread_interrupts": 0,  # devices interrupt the processor that asked; 0: the first
     "hz": 100,  # ticks a second
@@ -142,6 +146,7 @@ MASKED_SECTIONS = frozenset({
     "queue_buffer/queue", "sleep_on_buffer/sleep", "sleep_until_woken/sleep",
     "sleep_on_disk/sleep", "wait_for_disk/register", "due_sleeper/due",
     "finish_switch/again", "leave_queue/leave", "sys_yield/yield",
+    "wait_until_called/sleep", "call/call", "share_slice/share",
 })  # fmt: skip
 """Sections that an interrupt handler also enters: on one processor they are done with interrupts masked."""
 

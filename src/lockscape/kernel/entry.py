@@ -3,18 +3,16 @@
 from lockscape.kernel.areas import sys_brk, sys_mmap, sys_munmap, touch_page
 from lockscape.kernel.directories import sys_mkdir, sys_rmdir, sys_unlink
 from lockscape.kernel.files import sys_close, sys_fstat, sys_lseek, sys_open, sys_stat
-from lockscape.kernel.objects import DONE, InterruptLine, Kernel, Process, Processor
-from lockscape.kernel.processes import sys_yield
+from lockscape.kernel.objects import InterruptLine, Process, Processor
+from lockscape.kernel.processes import sys_exec, sys_exit, sys_fork, sys_wait, sys_yield
 from lockscape.kernel.readwrite import sys_read, sys_write
 from lockscape.kernel.rename import sys_rename
-from lockscape.kernel.scheduler import advance_clock, queue_of, schedule, tick_all, tick_process
+from lockscape.kernel.scheduler import advance_clock, schedule, tick_all, tick_process
 from lockscape.kernel.synchronise import sys_fsync, sys_sync
 from lockscape.kernel.writeback import disk_done, flush_due
 from lockscape.program.language import (
-    atomic,
     atomic_depth,
     current,
-    exit_process,
     function,
     insert,
     interrupted_user,
@@ -29,7 +27,7 @@ from lockscape.program.language import mask as mask_interrupts
 from lockscape.program.language import unmask as unmask_interrupts
 
 (OPEN, CLOSE, READ, WRITE, LSEEK, FSTAT, STAT, UNLINK, MKDIR, RMDIR, MMAP, MUNMAP, FAULT, BRK, TIME, EXIT,
- IOCTL, FSYNC, SYNC, RENAME, YIELD) = range(21)  # fmt: skip
+ IOCTL, FSYNC, SYNC, RENAME, YIELD, FORK, EXEC, WAIT) = range(24)  # fmt: skip
 """Numbers of the system calls; FAULT is a page fault."""
 
 NOT_A_DEVICE = -25
@@ -42,7 +40,7 @@ TIMER_LINE, DISK_LINE = 0, 1
 CALLS = (
     "open", "close", "read", "write", "lseek", "fstat", "stat", "unlink", "mkdir", "rmdir", "mmap", "munmap",
     "fault", "brk", "time", "exit", "ioctl", "fsync", "sync",
-    "rename", "yield",
+    "rename", "yield", "fork", "exec", "wait",
 )  # fmt: skip
 
 
@@ -81,7 +79,9 @@ def call_body(number: int, a: int, b: int, c: int) -> int:
 
 @function()
 def late_call(number: int, a: int, b: int, c: int) -> int:
-    """Do a system call that writes to disk at once, renames or yields."""
+    """Do a system call that writes to disk at once, renames or yields, or is about other processes."""
+    if number >= FORK:
+        return process_call(number, a, b, c)
     if number == YIELD:
         return sys_yield()
     if number == FSYNC:
@@ -92,6 +92,16 @@ def late_call(number: int, a: int, b: int, c: int) -> int:
 
 
 @function()
+def process_call(number: int, a: int, b: int, c: int) -> int:
+    """Do a system call about other processes."""
+    if number == FORK:
+        return sys_fork(a)
+    if number == EXEC:
+        return sys_exec(a, b, c)
+    return sys_wait()
+
+
+@function()
 def memory_call(number: int, a: int, b: int) -> int:
     """Do a system call about memory or the process itself."""
     if number == MMAP:
@@ -99,7 +109,7 @@ def memory_call(number: int, a: int, b: int) -> int:
     if number == MUNMAP:
         return sys_munmap(a)
     if number == FAULT:
-        return touch_page(a)
+        return touch_page(a, b)
     if number == BRK:
         return sys_brk(a)
     if number == TIME:
@@ -140,29 +150,6 @@ def name_call(number: int, a: int, b: int, c: int) -> int:
     if number == MKDIR:
         return sys_mkdir(a, b)
     return sys_rmdir(a, b)
-
-
-@function()
-def sys_exit() -> None:
-    """End the current process."""
-    me: Process = current()
-    step("exit")
-    with atomic():  # a switch from an interrupt would never come back to a process that is off its queue
-        leave_queue(me)
-        kernel: Kernel = the(Kernel)
-        with section("count", kernel.processes):
-            kernel.processes -= 1
-        exit_process()
-    schedule()
-
-
-@function()
-def leave_queue(me: Process) -> None:
-    """Mark the process as ended; the scheduler takes it off its queue."""
-    with atomic():
-        queue = queue_of(this_cpu())
-        with section("leave", queue.tasks, me.state):
-            me.state = DONE
 
 
 @function()

@@ -8,6 +8,8 @@ from lockscape.kernel.inodes import iget, iput
 from lockscape.kernel.objects import FILES, Dentry, File, Files, FileTable, Inode, Process
 from lockscape.program.language import (
     NONE,
+    add_return,
+    count,
     current,
     find,
     first_free,
@@ -228,13 +230,23 @@ def release_descriptor(files: Files, fd: int) -> File:
 
 @function()
 def sys_close(fd: int) -> int:
-    """Close a descriptor; the open file goes with it."""
+    """Close a descriptor; the open file goes with the last one."""
     me: Process = current()
     files: Files = me.files
     step("close")
     file = release_descriptor(files, fd)
     if file == NONE:
         return BAD_DESCRIPTOR
+    if option("sharing"):
+        if drop_share(file) == 1:
+            return 0
+    close_file(file)
+    return 0
+
+
+@function()
+def close_file(file: File) -> None:
+    """Close an open file that nobody refers to any more (__fput)."""
     inode: Inode = file.inode
     if file.writing == 1:
         discard_reserved(inode)
@@ -251,7 +263,55 @@ def sys_close(fd: int) -> int:
     free(file)
     if option("file_slab"):
         slab_free(FILES)
-    return 0
+
+
+@function()
+def share_file(file: File) -> None:
+    """Count a further descriptor or mapping that refers to an open file."""
+    with section("share", file.shares):
+        file.shares += 1
+
+
+@function()
+def drop_share(file: File) -> int:
+    """Give a reference to an open file back; return 0 if it was the last."""
+    with section("drop", file.shares):
+        left = add_return(file.shares, -1)
+    return left >= 0
+
+
+@function()
+def copy_files(files: Files) -> Files:
+    """Give a new process the descriptors of this one: they refer to the same open files."""
+    copy: Files = new(Files)
+    step("copy_files")
+    left = count(files.table)
+    fd = 0
+    while left > 0:
+        file = file_of(files, fd)
+        if file != NONE:
+            share_file(file)
+            copy_descriptor(copy, fd, file)
+            left -= 1
+        fd += 1
+    return copy
+
+
+@function()
+def file_of(files: Files, fd: int) -> File:
+    """Return what a descriptor stands for."""
+    with section("look", files.table):
+        file: File = find(files.table, fd)
+    return file
+
+
+@function()
+def copy_descriptor(files: Files, fd: int, file: File) -> None:
+    """Let a descriptor of a new process stand for an open file."""
+    with section("copy", files.used, files.table):
+        step("copy_descriptor")
+        insert(files.used, fd, 1)
+        insert(files.table, fd, file)
 
 
 @function()

@@ -68,7 +68,7 @@ class Page(Object):
 
 
 class File(Object):
-    """An open file."""
+    """An open file. `shares`: descriptors and mappings that refer to it, besides the first one."""
 
     inode: Inode
     dentry: Dentry
@@ -76,6 +76,7 @@ class File(Object):
     writing: int
     appending: int
     count: int
+    shares: int
 
 
 class Files(Object):
@@ -86,12 +87,26 @@ class Files(Object):
     table: Collection = listed(File)
 
 
+class Frame(Object):
+    """A page of memory that several processes have since one made the other, until they write to it."""
+
+    count: int
+
+
 class Area(Object):
-    """A mapped range of a process, of one page."""
+    """A mapped range of a process.
+
+    Of its `length` pages, in their order, the first `page` are there; `shares` of these are others' as well.
+    `file` is what is mapped, if it is a file.
+    """
 
     start: int
+    length: int
     page: int
     reverse: int
+    shares: int
+    file: File
+    shared: Collection = listed(Frame)
 
 
 class Memory(Object):
@@ -103,8 +118,18 @@ class Memory(Object):
     areas: Collection = listed(Area)
 
 
+class WaitQueue(Object):
+    """Processes that sleep until something happens."""
+
+    sleepers: Collection = listed("Process")
+
+
 class Process(Object):
-    """A process. Its first field is its context: the machine's, which switches by it."""
+    """A process. Its first field is its context: the machine's, which switches by it.
+
+    `waiting`: it is on a wait queue, or was taken off and not yet called; `ended`: its parent may take leave
+    of it; `references`: who may still look at it.
+    """
 
     context: int
     number: int
@@ -121,15 +146,27 @@ class Process(Object):
     entered: "Dentry"
     inside: Inode
     awaits: int
+    waiting: Annotated[
+        int, Racy("set by its process before others find it on a queue, and cleared by who took it off")
+    ]
+    waits: WaitQueue
+    parent: "Process"
+    ended: int
+    references: int
+    children: Collection = listed("Process")
     marks: Collection = listed()
 
 
 class Processor(Object, count="cpus"):
-    """What the kernel keeps for each processor."""
+    """What the kernel keeps for each processor.
+
+    `previous`: what it ran before a switch that is not finished; `leaving`: that, if it has ended.
+    """
 
     idle: Process
     need_resched: Annotated[int, Racy("set by other processors, and looked at again at every kernel exit")]
     previous: Process
+    leaving: Process
     ticks: int
     pages: int
     idling: Annotated[int, Racy("a hint for the choice of a processor; a stale value costs time only")]
@@ -147,6 +184,13 @@ class Kernel(Object, count=1):
     """The kernel instance as a whole."""
 
     processes: int
+
+
+class ProcessTable(Object, count=1):
+    """All processes by number; `last`: the number given out last."""
+
+    last: int
+    table: Collection = hashed(Process, base="pid_lookup", each="dcache_chain", buckets=1024)
 
 
 class RunQueue(Object, count="run_queues"):

@@ -64,13 +64,28 @@ def read_page(inode: Inode, file: File, length: int) -> None:
     """Copy some bytes of one page to the user."""
     page = find_page(inode, file.offset // PAGE_BYTES)
     if page == NONE:
-        page = fill_page(inode, file.offset // PAGE_BYTES)
-        if option("late_listing"):
-            list_late(page)
+        page = missing_page(inode, file.offset // PAGE_BYTES)
     if option("page_activation"):
         mark_page_accessed(page)
     step("copy_line", length // 64 + 1)
     file.offset += length
+
+
+@function()
+def missing_page(inode: Inode, index: int) -> Page:
+    """Return a page of a file that was not in the page cache.
+
+    Of several who want it one makes it. Where they may be several they take turns, under the semaphore;
+    real kernels lock the page instead, which the first one has entered empty.
+    """
+    if option("sharing"):
+        with hold("i_sem", inode):
+            page: Page = find_page(inode, index)
+            if page == NONE:
+                page = fill_page(inode, index)
+    else:
+        page = fill_page(inode, index)
+    return page
 
 
 @function()
@@ -85,6 +100,8 @@ def fill_page(inode: Inode, index: int) -> Page:
         if option("wake_always"):
             wake_page(page)
         free_temporary()
+    if option("late_listing"):
+        list_late(page)
     return page
 
 

@@ -2,7 +2,17 @@
 
 from lockscape.kernel.balance import balance_tick, pull, pull_when_idle
 from lockscape.kernel.deferral import check_deferred, note_quiet
-from lockscape.kernel.objects import BLOCKED, RUNNABLE, Buffer, Clock, Disk, Process, Processor, RunQueue
+from lockscape.kernel.objects import (
+    BLOCKED,
+    RUNNABLE,
+    Buffer,
+    Clock,
+    Disk,
+    Process,
+    Processor,
+    RunQueue,
+)
+from lockscape.kernel.release import put_process
 from lockscape.program.language import (
     NONE,
     after,
@@ -100,6 +110,12 @@ def finish_switch() -> None:
             if previous.bound > 0:
                 kick_master()
         kick(choose_cpu(previous.cpu))
+    if option("sharing"):
+        processor.previous = NONE
+        ended: Process = processor.leaving
+        if ended != NONE:
+            processor.leaving = NONE
+            put_process(ended)
 
 
 @function()

@@ -155,13 +155,22 @@ class Tracker:
         self.activities = {
             c: Activity(c, int(state.m[c + at.C_MODE]), self.new_thread()) for c in state.contexts
         }
+        self.first_masks = {c: int(state.m[c + at.C_MASK]) for c in state.contexts}
         for virtual, v in enumerate(state.virtuals):
             act = self.activities[int(state.m[v + at.V_CONTEXT])]
             act.virtual = virtual
             self.running[virtual] = act
         for context, act in self.activities.items():
-            act.mask, act.atomic = int(state.m[context + at.C_MASK]), int(state.m[context + at.C_ATOMIC])
+            act.mask, act.atomic = self.first_masks[context], int(state.m[context + at.C_ATOMIC])
             self.refresh(act)
+
+    def begin_anew(self, context: int) -> None:
+        """A new process has this context, which perhaps another had before: it holds nothing of that one."""
+        act = self.activities[context]
+        fresh = Activity(context, at.KERNEL, act.own)
+        fresh.mask = self.first_masks[context]
+        self.activities[context] = fresh
+        self.refresh(fresh)
 
     # --- threads and their clocks -------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ class Detector:
             at.T_BLOCK: self.block, at.T_WAKE: self.wake, at.T_CALL: self.call, at.T_CALL_END: self.call_end,
             at.T_SEQ: self.optimistic, at.T_RETRY: self.retry, at.T_HALT: self.halt, at.T_ATOMIC: self.atomic,
             at.T_ATOMIC_END: self.atomic, at.T_WAIT: self.wait, at.T_DEPTH: self.depth, at.T_PUT: self.put,
-            at.T_GET: self.get, at.T_RUN: self.run, at.T_TRAP: self.run,
+            at.T_GET: self.get, at.T_RUN: self.run, at.T_TRAP: self.run, at.T_SPAWN: self.spawn,
         }  # fmt: skip
 
     @property
@@ -347,6 +347,11 @@ class Detector:
         if other is not None and other.virtual < 0:
             known = self.tracker.release(act.thread)
             self.woken[value] = self.joined(self.woken.get(value), known)
+
+    def spawn(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
+        """A process gets a context: what it does comes after what its maker did."""
+        self.tracker.begin_anew(value)
+        self.woken[value] = self.tracker.release(act.thread)
 
     def run(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """A hypervisor lets a virtual processor run, or one leaves to it: each knows what the other did."""

@@ -58,12 +58,14 @@ RUNNING, SPINNING, HALTED, AWAY = range(4)
 """States of a virtual processor; AWAY: not on a physical processor."""
 
 (C_PC, C_FRAME, C_PROCESS, C_MASK, C_ATOMIC, C_MODE, C_VIRTUAL, C_WORK, C_WORK_END, C_LIMIT,
- C_DONE, C_WOKEN) = range(12)  # fmt: skip
+ C_DONE, C_WOKEN, C_SPARE) = range(13)  # fmt: skip
+"""C_SPARE: the next context that is free for a new process; SPAWNED while a new process has it."""
+SPAWNED = -1
 (W_PREVIOUS, W_NEXT, W_LOCK, W_SHARED, W_SINCE, W_GRANTED, W_CONTEXT) = range(7)
 """W_LOCK: the lock in whose queue it is; W_SHARED: 1 to read, + 2 if an interrupt takes the given lock back;
 W_SINCE: when it began to wait, + 1; W_GRANTED: the lock that was given to it, until it goes on."""
 WAIT_WORDS = 7
-C_SPINS = 12
+C_SPINS = 13
 C_SLEEPS = C_SPINS + WAIT_WORDS
 """A context waits for at most one spinning lock and one sleeping one at a time (falling asleep takes spin
 locks): its two places in queues of waiters."""
@@ -80,8 +82,10 @@ C_STACK = C_CALLS + CALL_KINDS * CALL_COLUMNS
 STACK_WORDS = 1200
 CONTEXT_WORDS = C_STACK + STACK_WORDS
 
-(I_CPUS, I_VIRTUAL, I_BLOCK, I_BLOCK_FRAME, I_WAKE, I_WAKE_FRAME, I_ENTRY, I_ENTRY_FRAME, I_NUMBER) = range(9)
-I_VECTOR = 10
+(I_CPUS, I_VIRTUAL, I_BLOCK, I_BLOCK_FRAME, I_WAKE, I_WAKE_FRAME, I_ENTRY, I_ENTRY_FRAME, I_NUMBER, I_SPARE,
+ I_TEMPLATE) = range(11)  # fmt: skip
+"""I_SPARE: the first context that is free for a new process; I_TEMPLATE: what such a one begins as."""
+I_VECTOR = 11
 """Two words for each vector: first row and frame of its handler."""
 I_SLOT = I_VECTOR + 2 * VECTORS
 """Of each class of system objects the address of its table, of each other class the instance's free objects:
@@ -116,11 +120,11 @@ TRACE_COLUMNS = 8
 (T_READ, T_WRITE, T_ACQUIRE, T_RELEASE, T_NEW, T_FREE, T_SECTION, T_SECTION_END, T_SWITCH,
  T_INTERRUPT, T_RETURN,
  T_MASK, T_UNMASK, T_RCU, T_RCU_END, T_SEND, T_BLOCK, T_WAKE, T_CALL, T_CALL_END, T_SEQ, T_RETRY, T_HALT,
- T_ATOMIC, T_ATOMIC_END, T_WAIT, T_DEPTH, T_PUT, T_GET, T_RUN, T_TRAP) = range(1, 32)  # fmt: skip
+ T_ATOMIC, T_ATOMIC_END, T_WAIT, T_DEPTH, T_PUT, T_GET, T_RUN, T_TRAP, T_SPAWN) = range(1, 33)  # fmt: skip
 """Kinds of trace rows: (time, virtual processor, context, row of code, kind, object, offset, value).
 
 The value is: of an access how it is made (a compare-and-swap that fails is a read); of a lock its class * 2
 + 1 if shared (of T_DEPTH, its depth after it was taken back); of T_PUT and T_GET what goes into or comes out
-of a collection; of T_SWITCH and T_WAKE the other context; of T_SEND, T_RUN and T_TRAP the other virtual
-processor's number.
+of a collection; of T_SWITCH, T_WAKE and T_SPAWN the other context; of T_SEND, T_RUN and T_TRAP the other
+virtual processor's number.
 """

@@ -13,6 +13,7 @@ from lockscape.machine.events import earliest, raise_vector, set_event
 from lockscape.machine.frames import entered_from_user, return_from_entry, system_call
 from lockscape.machine.guests import halt, run_guest, switch, trap
 from lockscape.machine.objects import free, make
+from lockscape.machine.spawning import spawn
 from lockscape.machine.tracing import note
 from lockscape.program import opcodes as op
 
@@ -70,6 +71,10 @@ def other(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, t: int) -> int
         delay = set_timer(m, trace, r, v, t, m[fp + o1], m[fp + o2])
     elif o == op.REQUEST:
         delay = request(m, trace, r, v, t, m[fp + o1], m[fp + o2], m[fp + code[r + 3]])
+    elif o == op.SPAWN:
+        made = spawn(m, trace, r, v, t, m[fp + o2], m[fp + code[r + 3]])
+        m[fp + o1] = made
+        delay = min(made, 0)
     elif o == op.THE_OF:
         delay = object_of(m, code, r, fp)
     else:

@@ -366,6 +366,17 @@ class State:
         self.contexts.append(place)
         return place
 
+    def spare_contexts(self, instance: int, count: int, first: str, main: str, masks: int) -> list[int]:
+        """Make contexts for processes that are made in the run; they begin as `context` says. Return them."""
+        if not count:
+            return []
+        place = self.instances[instance]
+        made = [self.context(0, first, main, at.KERNEL, masks=masks) for _ in range(count + 1)]
+        self.m[place + at.I_TEMPLATE], self.m[place + at.I_SPARE] = made[:2]
+        for one, following in zip(made[1:], [*made[2:], 0], strict=True):
+            self.m[one + at.C_SPARE] = following
+        return made[1:]
+
     def counted(self, place: int) -> None:
         """Say that the run ends when this context, and all others so marked, are done."""
         self.m[at.H_LIVE] += 1

@@ -9,24 +9,29 @@ with the result.
 from dataclasses import replace
 
 from lockscape.kernel import objects
-from lockscape.kernel.entry import EXIT, FAULT, IOCTL, NOT_A_DEVICE, leave_interrupt
+from lockscape.kernel.entry import EXIT, FAULT, FORK, IOCTL, NOT_A_DEVICE, leave_interrupt
 from lockscape.kernel.objects import BLOCKED, DONE, RUNNABLE, Processor
 from lockscape.kernel.scheduler import TICK, schedule, wake
 from lockscape.machine.state import Instance
 from lockscape.ports.topology import KERNEL, NO_KERNEL, Options, Topology
 from lockscape.program.language import (
     NONE,
+    cpus,
     current,
     exit_process,
     first,
+    free,
     function,
     halt,
     insert,
     interrupted_user,
     mask,
     masked,
+    new,
     remove,
+    send,
     send_instance,
+    spawn,
     step,
     switch_to,
     system_call,
@@ -51,7 +56,10 @@ ASKED, ANSWERED = 1, 2
 
 
 class Channel(Object):
-    """Memory that a program and its bootstrap thread share: the call that is being forwarded."""
+    """Memory that a program and its bootstrap thread share: the call that is being forwarded.
+
+    `child`: that of the process which the last fork made; `made`: 1 if it was itself made in a run.
+    """
 
     state: int
     number: int
@@ -60,6 +68,8 @@ class Channel(Object):
     c: int
     result: int
     cpu: int
+    made: int
+    child: "Channel"
     proxy: "Process"
     client: "Process"
 
@@ -77,8 +87,12 @@ class Mailbox(Object, count=1):
 
 
 class ThreadQueue(Object, count="cpus"):
-    """Threads of the small kernel that can run on a processor, and the replies that have come for it."""
+    """Threads of the small kernel that can run on a processor, and the replies that have come for it.
 
+    `ended`: a thread that ended last, which is freed when the next one does.
+    """
+
+    ended: Process
     threads: Collection = listed(Process)
     replies: Collection = listed(Channel)
 
@@ -115,14 +129,42 @@ def forward_call(number: int, a: int, b: int, c: int) -> int:
             next_thread()
     step("syscall_exit")
     if number == EXIT:
-        end_thread()
+        end_thread(channel)
+    if number == FORK and channel.result > 0:
+        start_child(channel.child, a)
+        channel.child = NONE
     return channel.result
 
 
 @function()
-def end_thread() -> None:
+def start_child(made: Channel, rows: int) -> None:
+    """Make the thread of a new process, on the next processor; its bootstrap thread is there already."""
+    step("fork")
+    thread: Process = new(Process)
+    thread.channel = made
+    thread.state = BLOCKED
+    thread.slice = SLICE_TICKS
+    made.client = thread
+    made.cpu = (this_cpu() + 1) % cpus()
+    if spawn(thread, rows) == 1:
+        queue: ThreadQueue = the(ThreadQueue, made.cpu)
+        insert(queue.replies, made, made)
+        step("send_signal")
+        send(made.cpu, REPLIED)
+
+
+@function()
+def end_thread(channel: Channel) -> None:
     """End the current thread."""
     me: Process = current()
+    queue: ThreadQueue = the(ThreadQueue, this_cpu())
+    if channel.made == 1:
+        me.channel = NONE
+        free(channel)
+        with masked():
+            if queue.ended != NONE:
+                free(queue.ended)
+            queue.ended = me
     with masked():
         me.state = DONE
     exit_process()
@@ -230,7 +272,10 @@ def bootstrap() -> None:
     channel = me.channel
     number = system_call(IOCTL, DRIVER, 0, 0)
     while number != EXIT:
-        result = system_call(number, channel.a, channel.b, channel.c)
+        if number == FORK:  # the child's rows of the workload are its program's
+            result = system_call(FORK, 0, 0, 0)
+        else:
+            result = system_call(number, channel.a, channel.b, channel.c)
         number = system_call(IOCTL, DRIVER, result, 0)
     system_call(IOCTL, DRIVER, 0, 0)
     system_call(EXIT, 0, 0, 0)
@@ -252,6 +297,20 @@ def sys_ioctl(device: int, result: int) -> int:
     while channel.state != ASKED:
         wait_for_call(channel)
     return channel.number
+
+
+@function(replaces=True)
+def wake_new(child: Process) -> None:
+    """Let a new process run: it is the bootstrap thread of a program that the small kernel is to start."""
+    me: Process = current()
+    channel = me.channel
+    if channel != NONE:
+        made: Channel = new(Channel)
+        made.made = 1
+        made.proxy = child
+        child.channel = made
+        channel.child = made
+    wake(child)
 
 
 @function()

@@ -12,11 +12,11 @@ deletion has ended. Calls count themselves in one of two generations of the proc
 token goes round the processors, and each advances when it has it and its older generation is empty.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 from lockscape.kernel import objects
 from lockscape.kernel.allocate import slab_free
-from lockscape.kernel.areas import sys_brk, sys_mmap, sys_munmap, touch_page
+from lockscape.kernel.areas import drop_areas, sys_brk, sys_mmap, sys_munmap, touch_page
 from lockscape.kernel.entry import (
     BRK,
     CLOSE,
@@ -30,17 +30,18 @@ from lockscape.kernel.entry import (
     TIME,
     WRITE,
     late_call,
-    leave_queue,
     name_call,
     sys_ioctl,
     sys_time,
 )
 from lockscape.kernel.files import sys_close, sys_open
 from lockscape.kernel.objects import DENTRIES, Page, Processor
+from lockscape.kernel.processes import close_all, leave_processor, leave_queue, tell_family
 from lockscape.kernel.readwrite import sys_read, sys_write
 from lockscape.kernel.scheduler import schedule
 from lockscape.program.language import (
     NONE,
+    add_return,
     atomic,
     cpus,
     current,
@@ -52,13 +53,14 @@ from lockscape.program.language import (
     insert,
     masked,
     new,
+    option,
     remove,
     section,
     step,
     the,
     this_cpu,
 )  # fmt: skip
-from lockscape.program.objects import Collection, Object, Racy, hashed, listed
+from lockscape.program.objects import Collection, Object, hashed, listed
 
 PASSES = 4
 """Advances of any one processor after which each call that was active before them has ended: neighbours
@@ -149,7 +151,7 @@ class Doomed(Object):
 class Generation(Object, count="cpus"):
     """A processor's generation, calls active in the even and the odd one, and what waits for their end."""
 
-    number: Annotated[int, Racy("a number that only grows; an older value frees later")]
+    number: int
     even: int
     odd: int
     doomed: Collection = listed(Doomed)
@@ -179,7 +181,7 @@ def system_call(number: int, a: int, b: int, c: int) -> int:
     take_worker()
     step("ppc_call")
     if number >= MMAP and number < FSYNC:
-        result = process_server(number, a)
+        result = process_server(number, a, b)
     else:
         result = file_server(number, a, b, c)
     step("ppc_return")
@@ -209,14 +211,14 @@ def file_server(number: int, a: int, b: int, c: int) -> int:
 
 
 @function()
-def process_server(number: int, a: int) -> int:
+def process_server(number: int, a: int, b: int) -> int:
     """The process server: address spaces, time and the end of processes."""
     if number == MMAP:
         return sys_mmap()
     if number == MUNMAP:
         return sys_munmap(a)
     if number == FAULT:
-        return touch_page(a)
+        return touch_page(a, b)
     if number == BRK:
         return sys_brk(a)
     if number == TIME:
@@ -250,7 +252,13 @@ def give_worker() -> None:
 def sys_exit() -> None:
     """End the current process: its last call never returns."""
     me: Process = current()
-    step("exit")
+    if option("sharing"):
+        step("end")
+        drop_areas(me.memory)
+        close_all(me)
+        tell_family(me)
+    else:
+        step("exit")
     give_worker()
     end_call()
     with atomic():  # a switch from an interrupt would never come back to a process that is off its queue
@@ -258,6 +266,8 @@ def sys_exit() -> None:
         with masked():
             mine: Server = the(Server, this_cpu())
             mine.processes -= 1
+        if option("sharing"):
+            leave_processor(me)
         exit_process()
     schedule()
 
@@ -281,13 +291,13 @@ def begin_call() -> None:
 
 @function()
 def end_call() -> None:
-    """Count a call out of the generation that it began in, wherever it ends."""
+    """Count a call out of the generation that it began in, wherever it ends: all it did comes before that."""
     me: Process = current()
     began: Generation = the(Generation, me.origin)
     if me.generation % 2 == 0:
-        began.even -= 1
+        left = add_return(began.even, -1)
     else:
-        began.odd -= 1
+        left = add_return(began.odd, -1)
 
 
 @function()
@@ -315,7 +325,7 @@ def advance_generation() -> None:
         else:
             older = mine.even
         if older == 0:
-            mine.number += 1
+            now = add_return(mine.number, 1)
     free_doomed(mine)
 
 

@@ -6,8 +6,9 @@ where it ran last; a processor that runs out of processes takes one from the lon
 
 from lockscape.kernel.balance import move_task
 from lockscape.kernel.objects import BLOCKED, DONE, RUNNABLE, Buffer, Process, Processor, RunQueue
+from lockscape.kernel.release import put_process
 from lockscape.kernel.scheduler import enqueue, kick
-from lockscape.ports.clustered import advance_generation
+from lockscape.ports.clustered import advance_generation, begin_call, end_call
 from lockscape.ports.clustered_memory import give_what_is_asked
 from lockscape.program.language import (
     NONE,
@@ -20,6 +21,7 @@ from lockscape.program.language import (
     granted,
     hold,
     insert,
+    option,
     remove,
     section,
     step,
@@ -91,6 +93,12 @@ def finish_switch() -> None:
     queue: RunQueue = the(RunQueue, this_cpu())
     with hold("dispatcher_lock", queue), section("let_go", queue.tasks, previous.running):
         previous.running = 0
+    if option("sharing"):
+        processor.previous = NONE
+        ended: Process = processor.leaving
+        if ended != NONE:
+            processor.leaving = NONE
+            put_process(ended)
 
 
 @function("hook", replaces=True)
@@ -140,6 +148,59 @@ def sleep_on_buffer(buffer: Buffer) -> None:
                 asleep = 1
     if asleep == 1:
         schedule()
+
+
+@function(replaces=True)
+def wait_until_called() -> None:
+    """Sleep until this process is called; it is in no call meanwhile, for which deletion would wait."""
+    me: Process = current()
+    end_call()
+    asleep = 1
+    while asleep == 1:
+        asleep = 0
+        with atomic():
+            queue: RunQueue = the(RunQueue, this_cpu())
+            with (
+                hold("dispatcher_lock", queue),
+                section("wait", queue.tasks, me.state, me.waiting),
+            ):
+                if me.waiting == 1:
+                    me.state = BLOCKED
+                    asleep = 1
+        if asleep == 1:
+            step("sleep")
+            schedule()
+    begin_call()
+
+
+@function(replaces=True)
+def call(p: Process) -> None:
+    """Let a process that was taken off its wait queue go on, where it ran last."""
+    step("wake")
+    cpu = p.cpu
+    woken = -1
+    while woken < 0:
+        cpu = p.cpu
+        queue: RunQueue = the(RunQueue, cpu)
+        with (
+            hold("dispatcher_lock", queue),
+            section("call", queue.tasks, p.state, p.waiting),
+        ):
+            if p.cpu == cpu:
+                p.waiting = 0
+                woken = enqueue(queue, p)
+    if woken == 1:
+        kick(cpu)
+
+
+@function(replaces=True)
+def share_slice(me: Process, child: Process) -> None:
+    """Give a new process half of this one's slice."""
+    queue: RunQueue = the(RunQueue, this_cpu())
+    with hold("dispatcher_lock", queue), section("share", queue.tasks, me.slice):
+        half = (me.slice + 1) // 2
+        me.slice = me.slice - half
+        child.slice = half
 
 
 @function(replaces=True)

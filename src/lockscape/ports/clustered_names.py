@@ -11,7 +11,7 @@ from lockscape.kernel.blocks import discard_reserved
 from lockscape.kernel.directories import NOT_FOUND
 from lockscape.kernel.entries import ENTRIES_PER_PAGE, get_page, search, write_entry
 from lockscape.kernel.files import (
-    BAD_DESCRIPTOR,
+    READING,
     install,
     new_descriptor,
     open_dentry,
@@ -214,17 +214,22 @@ def open_name(path: int, name: int, how: int) -> int:
 
 
 @function(replaces=True)
-def sys_close(fd: int) -> int:
-    """Close a descriptor; the open file goes with it."""
-    me: Process = current()
-    step("close")
-    file: File = release_descriptor(me.files, fd)
-    if file == NONE:
-        return BAD_DESCRIPTOR
+def open_image(path: int, name: int) -> File:
+    """Open a program's file, without a descriptor; only its process knows that it is open."""
+    directory = walk(path)
+    file: File = NONE
+    if directory != NONE:
+        file = open_dentry(directory, name, READING)
+    leave_directory()
+    return file
+
+
+@function(replaces=True)
+def close_file(file: File) -> None:
+    """Close an open file that nobody refers to any more."""
     if file.writing == 1:
         discard_reserved(file.inode)
     dput(file.dentry)
     step("file_free")
     free(file)
     slab_free(FILES)
-    return 0

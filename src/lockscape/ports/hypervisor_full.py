@@ -6,8 +6,6 @@ shadows of the guest's, brought up to date when it changes its own. The disk con
 port.
 """
 
-from lockscape.kernel.allocate import page_free
-from lockscape.kernel.areas import release_anonymous
 from lockscape.kernel.entry import FAULT, call_body
 from lockscape.kernel.objects import Area, Disk, Memory, Processor
 from lockscape.kernel.scheduler import schedule
@@ -44,21 +42,18 @@ def set_page(memory: Memory, area: Area) -> None:
     """Enter a page into the page table, and into its shadow."""
     with section("set", area.page, memory.pages):
         step("shadow_update")
-        area.page = 1
+        area.page += 1
         memory.pages += 1
 
 
 @function(replaces=True)
-def zap(memory: Memory, area: Area) -> None:
-    """Take a page out of the page table and its shadow, and free it."""
+def zap(memory: Memory, area: Area, pages: int) -> None:
+    """Take the pages of a range out of the page table and its shadow."""
     with section("zap", area.page, memory.pages):
-        step("zap_page")
-        step("shadow_update")
+        step("zap_page", pages)
+        step("shadow_update", pages)
         area.page = 0
-        memory.pages -= 1
-    if option("anonymous_lru"):
-        release_anonymous()
-    page_free()
+        memory.pages -= pages
 
 
 @function(replaces=True)

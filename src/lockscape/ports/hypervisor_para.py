@@ -9,8 +9,6 @@ device, and signals it through the hypervisor (an event channel); the answer com
 from dataclasses import replace
 from typing import Annotated
 
-from lockscape.kernel.allocate import page_free
-from lockscape.kernel.areas import release_anonymous
 from lockscape.kernel.entry import DISK_LINE, FAULT, call_body, leave_interrupt, mark_line
 from lockscape.kernel.objects import Area, Buffer, Disk, Memory, Processor
 from lockscape.kernel.scheduler import DISK, TICK, schedule
@@ -114,21 +112,18 @@ def set_page(memory: Memory, area: Area) -> None:
     """Enter a page into the page table, by a hypercall."""
     with section("set", area.page, memory.pages):
         trap(PAGE_TABLE)
-        area.page = 1
+        area.page += 1
         memory.pages += 1
 
 
 @function(replaces=True)
-def zap(memory: Memory, area: Area) -> None:
-    """Take a page out of the page table by a hypercall, and free it."""
+def zap(memory: Memory, area: Area, pages: int) -> None:
+    """Take the pages of a range out of the page table by a hypercall (mmu_update takes several)."""
     with section("zap", area.page, memory.pages):
-        step("zap_page")
+        step("zap_page", pages)
         trap(PAGE_TABLE)
         area.page = 0
-        memory.pages -= 1
-    if option("anonymous_lru"):
-        release_anonymous()
-    page_free()
+        memory.pages -= pages
 
 
 @function(replaces=True)

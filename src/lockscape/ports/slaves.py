@@ -7,7 +7,15 @@ in user mode, until the master has something to do in the kernel.
 """
 
 from lockscape.kernel.objects import Process, Processor, RunQueue
-from lockscape.kernel.scheduler import MASTER, enqueue, kick_master, pick_best, schedule
+from lockscape.kernel.scheduler import (
+    MASTER,
+    choose_cpu,
+    enqueue,
+    kick,
+    kick_master,
+    pick_best,
+    schedule,
+)
 from lockscape.program.language import (
     current,
     function,
@@ -78,6 +86,16 @@ def pick(queue: RunQueue, me: Process, processor: Processor) -> Process:
     return best
 
 
+@function(replaces=True)
+def wake_new(child: Process) -> None:
+    """Let a new process run: it is on its way to user mode, so it is a job of the slaves'."""
+    step("wake")
+    queue: RunQueue = the(RunQueue, SLAVES_JOBS)
+    with section("enqueue", queue.tasks, child.state):
+        enqueue(queue, child)
+    kick(choose_cpu(child.cpu))
+
+
 @function("hook", replaces=True)
 def wake(p: Process) -> None:
     """Make a process runnable: it sleeps in the kernel, so it is a job of the master's."""
@@ -85,6 +103,19 @@ def wake(p: Process) -> None:
     queue: RunQueue = the(RunQueue, MASTERS_JOBS)
     woken = 0
     with section("enqueue", queue.tasks, p.state):
+        woken = enqueue(queue, p)
+    if woken == 1:
+        kick_master()
+
+
+@function(replaces=True)
+def call(p: Process) -> None:
+    """Let a process that was taken off its wait queue go on: it sleeps in the kernel."""
+    step("wake")
+    queue: RunQueue = the(RunQueue, MASTERS_JOBS)
+    woken = 0
+    with section("call", queue.tasks, p.state, p.waiting):
+        p.waiting = 0
         woken = enqueue(queue, p)
     if woken == 1:
         kick_master()

@@ -87,6 +87,7 @@ new = _op("new", 1, "a fresh object of a class, its fields 0")
 free = _op("free", 1, "give an object back")
 compare_and_swap = _op("compare_and_swap", 3, "if the field holds the old value store the new; 1 if done")
 compare_and_swap2 = _op("compare_and_swap2", 6, "the same for two words at once")
+add_return = _op("add_return", 2, "add to a field; gives the sum (only as the whole of an assignment)")
 swap = _op("swap", 2, "store a value into a field; gives the old one")
 
 # Contexts, processors, interrupts
@@ -94,6 +95,12 @@ current = _op("current", 0, "the process that runs here")
 this_cpu = _op("this_cpu", 0, "number of this (virtual) processor in its kernel instance")
 cpus = _op("cpus", 0, "number of processors of this kernel instance")
 switch_to = _op("switch_to", 1, "continue another process on this processor")
+spawn = _op(
+    "spawn",
+    2,
+    "spawn(process, rows): a context for a new process, which begins as all do, with the next rows of this "
+    "one's workload; 0 if the machine has none left",
+)
 exit_process = _op("exit_process", 0, "the current process is done; never returns to user mode")
 granted = _op("granted", 0, "1 when this process no longer waits in the queue of a sleeping lock")
 interrupted_user = _op("interrupted_user", 0, "1 when this entry or interrupt came from user mode")

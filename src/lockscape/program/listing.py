@@ -119,6 +119,8 @@ def _simple(node: Stmt) -> str:
             return f"{name} = {expression(value)}"
         case Store(target=target, value=value):
             return f"{expression(target)} = {expression(value)}"
+        case Add(target=target, value=value, result=result) if result:
+            return f"{result} = add_return({expression(target)}, {expression(value)})"
         case Add(target=target, value=Const(value=n)) if n < 0:
             return f"{expression(target)} -= {-n}"
         case Add(target=target, value=value):

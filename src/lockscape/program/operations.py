@@ -51,6 +51,8 @@ class Operations(Values):
             self.emit(_NO_ARGUMENT[name], target)
         elif name in _ONE_ARGUMENT:
             self.emit(_ONE_ARGUMENT[name], target, registers[0])
+        elif name == "spawn":
+            self.emit(op.SPAWN, target, registers[0], registers[1])
         elif name == "new":
             self.emit(op.NEW, target, self.names.classes.index(node.cls))
         elif name == "the_of":

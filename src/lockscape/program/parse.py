@@ -109,7 +109,7 @@ class _Parser:
             case ast.Expr(value=value):
                 return self.effect(value)
             case ast.Assign(targets=[target], value=value):
-                return [self.assign(target, self.expr(value))]
+                return [self.assign(target, value)]
             case ast.AnnAssign(target=ast.Name(id=name), annotation=hint, value=ast.expr() as value):
                 self.types[name] = ast.unparse(hint).strip("'\"")
                 return [Assign(name, self.expr(value))]
@@ -130,7 +130,13 @@ class _Parser:
                 return list(inner)
         self.fail(node, f"the language has no {type(node).__name__}")
 
-    def assign(self, target: ast.expr, value: Expr) -> Stmt:
+    def assign(self, target: ast.expr, source: ast.expr) -> Stmt:
+        if isinstance(source, ast.Call) and self.operation(source.func) == "add_return":
+            if not isinstance(target, ast.Name) or len(source.args) != 2:
+                self.fail(source, "write it as: variable = add_return(field, value)")
+            self.types.setdefault(target.id, "")
+            return Add(self.field(source.args[0]), self.expr(source.args[1]), target.id)
+        value = self.expr(source)
         if isinstance(target, ast.Name):
             cls = self.class_of(value)
             if cls or target.id not in self.types:

@@ -86,8 +86,7 @@ def _written(spec: RunSpec, out: BinaryIO, window: Window, progress: Progress | 
         mhz = loaded.costs.clock_mhz
         first, last = (None if ms is None else round(ms * 1000 * mhz) for ms in window)
         file = TraceFile(out, mhz, first or 0, last)
-        contexts = [loaded.machine.state.get(p, "context") for p in loaded.machine.processes]
-        made.append(Timeline(loaded.machine.state, file, contexts))
+        made.append(Timeline(loaded.machine.state, file, loaded.machine.contexts))
         return made[0].read
 
     result = simulate(spec, progress, watch)

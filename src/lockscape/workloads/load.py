@@ -20,6 +20,7 @@ from lockscape.ports.port import Port
 from lockscape.ports.topology import kernels
 from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import postmark, user
+from lockscape.workloads.families import most_descendants
 
 COLUMNS = 6
 ROOT_SERIAL = 1
@@ -32,6 +33,9 @@ ZONE_PAGES = 1 << 20
 
 NODE_PROCESSORS = 64
 """Processors in a NUMA node of a larger machine: one socket of the preset ``modern``, as its title says."""
+
+LOADED = 2
+"""References to a process that is there at the beginning: its own, and that of who looks at it at the end."""
 
 Rows = NDArray[np.int64]
 
@@ -80,6 +84,7 @@ def _number(index: int, name: str) -> int:
 class Machine:
     """A loaded machine: its state and the process objects of the workload, in order.
 
+    `contexts`: of the workload's processes, and of those that they may make.
     `owners`: the process whose files and address space each uses, for most itself. `kernels`: the owners in
     each kernel instance that has files, by its number. `homes`: the physical processor of each virtual one.
     """
@@ -89,6 +94,7 @@ class Machine:
     owners: list[int]
     kernels: dict[int, list[int]]
     homes: dict[int, int]
+    contexts: list[int]
 
 
 def hardware(costs: CostTable, cpus: int, disks: int = 1) -> Hardware:
@@ -126,15 +132,20 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
     homes = kernels(instances)
     proxies = bool(topology.proxy) and len(instances) > 1
     owners = [0] * len(streams)
+    spare: list[int] = []
     for k, home in enumerate(homes):
         mine = slice(k, None, len(homes))
         _check_room(streams[mine], opt["groups"], together)
         begin, works = (topology.proxy, [(0, 0)] * len(rows[mine])) if proxies else (program, rows[mine])
         owners[mine] = _processes(state, opt, home, works, begin)
+        more = sum(most_descendants(stream.rows) for stream in streams[mine])
+        spare += state.spare_contexts(home, more, "start_process", begin, 1)
         _file_system(state, opt, home, owners[mine], together, files, tree)
         if opt["flush_thread"]:
             _flusher(state, opt, home)
     processes = _clients(state, opt, rows, program, owners) if proxies else owners
+    if proxies:
+        spare = state.spare_contexts(len(instances) - 1, len(spare), "start_thread", program, 1)
     if opt["boot_tick"]:
         _tick_first_only(state)
     for v in state.virtuals:
@@ -143,7 +154,8 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
     if topology.prepare is not None:
         processors |= topology.prepare(state)
     dealt = {home: owners[k :: len(homes)] for k, home in enumerate(homes)}
-    return Machine(state, processes, owners, dealt, processors)
+    contexts = [state.get(process, "context") for process in processes] + spare
+    return Machine(state, processes, owners, dealt, processors, contexts)
 
 
 def _sizes(opt: dict[str, int], cpus: int) -> dict[str, int]:
@@ -194,6 +206,7 @@ def _processes(state: State, opt: dict[str, int], instance: int, works: Sequence
     """Make the processes of a kernel, each with its rows of the workload."""
     queues = _sizes(opt, int(state.m[state.instances[instance] + at.I_CPUS]))["run_queues"]
     made = []
+    table = state.system("ProcessTable", 0, instance)
     for number, rows in enumerate(works):
         process = state.new("Process")
         ctx = state.context(process, "start_process", program, at.KERNEL, rows)
@@ -202,11 +215,14 @@ def _processes(state: State, opt: dict[str, int], instance: int, works: Sequence
         cpu = number % queues if opt["processor_queues"] else 0
         queue = state.system("RunQueue", cpu if opt["processor_queues"] else queues - 1, instance)
         state.set(process, number=number + 1, cpu=cpu, slice=opt["slice_ticks"], weight=opt["slice_ticks"],
-                  files=state.new("Files"), memory=state.new("Memory"), queued=1)  # fmt: skip
+                  files=state.new("Files"), memory=state.new("Memory"), waits=state.new("WaitQueue"),
+                  references=LOADED, queued=1)  # fmt: skip
+        state.insert(table, "table", number + 1, process)
         state.insert(queue, "tasks", process, process)
         state.set(queue, length=state.get(queue, "length") + 1)
         made.append(process)
     state.set(state.system("Kernel", 0, instance), processes=len(made))
+    state.set(table, last=len(made))
     return made
 
 

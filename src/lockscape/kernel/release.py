@@ -1,0 +1,29 @@
+"""The last of a process: its structure goes when its parent has asked for it and no processor has it."""
+
+from lockscape.kernel.allocate import page_free
+from lockscape.kernel.objects import Process
+from lockscape.program.language import add_return, free, function, section, step
+
+STRUCTURE_PAGES = 2
+"""Pages of a process' structure with its kernel stack (8 KB: include/linux/sched.h: alloc_task_struct)."""
+
+
+@function()
+def put_process(p: Process) -> None:
+    """Give a reference to a process back; with the last one its structure is freed."""
+    with section("put", p.references):
+        left = add_return(p.references, -1)
+    if left == 0:
+        free_process(p)
+
+
+@function()
+def free_process(p: Process) -> None:
+    """Free the structure of a process that has ended, with what is left of it."""
+    step("free_process")
+    free(p.files)
+    free(p.memory)
+    free(p.waits)
+    free(p)
+    page_free()
+    page_free()

@@ -1,0 +1,109 @@
+"""Wait queues: processes that sleep until something happens, and waking them.
+
+A process enters the queue of what it waits for, looks whether it need wait at all, and sleeps until it is
+called. Whoever takes it off the queue must call it, and nobody else does: until then it does not go on, so
+that who has taken it off may still look at it.
+"""
+
+from lockscape.kernel.objects import BLOCKED, Process, WaitQueue
+from lockscape.kernel.scheduler import choose_cpu, enqueue, kick, queue_of, schedule
+from lockscape.program.language import (
+    NONE,
+    atomic,
+    current,
+    first,
+    function,
+    insert,
+    option,
+    remove,
+    section,
+    step,
+    this_cpu,
+)
+
+
+@function()
+def begin_wait(queue: WaitQueue) -> None:
+    """Enter a wait queue (add_wait_queue): from now on this process may be called."""
+    me: Process = current()
+    me.waiting = 1
+    step("wait_queue")
+    with section("enter", queue.sleepers):
+        insert(queue.sleepers, me, me)
+
+
+@function()
+def end_wait(queue: WaitQueue) -> None:
+    """Leave a wait queue (remove_wait_queue). Who has been taken off it waits until it is called as well."""
+    me: Process = current()
+    with section("leave", queue.sleepers):
+        left = remove(queue.sleepers, me) != NONE
+    if left == 1:
+        me.waiting = 0
+    else:
+        wait_until_called()
+
+
+@function()
+def wait_until_called() -> None:
+    """Sleep until somebody has taken this process off its wait queue and called it."""
+    me: Process = current()
+    asleep = 1
+    while asleep == 1:
+        asleep = 0
+        with atomic():
+            queue = queue_of(this_cpu())
+            with section("sleep", queue.tasks, me.state, me.waiting):
+                if me.waiting == 1:
+                    me.state = BLOCKED
+                    asleep = 1
+        if asleep == 1:
+            step("sleep")
+            schedule()
+
+
+@function()
+def take_sleeper(queue: WaitQueue) -> Process:
+    """Take the process that has waited longest off a wait queue, if there is one; the caller must call it."""
+    with section("take", queue.sleepers):
+        p: Process = first(queue.sleepers)
+        if p != NONE:
+            remove(queue.sleepers, p)
+    return p
+
+
+@function()
+def call(p: Process) -> None:
+    """Let a process that was taken off its wait queue go on (wake_up_process)."""
+    step("wake")
+    cpu = p.cpu
+    woken = -1
+    while woken < 0:
+        cpu = p.cpu
+        queue = queue_of(cpu)
+        with section("call", queue.tasks, p.state, p.waiting):
+            # it may have moved to another queue before this one was kept
+            if not option("processor_queues") or p.cpu == cpu:
+                p.waiting = 0
+                woken = enqueue(queue, p)
+    if woken == 1:
+        kick(choose_cpu(cpu))
+
+
+@function()
+def wake_up(queue: WaitQueue) -> None:
+    """Let all who wait go on."""
+    step("wake_up")
+    p = take_sleeper(queue)
+    while p != NONE:
+        call(p)
+        p = take_sleeper(queue)
+
+
+@function()
+def wake_up_one(queue: WaitQueue) -> None:
+    """Let the one who has waited longest go on."""
+    step("wake_up")
+    p = take_sleeper(queue)
+    if p != NONE:
+        call(p)
