@@ -27,7 +27,8 @@ from lockscape.program.language import mask as mask_interrupts
 from lockscape.program.language import unmask as unmask_interrupts
 
 (OPEN, CLOSE, READ, WRITE, LSEEK, FSTAT, STAT, UNLINK, MKDIR, RMDIR, MMAP, MUNMAP, FAULT, BRK, TIME, EXIT,
- IOCTL, FSYNC, SYNC, RENAME, YIELD, FORK, EXEC, WAIT) = range(24)  # fmt: skip
+ IOCTL, FSYNC, SYNC, RENAME, YIELD, FORK, EXEC, WAIT, PIPE, KILL, SIGNAL, PAUSE, SLEEP, SEMOP, MSGSND, MSGRCV,
+ SOCKET, LISTEN, ACCEPT, CONNECT, SEND, RECEIVE, READLINK) = range(39)  # fmt: skip
 """Numbers of the system calls; FAULT is a page fault."""
 
 NOT_A_DEVICE = -25
@@ -40,7 +41,8 @@ TIMER_LINE, DISK_LINE = 0, 1
 CALLS = (
     "open", "close", "read", "write", "lseek", "fstat", "stat", "unlink", "mkdir", "rmdir", "mmap", "munmap",
     "fault", "brk", "time", "exit", "ioctl", "fsync", "sync",
-    "rename", "yield", "fork", "exec", "wait",
+    "rename", "yield", "fork", "exec", "wait", "pipe", "kill", "signal", "pause", "sleep", "semop", "msgsnd", "msgrcv",
+    "socket", "listen", "accept", "connect", "send", "receive", "readlink",
 )  # fmt: skip
 
 
