@@ -27,6 +27,7 @@ from lockscape.ports.plan import Plan
 from lockscape.ports.port import Port, port
 from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
+from lockscape.workloads.families import family
 from lockscape.workloads.load import Machine, Stream, load, postmark_stream
 from lockscape.workloads.stress import ALL, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_READ, FIRST_CALL, KIND, NAME
@@ -82,6 +83,7 @@ def trials() -> tuple[Trial, ...]:
         Trial("4 processes write to disk at once, on 3 processors", _write_at_once(4), 3, True),
         Trial("3 processes drop much at once, on 3 processors", _drop_at_once(3), 3, True),
         Trial("5 processes rename the same files, and yield, on 4 processors", _rename(5), 4, True, 3),
+        Trial("3 families on 3 processors", families(3, 1), 3, True),
     )
 
 
@@ -94,6 +96,9 @@ def further(seed: int) -> Trial:
     if not draw.integers(0, 8):
         streams = [_make_and_delete(int(draw.integers(1 << 30)), 2) for _ in range(3)]
         return Trial(f"drawn {seed}: 3 processes make and delete", tuple(streams), 2, False, 0, True)
+    if not draw.integers(0, 6):
+        made = families(min(processes, 4), int(draw.integers(1 << 20)))
+        return Trial(f"drawn {seed}: {len(made)} families", made, cpus, bool(draw.integers(0, 2)))
     every = sorted(set(ALL))
     kinds = [[k for k in every if draw.integers(0, 2)] or every for _ in range(processes)]
     names, directories = int(draw.choice([1, 2, 4, 8, 100])), int(draw.integers(0, 3))
@@ -103,6 +108,11 @@ def further(seed: int) -> Trial:
     where = "together" if together else "apart"
     name = f"drawn {seed}: {processes} processes {where} on {cpus} processors"
     return Trial(name, tuple(streams), cpus, together, files)
+
+
+def families(number: int, seed: int) -> tuple[Stream, ...]:
+    """Return processes that make others, which execute programs and have children themselves."""
+    return tuple(Stream(family(seed * 100 + k)) for k in range(number))
 
 
 def _take_turns(processes: int) -> tuple[Stream, ...]:
