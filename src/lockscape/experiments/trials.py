@@ -189,7 +189,7 @@ def kernel_of(plan: Plan) -> Kernel:
 def assembled(built: Port) -> Kernel:
     """Assemble a port, or a mutant of one, for trials."""
     costs = CostTable(preset(MACHINE), kernel_steps(), built.plan.costs)
-    return Kernel(built, costs, assemble(built.program, costs, traced=True), built.rules())
+    return Kernel(built, costs, assemble(built.program, costs, traced=True), built.rules(weakly_ordered=True))
 
 
 D = TypeVar("D", bound=Detector)

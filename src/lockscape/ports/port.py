@@ -78,11 +78,11 @@ class Port:
         functions = {**self.program.functions, **again}
         return replace(self, ported=changed, program=replace(self.program, functions=functions))
 
-    def rules(self) -> Rules:
-        """Return what the fault detector must know of the port's data."""
+    def rules(self, weakly_ordered: bool = False) -> Rules:
+        """Return what the fault detector must know of the port's data, and of the machine."""
         nesting = frozenset(name for name, lock in self.program.locks.items() if lock.nests)
         preemptible = bool(self.options["preemptible"])
-        return Rules(_parts(self.plan.local), _parts(self.plan.published), nesting, preemptible)
+        return Rules(_parts(self.plan.local), _parts(self.plan.published), nesting, preemptible, weakly_ordered)
 
 
 def _parts(names: Iterable[str]) -> frozenset[tuple[str, str]]:

@@ -33,6 +33,10 @@ class Operations(Values):
         name, args = node.name, node.args
         if name in _COLLECTIONS:
             return self.collection(node, target, wanted)
+        if name == "barrier":
+            if self.names.traced:
+                self.emit(op.BARRIER)
+            return target
         if name in _PLAIN:
             self.emit(_PLAIN[name])
             return target
