@@ -39,7 +39,7 @@ from lockscape.experiments.trials import (
 )
 from lockscape.experiments.witness import OBSERVED, Need, Span, Witness, unprotected_parts
 from lockscape.machine.execute import RunError
-from lockscape.ports.mutants import Mutant, holds, swaps_of
+from lockscape.ports.mutants import TOLD, Mutant, holds, swaps_of
 from lockscape.ports.plan import Plan
 from lockscape.program import opcodes as op
 from lockscape.program.nodes import While
@@ -172,6 +172,8 @@ def _watched(kernel: Kernel, trial: Trial) -> Witness:
 
 def _row(kernel: Kernel, mutant: Mutant) -> int:
     """Return the row of code that is a mutant's acquisition, or -1 for what is no acquisition of a lock."""
+    if mutant.mode in TOLD:
+        return -1
     if mutant.mode == "cas":
         return _swap_rows(kernel, mutant.function)[mutant.ordinal]
     listed = holds(kernel.port.ported[mutant.function].body)
@@ -208,6 +210,8 @@ def _acquires(row: list[int]) -> bool:
 
 
 def _seen(witness: Witness, need: Need, row: int, mutant: Mutant) -> Seen:
+    if mutant.mode in TOLD:
+        return Seen(True, "", frozenset())  # the mutant itself tells whether it was reached
     if mutant.mode == "cas":
         needed, excuses = need_of_swap(witness, row)
         return Seen(row in witness.rows, needed, frozenset(excuses))
@@ -247,12 +251,15 @@ def _judge(task: _Task) -> Verdict:
     if not taken:
         return Verdict(mutant, "never taken", how="no trial comes to this place")
     changed = assembled(_kernel(task.key).port.mutated(mutant))
-    met = False
+    met = reached = False
     for trial, _ in taken:
         detector, verdict = _try(task, changed, trial)
         if verdict:
             return verdict
         met |= detector.met_others()
+        reached |= detector.reached
+    if mutant.mode in TOLD and not reached:
+        return Verdict(mutant, "never taken", how="no trial comes to this place")
     found = _explained(task, [seen for _, seen in taken], met)
     if found.explained and not any(why in found.how.split(", ") for why in OBSERVED):
         return found
@@ -276,7 +283,7 @@ def _try(task: _Task, changed: Kernel, trial: Trial) -> tuple[Overlaps, Verdict 
 def _explained(task: _Task, seen: Sequence[Seen], met: bool) -> Verdict:
     """Return what explains a mutant that is not caught; `met`: others came to what it did off the master."""
     mutant = task.mutant
-    if mutant.mode == "funnel" and not met:
+    if (mutant.mode == "funnel" or mutant.change in ("early", "plain") and mutant.mode in TOLD) and not met:
         return Verdict(mutant, "private", how="no two threads need it")
     if mutant.mode == "drop" and _kernel(task.key).port.program.locks[mutant.lock].sleeps:
         return Verdict(mutant, "covered", how="held over a sleep, as this lock may be: it keeps more apart")

@@ -15,7 +15,7 @@ from lockscape.machine.activity import Activity
 from lockscape.machine.execute import Stopped
 from lockscape.machine.findings import Now, Rules
 from lockscape.machine.state import State
-from lockscape.ports.mutants import UNPROTECTED, Mutant
+from lockscape.ports.mutants import TOLD, UNPROTECTED, Mutant
 from lockscape.program import opcodes as op
 from lockscape.program.assemble import Binary
 
@@ -24,7 +24,7 @@ Conflict = tuple[Part, Now, Now]
 
 
 NO_LOCK = -1
-"""What stands for the lock of a region that was on the master processor instead."""
+"""What stands for the lock of a region that was on the master processor instead, or tells others something."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,10 +56,12 @@ class Overlaps(Follower):
         name = f"{mutant.function}/{UNPROTECTED}"
         self.section_number = binary.sections.index(name) if name in binary.sections else -1
         self.tells = _first_loads(binary, self.section_number) if self.lock >= 0 else set[int]()
-        self.funnel = mutant.mode == "funnel"
+        self.told = mutant.mode in TOLD
+        self.lockless = self.told or mutant.mode == "funnel"
+        self.reached = False
         self.open: dict[int, list[Region]] = defaultdict(list)
         self.regions: dict[int, list[Region]] = defaultdict(list)
-        self.off_master: list[Region] = []
+        self.bare: list[Region] = []
         self.cycles: list[tuple[Conflict, Conflict]] = []
 
     # --- regions ------------------------------------------------------------------------------------------
@@ -73,7 +75,7 @@ class Overlaps(Follower):
         known.append(region)
         self.open[act.context].append(region)
         if lock == NO_LOCK:
-            self.off_master.append(region)
+            self.bare.append(region)
 
     def end(self, act: Activity, lock: int, broken: bool) -> None:
         """The last region of a lock is over."""
@@ -85,7 +87,8 @@ class Overlaps(Follower):
 
     def section(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """A section begins, but for one where the lock is missing: its first access tells whose that is."""
-        if place == self.section_number and self.funnel:
+        self.reached |= place == self.section_number
+        if place == self.section_number and self.lockless:
             self.begin(act, NO_LOCK, False, True)
         elif place != self.section_number:
             super().section(now, act, place, offset, value)
@@ -161,14 +164,14 @@ class Overlaps(Follower):
     def finish(self, stopped: Stopped) -> None:
         """The run has ended: report the first broken critical section."""
         super().finish(stopped)
-        if self.cycles:
+        if self.cycles and not self.told:
             self.tell(*self.cycles[0])
 
     def met_others(self) -> bool:
         """Say whether another thread changed what was done off the master processor, or saw its changes."""
         return any(
             any(thread != region.thread for thread, _ in uses.changed) or (wrote and len(uses.last) > 1)
-            for region in self.off_master
+            for region in self.bare
             for part, (wrote, _) in region.parts.items()
             for uses in [self.lives[part[:2]].parts[part[2]]]
         )
