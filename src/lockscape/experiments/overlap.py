@@ -24,7 +24,7 @@ Conflict = tuple[Part, Now, Now]
 
 
 NO_LOCK = -1
-"""What stands for the lock of a region that was on the master processor instead, or tells others something."""
+"""What stands for the lock of a region that was on the master processor instead, or tells something."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +36,7 @@ class Region:
     broken: bool
     thread: int
     level: int
+    began: int = 0
     parts: dict[Part, tuple[bool, Now]] = field(default_factory=dict)
     after: dict["Region", Conflict] = field(default_factory=dict)
     live: bool = True
@@ -49,6 +50,10 @@ class Overlaps(Follower):
     ) -> None:
         super().__init__(state, rules)
         binary = state.binary
+        self.mutant = mutant
+        self.rows = {k for k, name in enumerate(binary.where) if name == mutant.function}
+        self.executed: set[int] = set()
+        """Virtual processors that came to the mutant's function."""
         self.shared = mutant.mode in ("shared", "retry")
         self.weakened = row
         self.unprotected = frozenset(each[1:] for each in unprotected if each[0] == mutant.lock)
@@ -68,7 +73,7 @@ class Overlaps(Follower):
 
     def begin(self, act: Activity, lock: int, shared: bool, broken: bool) -> None:
         """A region begins. Those that ended before all that are live began can overlap with none."""
-        region = Region(lock, shared, broken, act.thread, len(act.frames))
+        region = Region(lock, shared, broken, act.thread, len(act.frames), self.clock)
         known = self.regions[lock]
         if not any(other.live for other in known):
             known.clear()
@@ -104,6 +109,8 @@ class Overlaps(Follower):
 
     def access(self, now: Now, act: Activity, write: bool, place: int, offset: int, how: int) -> None:
         """An object's part is read or written, or a region begins where the lock is missing."""
+        if now[3] in self.rows:
+            self.executed.add(now[1])
         if now[3] in self.tells:
             lock = place + self.state.class_of(place).locks[self.state.binary.locks[self.lock]]
             self.tracker.lock_places[lock] = place

@@ -39,6 +39,9 @@ BUSY = {
 }  # fmt: skip
 """Build options of a kernel in which ticks, write-back and the disk come in the way all the time."""
 
+NO_TICKS = {"hz": 1}
+"""Further options of a kernel in which trials end before the first tick, so that nobody looks untold."""
+
 LOOK_CYCLES = 2_000_000
 """After so much simulated time it is looked whether a fault was found."""
 
@@ -181,9 +184,9 @@ class Kernel:
     rules: Rules
 
 
-def kernel_of(plan: Plan) -> Kernel:
-    """Build the kernel of a plan for trials."""
-    return assembled(port(plan, [user, stress], **BUSY))
+def kernel_of(plan: Plan, **options: int) -> Kernel:
+    """Build the kernel of a plan for trials; `options` go over those that keep it busy."""
+    return assembled(port(plan, [user, stress], **(BUSY | options)))
 
 
 def assembled(built: Port) -> Kernel:

@@ -153,7 +153,7 @@ class Tracker:
         """What each thread knew at its last barrier that a weakly ordered machine shows others with what it
         stores since (see `passed`)."""
         self.unlocked: dict[int, Clock] = {}
-        """What those who released a lock knew: whoever takes it sees that also on a weakly ordered machine."""
+        """What those who released a lock knew: who takes it sees that on a weakly ordered machine, too."""
         self.owned: list[list[Held]] = [[] for _ in state.virtuals]
         self.running: dict[int, Activity] = {}
         self.lock_places: dict[int, int] = {}
@@ -188,7 +188,7 @@ class Tracker:
         return known
 
     def passed(self, thread: int) -> Clock:
-        """Return what a plain store makes known: on a weakly ordered machine what was before the last barrier.
+        """Return what a plain store makes known: on weakly ordered machines what was before the last barrier.
 
         What is known there stands in a clock under the complement of a thread's number, beside what would be
         known if stores were seen in order.

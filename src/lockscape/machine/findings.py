@@ -61,10 +61,10 @@ class Rules:
     `local`: parts (class, part) that only their own processor touches; `published`: parts that readers inside
     an RCU read section may read while a holder of the writers' lock changes them; an empty part means the
     whole class. `nesting`: classes of locks that may be taken while another of the same class is held, in a
-    fixed order of the objects. `weakly_ordered`: processors may see another one's stores in another order than
-    it made them, unless a barrier stands between them. `preemptible`: code in kernel mode may lose its processor at any step unless
-    preemption or interrupts are off. `patience_cycles`: longest time without any system call completed (0:
-    any).
+    fixed order of the objects. `preemptible`: code in kernel mode may lose its processor at any step unless
+    preemption or interrupts are off. `weakly_ordered`: a processor's stores may be seen in another order than
+    it made them, unless a barrier stands between them. `patience_cycles`: longest time without any system
+    call completed (0: any).
     """
 
     local: frozenset[tuple[str, str]] = frozenset()

@@ -246,7 +246,9 @@ class Lifetimes:
         if known is None or clock is None:
             return
         if self.tracker.weakly_ordered and not act.cover.lockset.any:
-            clock = in_order(clock)  # it was given when a lock was released, which this thread did not look at
+            clock = in_order(
+                clock
+            )  # it was given when a lock was released, which this thread did not look at
         mine = known.got.get(act.thread)
         if mine is None:
             known.got[act.thread] = clock

@@ -11,7 +11,7 @@ from lockscape.program.listing import listing
 from lockscape.program.nodes import Body, Function, Hold, If, Section, Stmt, While
 
 _MAY_BE_MISSING = (op.COMPUTE, op.SECTION, op.BARRIER)
-"""Rows that a program may be assembled without: steps that cost nothing; sections and barriers when not traced."""
+"""Rows that a program may be assembled without: steps that cost nothing, sections, barriers if not traced."""
 
 
 @dataclass(frozen=True)

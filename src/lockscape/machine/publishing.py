@@ -1,10 +1,10 @@
 """Publishing without a barrier: what another processor reads before it must be there.
 
 On a weakly ordered machine others may see a processor's stores in another order than it made them. Whoever
-fills an object in and then puts it where others find it without a lock, or sets a word that tells them to look,
-needs a barrier between the two. A read is a fault if its thread knows of the write only by a plain store that
-no barrier of the writer's came before, so that it would be no race if stores were seen in order. To find an
-object in a collection that is read without a lock is to read it: its key, and the link to the next.
+fills an object in and then puts it where others find it without a lock, or sets a word that tells them to
+look, needs a barrier between the two. A read is a fault if its thread knows of the write only by a plain
+store that no barrier of the writer's came before, so that it would be no race if stores were seen in order.
+To find an object in a collection that is read without a lock is to read it: its key, and the link to others.
 
 Barriers are the statement of that name, an atomic operation that returns a value, an interrupt sent and a
 switch. A lock's release orders for those who take that lock. Store buffers are not simulated, and the
@@ -26,6 +26,8 @@ class Publishing:
         self.tracker = tracker
         self.places = places
         self.findings = findings
+        self.met: set[tuple[int, int]] = set()
+        """Rows that wrote something and rows that read it on another processor."""
 
     def access(self, now: Now, act: Activity, write: bool, known: Known, offset: int, how: int) -> None:
         """A part is read or written."""
@@ -38,9 +40,9 @@ class Publishing:
                 known.filled = part.wrote
         elif part is not None and part.wrote is not None and how != op.ATOMIC:
             thread, epoch, then = part.wrote
-            if thread != act.thread and then[1] != now[1] and offset not in known.published:
-                if how != op.RACY or self.told(known, thread, epoch):
-                    self.read(now, act, known, self.places.part(known.place, offset), part.wrote)
+            elsewhere = thread != act.thread and then[1] != now[1] and offset not in known.published
+            if elsewhere and (how != op.RACY or self.told(known, thread, epoch)):
+                self.read(now, act, known, self.places.part(known.place, offset), part.wrote)
 
     def found(self, now: Now, act: Activity, known: Known) -> None:
         """An object is found without a lock where its maker put it."""
@@ -50,6 +52,7 @@ class Publishing:
     def read(self, now: Now, act: Activity, known: Known, name: str, wrote: tuple[int, int, Now]) -> None:
         """Something is read that another processor wrote."""
         thread, epoch, then = wrote
+        self.met.add((then[3], now[3]))
         mine, got = self.tracker.clocks[act.thread], known.got.get(act.thread, {})
         if mine.get(thread, 0) < epoch or max(mine.get(~thread, 0), got.get(~thread, 0)) >= epoch:
             return

@@ -23,7 +23,8 @@ def with_barriers(body: Body, published: frozenset[str], name: str) -> Body:
     found = each(body)
     if found == body:
         raise InputError(
-            f"rule at 'section {name}': nothing is put into what the plan's [published] names: use another mode"
+            f"rule at 'section {name}': nothing is put into what the plan's [published] "
+            "names: use another mode"
         )
     return found
 

@@ -1,9 +1,9 @@
 """Mutants of messages: what one processor tells another, told too early, plainly, or not at all.
 
 A *message* of a port's new code is a store to an atomic word, an insertion into an atomic collection, or a
-notification: an interrupt that is sent, a timer that is set, or leaving to the hypervisor with a reason that it
-answers by more than computing. *Barriers* are messages' other half, and those that plans put before what they
-publish are left out too.
+notification: an interrupt that is sent, a timer that is set, or leaving to the hypervisor with a reason that
+it answers by more than computing. *Barriers* are messages' other half, and those that plans put before what
+they publish are left out too.
 """
 
 from collections.abc import Mapping, Set
@@ -31,7 +31,7 @@ from lockscape.program.walk import nodes, walk, with_bodies
 
 Change = Literal["unsent", "early", "plain", "removed"]
 
-NOTIFICATIONS = ("send", "send_instance", "set_timer", "trap")
+NOTIFICATIONS = ("send", "send_instance", "set_timer")
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,12 @@ class Message:
 class Messages:
     """Finds the messages of a body in the order of its listing, and changes the one of number `chosen`.
 
-    `atomic`: parts ("Class.part") by which others are told; empty for code that sends none, of which only the
-    barriers are found. `answered`: reasons that the hypervisor answers. What is changed stands in a section
-    called `mark`, with a pause of `cycles` where others have time to interfere.
+    `sends`: it is new code; of other code only the barriers are found. `atomic`: parts ("Class.part") by
+    which others are told. `answered`: reasons that the hypervisor answers. What is changed stands in a
+    section called `mark`, with a pause of `cycles` where others have time to interfere.
     """
 
+    sends: bool
     atomic: Set[str]
     answered: Set[str]
     chosen: int = -1
@@ -79,14 +80,17 @@ class Messages:
         match node:
             case Do(value=Op(name="barrier")):
                 return [Message("barrier", "removed", "barrier")]
-            case Do(value=Op(name=name, args=args)) if name in NOTIFICATIONS and self.atomic | self.answered:
-                reason = _reason(args[0]) if name == "trap" else ""
-                return [Message(reason or name, "unsent")] if name != "trap" or reason in self.answered else []
+            case _ if not self.sends:
+                return []
+            case Do(value=Op(name="trap", args=(reason,))) if _reason(reason) in self.answered:
+                return [Message(_reason(reason), "unsent")]
+            case Do(value=Op(name=name)) if name in NOTIFICATIONS:
+                return [Message(name, "unsent")]
             case Store(target=target) if _name(target) in self.atomic:
                 early = [Message(_name(target), "early")] if _contents(target.base, done)[1] else []
                 return [*early, Message(_name(target), "plain")]
-            case Do(value=Op(name="insert", args=(Field() as place, _, value))) if _name(place) in self.atomic:
-                return [Message(_name(place), "early")] if _contents(value, done)[1] else []
+            case Do(value=Op(name="insert", args=(Field() as to, _, value))) if _name(to) in self.atomic:
+                return [Message(_name(to), "early")] if _contents(value, done)[1] else []
         return []
 
     def change(self, change: Change, node: Stmt, done: list[Stmt]) -> None:
@@ -94,7 +98,7 @@ class Messages:
         inner: Body = ()
         if change == "plain":
             assert isinstance(node, Store)
-            inner = (replace(node, plain=True),)
+            inner = (Do(Op("pause", (Const(self.cycles),))), replace(node, plain=True))
         elif change == "early":
             start, late = _contents(_told(node), done)
             kept = [each for each in done[start:] if each not in late]
@@ -116,7 +120,9 @@ def _contents(told: Expr, done: list[Stmt]) -> tuple[int, list[Stmt]]:
     start = len(done)
     while start and _simple(done[start - 1]):
         start -= 1
-    return start, [each for each in done[start:] if isinstance(each, Store | Add) and each.target.base == told]
+    return start, [
+        each for each in done[start:] if isinstance(each, Store | Add) and each.target.base == told
+    ]
 
 
 def _simple(node: Stmt) -> bool:

@@ -54,8 +54,9 @@ class Mutant:
 
     `removed`: not done at all; `shared`: readers let in where a writer excluded them. Or the
     compare-and-swap of that number (mode ``cas``), whose field stands for the lock: a `plain` store, whatever
-    is there by then. Or the change of that number of a function's messages (mode ``message``): `unsent`; `early`, told
-    before what it is about is filled in; or `plain`, a word stored as if nobody looked. Or a barrier `removed`.
+    is there by then. Or the change of that number to a function's messages (mode ``message``): `unsent`;
+    `early`, told before what it is about is filled in; or `plain`, a word stored as if nobody looked. Or a
+    barrier `removed`.
     """
 
     function: str
@@ -98,7 +99,7 @@ def mutants(
                 found.append(Mutant(function.name, ordinal, node.lock, node.mode, "shared"))
         for ordinal, swap in enumerate(swaps(function.body)):
             found.append(Mutant(function.name, ordinal, _field(swap), "cas", "plain"))
-        sent = Messages(atomic, reasons) if function.name in new else Messages(frozenset(), frozenset())
+        sent = Messages(function.name in new, atomic, reasons)
         sent.body(function.body)
         found += [
             Mutant(function.name, ordinal, each.what, each.mode, each.change)
@@ -136,9 +137,8 @@ def mutate(
     changed = dict(functions)
     source = changed[mutant.function]
     if mutant.mode in TOLD:
-        own = mutant.function in new
-        parts, reasons = (atomic, answered(functions)) if own else (frozenset[str](), frozenset[str]())
-        messages = Messages(parts, reasons, mutant.ordinal, UNPROTECTED, DELAY_CYCLES)
+        new_code = mutant.function in new
+        messages = Messages(new_code, atomic, answered(functions), mutant.ordinal, UNPROTECTED, DELAY_CYCLES)
         changed[mutant.function] = source.with_body(messages.body(source.body))
         return changed
     if mutant.change == "plain":

@@ -92,7 +92,9 @@ class Port:
         """Return what the fault detector must know of the port's data, and of the machine."""
         nesting = frozenset(name for name, lock in self.program.locks.items() if lock.nests)
         preemptible = bool(self.options["preemptible"])
-        return Rules(_parts(self.plan.local), _parts(self.plan.published), nesting, preemptible, weakly_ordered)
+        return Rules(
+            _parts(self.plan.local), _parts(self.plan.published), nesting, preemptible, weakly_ordered
+        )
 
 
 def _parts(names: Iterable[str]) -> frozenset[tuple[str, str]]:

@@ -59,8 +59,8 @@ def listing(function: Function, locks: Mapping[str, LockClass]) -> list[str]:
 def sites(function: Function, locks: Mapping[str, LockClass]) -> dict[str, int]:
     """Count the places of a lowered function that take or release a lock, by the paper's kind of lock.
 
-    Those that begin or commit a section on a version count as ``version``, compare-and-swaps as ``cas``, barriers as
-    ``barrier``.
+    Those that begin or commit a section on a version count as ``version``, compare-and-swaps as ``cas``,
+    barriers as ``barrier``.
     """
     counts: dict[str, int] = {}
     for statement in walk(function.body):
