@@ -150,7 +150,9 @@ def test_a_plan_puts_a_barrier_before_what_it_publishes_and_it_is_counted():
     counted = effort(both(port(load_plan("linux-2.6"))))
     assert counted.sites["barrier"] == 1
     lines = both(port(load_plan("linux-2.6"))).lines("answer")[1]
-    place = next(k for k, line in enumerate(lines) if "insert(DentryCache.table" in line or "insert(cache" in line)
+    place = next(
+        k for k, line in enumerate(lines) if "insert(DentryCache.table" in line or "insert(cache" in line
+    )
     assert lines[place - 1].strip() == "barrier()"
 
 
@@ -167,7 +169,9 @@ def test_linux_without_its_barrier_is_wrong_on_a_weakly_ordered_machine_only():
     text = 'base = "linux-2.6"\ntitle = "none"\n[[without]]\nat = "section answer/rehash"\n[[rule]]\n'
     without = kernel_of(parse_plan(text + 'at = "section answer/rehash"\nlock = "dcache_lock"\n', "none"))
     assert str(mutant) == "barrier left out in answer (barrier 1)"
-    assert not any(isinstance(each, Hold) and each.lock == "d_lock" for each in walk(without.port.ported["answer"].body))
+    assert not any(
+        isinstance(each, Hold) and each.lock == "d_lock" for each in walk(without.port.ported["answer"].body)
+    )
     _, wrong = run_trial(without, trials()[2], Detector)
     assert wrong.startswith("publish without barrier: Dentry@")
     strong = replace(without, rules=replace(without.rules, weakly_ordered=False))

@@ -61,6 +61,9 @@ UNEXPLAINED: tuple[Outcome, ...] = ("never taken", "survived")
 DRAWN = 32
 """Further trials of a mutant that no rule of the port explains."""
 
+MASKED = "interrupts off already"
+"""What explains a lock that need not mask them itself."""
+
 ACQUIRING = ("exclusive", "shared", "retry", "rcu")
 """Modes of holds that one row of code begins."""
 
@@ -221,6 +224,9 @@ def _seen(witness: Witness, need: Need, row: int, mutant: Mutant) -> Seen:
     if mutant.mode == "cas":
         needed, excuses = need_of_swap(witness, row)
         return Seen(row in witness.rows, needed, frozenset(excuses))
+    if mutant.change == "unmasked":
+        masked = all(span.masked for span in witness.spans if span.pc == row)
+        return Seen(row in witness.rows, "" if masked else "interrupts were on", frozenset({MASKED}))
     needed = ""
     excuses = set[str]()
     for a, b, part in need.pairs(row, mutant.change == "shared"):

@@ -2,7 +2,7 @@
 
 A word that is stored plainly, or told before what it is about is filled in, does nothing wrong if no other
 thread comes to the same parts of objects (**private**); if a lock is held each time that anybody comes to
-them, and none of it is atomic (**covered**); or if in all runs the thread was the last to come to them, or
+them (**covered**); or if in all runs the thread was the last to come to them, or
 nobody changed them after a second thread had come (`OBSERVED`: no rule of the port). A barrier that is left
 out does nothing wrong if no other processor reads what its function wrote (**private**), or if all that did
 so in runs knew of it by something else, as a lock or a later message. What is not sent because there is no
@@ -46,13 +46,10 @@ def _excuse(watched: Overlaps, region: Region, part: tuple[int, int, int]) -> se
     uses = life.parts[part[2]]
     if len(uses.last) == 1:
         return set()
-    known = watched.lifetimes.objects.get(part[0])
-    if known is not None and known.generation == part[1] and part[2] in known.parts:
-        how = known.parts[part[2]]
-        if watched.mutant.change == "early" and not how.plain:
-            return set()  # the message itself, which is not what it tells of
-        if how.candidates and not how.atomic:
-            return {_lock_name(watched, lock) for lock in how.candidates}
+    if watched.mutant.change == "early" and not uses.plain:
+        return set()  # the message itself, which is not what it tells of
+    if uses.locks:
+        return {_lock_name(watched, lock) for lock in uses.locks}
     if uses.is_last(region.thread, region.began):
         return {TAKEN_DOWN if life.freed else LAST}
     return {SET_BEFORE} if life.set_before(part[2]) else None

@@ -84,7 +84,9 @@ def trials() -> tuple[Trial, ...]:
         Trial("3 processes take turns at files, and delete them", _take_turns(3), 3, True),
         Trial("4 processes write to disk at once, on 3 processors", _write_at_once(4), 3, True),
         Trial("3 processes drop much at once, on 3 processors", _drop_at_once(3), 3, True),
-        Trial("5 processes rename the same files, and yield, on 4 processors", _rename(5), 4, True, 3),
+        Trial("8 processes, some of which end early, on 2 processors", _end_early(8), 2, False),
+        Trial("5 processes rename files that others have open, on 4 processors", _rename(5, 3), 4, True, 3),
+        Trial("5 processes rename the same files, and yield, on 4 processors", _rename(5, 1), 4, True, 3),
     )
 
 
@@ -157,11 +159,17 @@ def _drop_at_once(processes: int) -> tuple[Stream, ...]:
     return tuple(found)
 
 
-def _rename(processes: int) -> tuple[Stream, ...]:
+def _end_early(processes: int) -> tuple[Stream, ...]:
+    """Return processes that end one after the other, so that the kernel must balance those that are left."""
+    streams = stress_streams(16, 4, 7, [ALL] * processes)
+    return tuple(Stream(each.rows[: len(each.rows) * (1 + k % 4) // 4]) for k, each in enumerate(streams))
+
+
+def _rename(processes: int, seed: int) -> tuple[Stream, ...]:
     """Return processes that make, rename, read, ask for and delete files of the same few names, and yield."""
     often = [DO_RENAME, DO_STAT] * 3
     kinds = (*often, DO_CREATE, DO_CREATE, DO_READ, DO_DELETE, DO_YIELD)
-    return tuple(stress_streams(80, 3, 1, [kinds] * processes, 0, 5000, 5000))
+    return tuple(stress_streams(80, 3, seed, [kinds] * processes, 0, 5000, 5000))
 
 
 def _make_and_delete(seed: int, times: int = 1) -> Stream:

@@ -31,7 +31,7 @@ from lockscape.program.nodes import (
 from lockscape.program.objects import Object, layout
 from lockscape.program.walk import bodies, nodes, replaced, walk, with_bodies
 
-Change = Literal["removed", "shared", "plain", "unsent", "early"]
+Change = Literal["removed", "shared", "plain", "unsent", "early", "unmasked"]
 
 DELAY_CYCLES = 20_000
 """How long a mutant waits where its lock is missing: several times the longest step of the kernel, and a
@@ -52,11 +52,11 @@ TAKING = ("exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel")
 class Mutant:
     """One acquisition changed: the hold number `ordinal` of a function, in the order of its listing.
 
-    `removed`: not done at all; `shared`: readers let in where a writer excluded them. Or the
-    compare-and-swap of that number (mode ``cas``), whose field stands for the lock: a `plain` store, whatever
-    is there by then. Or the change of that number to a function's messages (mode ``message``): `unsent`;
-    `early`, told before what it is about is filled in; or `plain`, a word stored as if nobody looked. Or a
-    barrier `removed`.
+    `removed`: not done at all; `shared`: readers let in where a writer excluded them; `unmasked`: interrupts
+    left on where the lock masks them. Or the compare-and-swap of that number (mode ``cas``), whose field
+    stands for the lock: a `plain` store, whatever is there by then. Or the change of that number to a
+    function's messages (mode ``message``): `unsent`; `early`, told before what it is about is filled in; or
+    `plain`, a word stored as if nobody looked. Or a barrier `removed`.
     """
 
     function: str
@@ -71,10 +71,11 @@ class Mutant:
             return f"{self.lock} {_DONE[self.change]} in {self.function} ({self.mode} {self.ordinal + 1})"
         if self.change == "plain":
             return f"{self.lock} stored plainly, not swapped, in {self.function} (swap {self.ordinal + 1})"
-        what = "taken as a reader" if self.change == "shared" else "not taken"
+        what = _TAKEN[self.change]
         return f"{self.lock or self.mode} {what} in {self.function} (hold {self.ordinal + 1})"
 
 
+_TAKEN = {"removed": "not taken", "shared": "taken as a reader", "unmasked": "taken with interrupts on"}
 _DONE = {
     "unsent": "not sent", "early": "told before it is filled in", "plain": "stored plainly",
     "removed": "left out",
@@ -97,6 +98,8 @@ def mutants(
             found.append(Mutant(function.name, ordinal, node.lock, node.mode, "removed"))
             if node.mode == "exclusive" and locks[node.lock].has_readers:
                 found.append(Mutant(function.name, ordinal, node.lock, node.mode, "shared"))
+            if node.mode in ("exclusive", "shared") and locks[node.lock].masks:
+                found.append(Mutant(function.name, ordinal, node.lock, node.mode, "unmasked"))
         for ordinal, swap in enumerate(swaps(function.body)):
             found.append(Mutant(function.name, ordinal, _field(swap), "cas", "plain"))
         sent = Messages(function.name in new, atomic, reasons)
@@ -173,6 +176,8 @@ class _Change:
         inner = self.body(node.body)
         if not chosen:
             return (replace(node, body=inner),)
+        if self.mutant.change == "unmasked":
+            return (replace(node, body=inner, unmasked=True),)
         if self.mutant.change == "shared":
             return (replace(node, mode="shared", body=delayed(inner)),)
         if node.mode == "funnel":

@@ -16,7 +16,7 @@ NOTE = (
 )
 
 CHANGES = {
-    "removed": "not taken", "shared": "as a reader", "plain": "stored plainly",
+    "removed": "not taken", "shared": "as a reader", "unmasked": "interrupts on", "plain": "stored plainly",
     "unsent": "not sent", "early": "told early",
 }  # fmt: skip
 """What a mutant does, in the table."""
