@@ -41,7 +41,8 @@ class Rules:
         return len(self.numbered) - 1
 
     def of_section(self, function: str, name: str) -> list[int]:
-        listed = self.at.get(f"section {function}/{name}", [])
+        every = self.at.get(f"section {function}/{name}", [])
+        listed = [k for k in every if self.numbered[k].get("mode") != "barrier"]  # takes no time
         found = [k for k in listed if self.numbered[k].get("mode") != "cas"]
         # an interrupt that changes what a section on versions, or a loop of compare-and-swap, has read only has
         # it done again

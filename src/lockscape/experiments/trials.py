@@ -40,6 +40,9 @@ BUSY = {
 }  # fmt: skip
 """Build options of a kernel in which ticks, write-back and the disk come in the way all the time."""
 
+NO_TICKS = {"hz": 1}
+"""Further options of a kernel in which trials end before the first tick, so that nobody looks untold."""
+
 LOOK_CYCLES = 2_000_000
 """After so much simulated time it is looked whether a fault was found."""
 
@@ -82,8 +85,10 @@ def trials() -> tuple[Trial, ...]:
         Trial("3 processes take turns at files, and delete them", _take_turns(3), 3, True),
         Trial("4 processes write to disk at once, on 3 processors", _write_at_once(4), 3, True),
         Trial("3 processes drop much at once, on 3 processors", _drop_at_once(3), 3, True),
-        Trial("5 processes rename the same files, and yield, on 4 processors", _rename(5), 4, True, 3),
         Trial("3 families on 3 processors", families(3, 1), 3, True),
+        Trial("8 processes, some of which end early, on 2 processors", _end_early(8), 2, False),
+        Trial("5 processes rename files that others have open, on 4 processors", _rename(5, 3), 4, True, 3),
+        Trial("5 processes rename the same files, and yield, on 4 processors", _rename(5, 1), 4, True, 3),
     )
 
 
@@ -164,11 +169,17 @@ def _drop_at_once(processes: int) -> tuple[Stream, ...]:
     return tuple(found)
 
 
-def _rename(processes: int) -> tuple[Stream, ...]:
+def _end_early(processes: int) -> tuple[Stream, ...]:
+    """Return processes that end one after the other, so that the kernel must balance those that are left."""
+    streams = stress_streams(16, 4, 7, [ALL] * processes)
+    return tuple(Stream(each.rows[: len(each.rows) * (1 + k % 4) // 4]) for k, each in enumerate(streams))
+
+
+def _rename(processes: int, seed: int) -> tuple[Stream, ...]:
     """Return processes that make, rename, read, ask for and delete files of the same few names, and yield."""
     often = [DO_RENAME, DO_STAT] * 3
     kinds = (*often, DO_CREATE, DO_CREATE, DO_READ, DO_DELETE, DO_YIELD)
-    return tuple(stress_streams(80, 3, 1, [kinds] * processes, 0, 5000, 5000))
+    return tuple(stress_streams(80, 3, seed, [kinds] * processes, 0, 5000, 5000))
 
 
 def _make_and_delete(seed: int, times: int = 1) -> Stream:
@@ -191,15 +202,15 @@ class Kernel:
     rules: Rules
 
 
-def kernel_of(plan: Plan) -> Kernel:
-    """Build the kernel of a plan for trials."""
-    return assembled(port(plan, [user, stress], **BUSY))
+def kernel_of(plan: Plan, **options: int) -> Kernel:
+    """Build the kernel of a plan for trials; `options` go over those that keep it busy."""
+    return assembled(port(plan, [user, stress], **(BUSY | options)))
 
 
 def assembled(built: Port) -> Kernel:
     """Assemble a port, or a mutant of one, for trials."""
     costs = CostTable(preset(MACHINE), kernel_steps(), built.plan.costs)
-    return Kernel(built, costs, assemble(built.program, costs, traced=True), built.rules())
+    return Kernel(built, costs, assemble(built.program, costs, traced=True), built.rules(weakly_ordered=True))
 
 
 D = TypeVar("D", bound=Detector)

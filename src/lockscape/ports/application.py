@@ -16,6 +16,7 @@ from lockscape.machine.state import Instance
 from lockscape.ports.topology import KERNEL, NO_KERNEL, Options, Topology
 from lockscape.program.language import (
     NONE,
+    barrier,
     cpus,
     current,
     exit_process,
@@ -114,6 +115,7 @@ def forward_call(number: int, a: int, b: int, c: int) -> int:
     channel.a = a
     channel.b = b
     channel.c = c
+    barrier()
     channel.state = ASKED
     box: Mailbox = the_of(Mailbox, FIRST_KERNEL, 0)
     insert(box.calls, channel, channel)
@@ -318,6 +320,7 @@ def reply(channel: Channel, result: int) -> None:
     """Give a result to the program, and signal its processor."""
     step("message")
     channel.result = result
+    barrier()
     channel.state = ANSWERED
     queue: ThreadQueue = the_of(ThreadQueue, SMALL_KERNEL, channel.cpu)
     insert(queue.replies, channel, channel)

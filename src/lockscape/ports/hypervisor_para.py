@@ -30,6 +30,7 @@ from lockscape.ports.topology import KERNEL, NO_KERNEL, Topology
 from lockscape.program.language import (
     NONE,
     after,
+    barrier,
     count,
     first,
     function,
@@ -140,6 +141,7 @@ def start_disk() -> None:
             buffer: Buffer = first(disk.queue)
             ring.block = buffer.block
             requests = ring.requests + 1
+            barrier()
             ring.requests = requests  # after what it tells of: the backend may look before it is signalled
             trap(TO_DRIVER + KINDS * ring.backend)
 
@@ -210,6 +212,7 @@ def backend_disk() -> None:
     step("message")
     ring.result = 1
     answers = ring.answers + 1
+    barrier()
     ring.answers = answers
     trap(TO_GUEST + KINDS * ring.frontend)
     start_backend(backend)
