@@ -191,8 +191,14 @@ class _Change:
         before: Body = ()
         if not isinstance(where, Var | The):
             before, where = (Assign(UNPROTECTED, where),), Var(UNPROTECTED)
-        read = Do(Field(where, cls, next(iter(layout(Object.declared[cls]).fields))))
-        return (*before, Section(UNPROTECTED, (), (read, *delayed(inner))))
+        return (*before, Section(UNPROTECTED, (), (Do(_look(where, cls)), *delayed(inner))))
+
+
+def _look(where: Expr, cls: str) -> Expr:
+    """Return an expression that reads from an object: its first field, or the length of its first list."""
+    shape = layout(Object.declared[cls])
+    place = Field(where, cls, next(iter([*shape.fields, *shape.collections])))
+    return place if place.name in shape.fields else Op("count", (place,))
 
 
 class _Plain:
