@@ -11,7 +11,8 @@ RUNNABLE, BLOCKED, DONE = 0, 1, 2
 class Inode(Object):
     """A file or directory: its on-disk inode, its pages (the mapping) and, for a directory, its entries.
 
-    `freeing`: its last reference is gone and with it the file, though lists may still have it (I_FREEING).
+    `unlinked`: it has no name any more; `freeing`: its last reference is gone and with it the file, though
+    lists may still have it (I_FREEING).
     """
 
     number: int
@@ -24,6 +25,9 @@ class Inode(Object):
     since: int
     writers: int
     freeing: int
+    unlinked: Annotated[
+        int, Racy("set once, by who has a reference, and read by who gives the last one back")
+    ]
     users: int
     group: int
     block: int
