@@ -20,6 +20,8 @@ from lockscape.kernel import (
     names,
     objects,
     pages,
+    pipe_files,
+    pipes,
     processes,
     readwrite,
     release,
@@ -38,6 +40,7 @@ MODULES: tuple[types.ModuleType, ...] = (
     entry, files, names, directories, entries, inodes, blocks, buffers, pages, readwrite, areas,
     allocate, deferral, balance, scheduler, writeback, synchronise, rename,
     processes, forked, waits, release,
+    pipes, pipe_files,
 )  # fmt: skip
 
 OPTIONS: dict[str, int] = {
@@ -113,6 +116,9 @@ OPTIONS: dict[str, int] = {
     "double_cas": 1,  # the hardware compares and swaps two words at once (CAS2)
     "hot_swap": 0,  # objects change their implementation in use (reimplemented kernel)
     "sharing": 1,  # processes make others, with whom they share files and pages; 0: none does, as PostMark's
+    "pipe_pages": 1,  # pages of a pipe's buffer; more than one are taken as it fills, and given back (2.6)
+    "pipe_merging": 1,  # who has read something waits for more as long as a writer waits for room
+    "pipe_wake_held": 0,  # the other end is woken before the pipe's semaphore is given back (2.4)
     "preemptible": 0,  # the kernel can be preempted
     "spread_interrupts": 0,  # devices interrupt the processor that asked; 0: the first
     "hz": 100,  # ticks a second
@@ -136,6 +142,8 @@ SEMAPHORES = (
     LockClass("s_lock", "SuperBlock", "sema", evidence="locks.h: lock_super"),
     LockClass("PG_locked", "Page", "sema", evidence="mm.h: the bit of a page that is being read or written"),
     LockClass("mmap_sem", "Memory", "rwsem", evidence="sched.h: mmap_sem"),
+    LockClass("pipe_sem", "Pipe", "sema",
+              evidence="pipe_fs_i.h of 2.4: PIPE_SEM; held over the copy to or from the user, which may sleep"),
 )  # fmt: skip
 """Sleeping locks that the uniprocessor kernel has itself, for it sleeps inside."""
 
@@ -147,6 +155,7 @@ MASKED_SECTIONS = frozenset({
     "sleep_on_disk/sleep", "wait_for_disk/register", "due_sleeper/due",
     "finish_switch/again", "leave_queue/leave", "sys_yield/yield",
     "wait_until_called/sleep", "call/call", "share_slice/share",
+    "sleep_interruptibly/rest",
 })  # fmt: skip
 """Sections that an interrupt handler also enters: on one processor they are done with interrupts masked."""
 

@@ -4,6 +4,7 @@ from lockscape.kernel.areas import sys_brk, sys_mmap, sys_munmap, touch_page
 from lockscape.kernel.directories import sys_mkdir, sys_rmdir, sys_unlink
 from lockscape.kernel.files import sys_close, sys_fstat, sys_lseek, sys_open, sys_stat
 from lockscape.kernel.objects import InterruptLine, Process, Processor
+from lockscape.kernel.pipe_files import sys_pipe
 from lockscape.kernel.processes import sys_exec, sys_exit, sys_fork, sys_wait, sys_yield
 from lockscape.kernel.readwrite import sys_read, sys_write
 from lockscape.kernel.rename import sys_rename
@@ -100,7 +101,9 @@ def process_call(number: int, a: int, b: int, c: int) -> int:
         return sys_fork(a)
     if number == EXEC:
         return sys_exec(a, b, c)
-    return sys_wait()
+    if number == WAIT:
+        return sys_wait()
+    return sys_pipe()
 
 
 @function()

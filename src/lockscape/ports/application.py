@@ -28,6 +28,7 @@ from lockscape.program.language import (
     mask,
     masked,
     new,
+    option,
     remove,
     send,
     send_instance,
@@ -58,7 +59,8 @@ ASKED, ANSWERED = 1, 2
 class Channel(Object):
     """Memory that a program and its bootstrap thread share: the call that is being forwarded.
 
-    `child`: that of the process which the last fork made; `made`: 1 if it was itself made in a run.
+    `child`: that of the process which the last fork made; `made`: 1 if it was itself made in a run; `taken`:
+    1 while the bootstrap thread does the call.
     """
 
     state: int
@@ -69,6 +71,7 @@ class Channel(Object):
     result: int
     cpu: int
     made: int
+    taken: int
     child: "Channel"
     proxy: "Process"
     client: "Process"
@@ -146,11 +149,12 @@ def start_child(made: Channel, rows: int) -> None:
     thread.slice = SLICE_TICKS
     made.client = thread
     made.cpu = (this_cpu() + 1) % cpus()
-    if spawn(thread, rows) == 1:
-        queue: ThreadQueue = the(ThreadQueue, made.cpu)
-        insert(queue.replies, made, made)
-        step("send_signal")
-        send(made.cpu, REPLIED)
+    while spawn(thread, rows) == 0:  # a thread whose last call was answered has not ended yet
+        next_thread()
+    queue: ThreadQueue = the(ThreadQueue, made.cpu)
+    insert(queue.replies, made, made)
+    step("send_signal")
+    send(made.cpu, REPLIED)
 
 
 @function()
@@ -289,14 +293,24 @@ def sys_ioctl(device: int, result: int) -> int:
     step("fget")
     if device != DRIVER:  # a program's own, forwarded
         return NOT_A_DEVICE
-    if channel.state == ASKED:
+    if channel.state == ASKED and was_taken(channel) == 1:
         number = channel.number
         reply(channel, result)
         if number == EXIT:
             return EXIT
     while channel.state != ASKED:
         wait_for_call(channel)
+    if option("sharing"):
+        channel.taken = 1
     return channel.number
+
+
+@function()
+def was_taken(channel: Channel) -> int:
+    """Return 1 if the bootstrap thread has done the call that was asked for; at its start it has done none."""
+    if option("sharing"):
+        return channel.taken
+    return 1
 
 
 @function(replaces=True)
@@ -317,6 +331,8 @@ def wake_new(child: Process) -> None:
 def reply(channel: Channel, result: int) -> None:
     """Give a result to the program, and signal its processor."""
     step("message")
+    if option("sharing"):
+        channel.taken = 0
     channel.result = result
     channel.state = ANSWERED
     queue: ThreadQueue = the_of(ThreadQueue, SMALL_KERNEL, channel.cpu)

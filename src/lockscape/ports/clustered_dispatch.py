@@ -5,7 +5,7 @@ where it ran last; a processor that runs out of processes takes one from the lon
 """
 
 from lockscape.kernel.balance import move_task
-from lockscape.kernel.objects import BLOCKED, DONE, RUNNABLE, Buffer, Process, Processor, RunQueue
+from lockscape.kernel.objects import BLOCKED, DONE, INTERRUPTIBLE, RUNNABLE, Buffer, Process, Processor, RunQueue
 from lockscape.kernel.release import put_process
 from lockscape.kernel.scheduler import enqueue, kick
 from lockscape.ports.clustered import advance_generation, begin_call, end_call
@@ -171,6 +171,30 @@ def wait_until_called() -> None:
             step("sleep")
             schedule()
     begin_call()
+
+
+@function(replaces=True)
+def sleep_interruptibly() -> int:
+    """Sleep until this process is called or a signal has come, in no call meanwhile; return 1 if called."""
+    me: Process = current()
+    end_call()
+    asleep = 1
+    while asleep == 1:
+        asleep = 0
+        with atomic():
+            queue: RunQueue = the(RunQueue, this_cpu())
+            with (
+                hold("dispatcher_lock", queue),
+                section("repose", queue.tasks, me.state, me.waiting),
+            ):
+                if me.waiting == 1 and me.signals == 0:
+                    me.state = INTERRUPTIBLE
+                    asleep = 1
+        if asleep == 1:
+            step("sleep")
+            schedule()
+    begin_call()
+    return me.waiting == 0
 
 
 @function(replaces=True)
