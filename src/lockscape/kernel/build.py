@@ -11,6 +11,7 @@ from lockscape.kernel import (
     blocks,
     buffers,
     deferral,
+    delivery,
     directories,
     entries,
     entry,
@@ -27,7 +28,9 @@ from lockscape.kernel import (
     release,
     rename,
     scheduler,
+    signals,
     synchronise,
+    timers,
     waits,
     writeback,
 )  # fmt: skip
@@ -40,7 +43,7 @@ MODULES: tuple[types.ModuleType, ...] = (
     entry, files, names, directories, entries, inodes, blocks, buffers, pages, readwrite, areas,
     allocate, deferral, balance, scheduler, writeback, synchronise, rename,
     processes, forked, waits, release,
-    pipes, pipe_files,
+    pipes, pipe_files, timers, signals, delivery,
 )  # fmt: skip
 
 OPTIONS: dict[str, int] = {
@@ -119,6 +122,8 @@ OPTIONS: dict[str, int] = {
     "pipe_pages": 1,  # pages of a pipe's buffer; more than one are taken as it fills, and given back (2.6)
     "pipe_merging": 1,  # who has read something waits for more as long as a writer waits for room
     "pipe_wake_held": 0,  # the other end is woken before the pipe's semaphore is given back (2.4)
+    "processor_timers": 0,  # each processor has timers of its own; 0: the first one those of all
+    "signal_interrupt": 1,  # who is sent a signal while running elsewhere is interrupted
     "preemptible": 0,  # the kernel can be preempted
     "spread_interrupts": 0,  # devices interrupt the processor that asked; 0: the first
     "hz": 100,  # ticks a second
@@ -155,7 +160,7 @@ MASKED_SECTIONS = frozenset({
     "sleep_on_disk/sleep", "wait_for_disk/register", "due_sleeper/due",
     "finish_switch/again", "leave_queue/leave", "sys_yield/yield",
     "wait_until_called/sleep", "call/call", "share_slice/share",
-    "sleep_interruptibly/rest",
+    "sleep_interruptibly/rest", "signal_wake_up/wake", "add_timer/add", "delete_timer/delete", "take_due/due",
 })  # fmt: skip
 """Sections that an interrupt handler also enters: on one processor they are done with interrupts masked."""
 

@@ -132,7 +132,9 @@ class Process(Object):
     """A process. Its first field is its context: the machine's, which switches by it.
 
     `waiting`: it is on a wait queue, or was taken off and not yet called; `ended`: its parent may take leave
-    of it; `references`: who may still look at it. `signals`: those that have come, one bit each.
+    of it; `references`: who may still look at it. `signals`: those that have come, one bit each, as are those
+    `handled` and `ignored`; `pending`: some may have come; `frames`: handlers that the program is to run.
+    `expires`: the tick in which its timer is due; `later`: the timer behind it; `last`: the last of that tick.
     """
 
     context: int
@@ -160,6 +162,14 @@ class Process(Object):
     signals: Annotated[
         int, Racy("a set of bits: looked at without its lock before sleeping, and noticed again by who sends")
     ]
+    pending: Annotated[int, Racy("cleared by the process itself, which then looks at its signals")]
+    handled: int
+    ignored: int
+    frames: int
+    youngest: int
+    expires: int
+    later: "Process"
+    last: "Process"
     children: Collection = listed("Process")
     marks: Collection = listed()
 
@@ -368,3 +378,10 @@ class Pipe(Object):
     writers: int
     blocked: int
     waits: WaitQueue
+
+
+class TimerBase(Object, count="cpus"):
+    """Timers of a processor, or of all: by the tick in which they are due. `time`: until when all have run."""
+
+    time: int
+    due: Collection = listed(Process)

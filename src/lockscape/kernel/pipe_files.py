@@ -9,7 +9,8 @@ from lockscape.kernel.files import (
     new_file,
 )
 from lockscape.kernel.objects import File, Files, Pipe, Process
-from lockscape.kernel.pipes import make_pipe, read_pipe, write_pipe
+from lockscape.kernel.pipes import BROKEN_PIPE, make_pipe, read_pipe, write_pipe
+from lockscape.kernel.signals import SIGPIPE, post_signal
 from lockscape.program.language import current, function, option, step
 
 
@@ -57,6 +58,8 @@ def write_end(file: File, length: int) -> int:
     if file.writing == 1:
         result = write_pipe(file.pipe, length)
         step("access_time")
+        if result == BROKEN_PIPE:
+            post_signal(current(), SIGPIPE)
     if option("file_counts") and not option("light_descriptors"):
         fput(file)
     return result

@@ -2,13 +2,12 @@
 
 from lockscape.kernel.allocate import page_alloc, page_free
 from lockscape.kernel.objects import Pipe, Process, WaitQueue
-from lockscape.kernel.waits import begin_wait, wait_interruptibly, wake_up
+from lockscape.kernel.waits import INTERRUPTED, begin_wait, wait_interruptibly, wake_up
 from lockscape.program.language import current, free, function, hold, new, option, step
 
 PAGE_BYTES = 4096
 
-INTERRUPTED, BROKEN_PIPE = -4, -32
-"""Results of calls that fail, as in Unix."""
+BROKEN_PIPE = -32
 
 
 @function()

@@ -21,6 +21,9 @@ from lockscape.program.language import (
     this_cpu,
 )
 
+INTERRUPTED = -4
+"""What a call returns whose sleep a signal has ended (EINTR)."""
+
 
 @function()
 def begin_wait(queue: WaitQueue) -> None:

@@ -9,8 +9,10 @@ with the result.
 from dataclasses import replace
 
 from lockscape.kernel import objects
+from lockscape.kernel.delivery import deliver_signals
 from lockscape.kernel.entry import EXIT, FAULT, FORK, IOCTL, NOT_A_DEVICE, leave_interrupt
 from lockscape.kernel.objects import BLOCKED, DONE, RUNNABLE, Processor
+from lockscape.kernel.processes import sys_exit
 from lockscape.kernel.scheduler import TICK, schedule, wake
 from lockscape.machine.state import Instance
 from lockscape.ports.topology import KERNEL, NO_KERNEL, Options, Topology
@@ -60,7 +62,8 @@ class Channel(Object):
     """Memory that a program and its bootstrap thread share: the call that is being forwarded.
 
     `child`: that of the process which the last fork made; `made`: 1 if it was itself made in a run; `taken`:
-    1 while the bootstrap thread does the call.
+    1 while the bootstrap thread does the call; `killed`: 1 when a signal has ended that; `frames`: handlers
+    that the program is to run.
     """
 
     state: int
@@ -72,6 +75,8 @@ class Channel(Object):
     cpu: int
     made: int
     taken: int
+    killed: int
+    frames: int
     child: "Channel"
     proxy: "Process"
     client: "Process"
@@ -131,12 +136,23 @@ def forward_call(number: int, a: int, b: int, c: int) -> int:
         if asleep == 1:
             next_thread()
     step("syscall_exit")
-    if number == EXIT:
-        end_thread(channel)
-    if number == FORK and channel.result > 0:
+    if number == FORK and channel.child != NONE:
         start_child(channel.child, a)
         channel.child = NONE
+    if number == EXIT or was_killed(channel) == 1:
+        end_thread(channel)
+    if option("sharing"):
+        me.frames += channel.frames
+        channel.frames = 0
     return channel.result
+
+
+@function()
+def was_killed(channel: Channel) -> int:
+    """Return 1 if the bootstrap thread has been ended by a signal."""
+    if option("sharing"):
+        return channel.killed
+    return 0
 
 
 @function()
@@ -332,13 +348,37 @@ def reply(channel: Channel, result: int) -> None:
     """Give a result to the program, and signal its processor."""
     step("message")
     if option("sharing"):
+        me: Process = current()
         channel.taken = 0
+        channel.frames += me.frames
+        me.frames = 0
     channel.result = result
     channel.state = ANSWERED
     queue: ThreadQueue = the_of(ThreadQueue, SMALL_KERNEL, channel.cpu)
     insert(queue.replies, channel, channel)
     step("send_signal")
     send_instance(SMALL_KERNEL, channel.cpu, REPLIED)
+
+
+@function(replaces=True)
+def check_signals() -> None:
+    """Deliver what signals have come, when the program waits for a call: else at its next one."""
+    me: Process = current()
+    channel = me.channel
+    if me.pending == 1:
+        if channel == NONE or was_taken(channel) == 1:
+            deliver_signals(me)
+
+
+@function(replaces=True)
+def end_by_signal() -> None:
+    """End the current process, for a signal came that it does not handle, and its program."""
+    me: Process = current()
+    channel = me.channel
+    if channel != NONE:
+        channel.killed = 1
+        reply(channel, 0)
+    sys_exit()
 
 
 @function()

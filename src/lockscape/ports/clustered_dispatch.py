@@ -8,6 +8,7 @@ from lockscape.kernel.balance import move_task
 from lockscape.kernel.objects import BLOCKED, DONE, INTERRUPTIBLE, RUNNABLE, Buffer, Process, Processor, RunQueue
 from lockscape.kernel.release import put_process
 from lockscape.kernel.scheduler import enqueue, kick
+from lockscape.kernel.signals import interrupt_runner
 from lockscape.ports.clustered import advance_generation, begin_call, end_call
 from lockscape.ports.clustered_memory import give_what_is_asked
 from lockscape.program.language import (
@@ -215,6 +216,31 @@ def call(p: Process) -> None:
                 woken = enqueue(queue, p)
     if woken == 1:
         kick(cpu)
+
+
+@function(replaces=True)
+def signal_wake_up(p: Process) -> None:
+    """Let a process notice a signal: from its sleep, or on the processor where it runs."""
+    cpu = p.cpu
+    running = 0
+    woken = -1
+    while woken < 0:
+        cpu = p.cpu
+        queue: RunQueue = the(RunQueue, cpu)
+        with (
+            hold("dispatcher_lock", queue),
+            section("notice", queue.tasks, p.state, p.pending),
+        ):
+            if p.cpu == cpu:
+                woken = 0
+                p.pending = 1
+                running = p.running
+                if p.state == INTERRUPTIBLE:
+                    woken = enqueue(queue, p)
+    if woken == 1:
+        kick(cpu)
+    elif running == 1:
+        interrupt_runner(cpu)
 
 
 @function(replaces=True)
