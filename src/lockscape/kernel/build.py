@@ -148,7 +148,7 @@ SEMAPHORES = (
     LockClass("PG_locked", "Page", "sema", evidence="mm.h: the bit of a page that is being read or written"),
     LockClass("mmap_sem", "Memory", "rwsem", evidence="sched.h: mmap_sem"),
     LockClass("pipe_sem", "Pipe", "sema",
-              evidence="pipe_fs_i.h of 2.4: PIPE_SEM; held over the copy to or from the user, which may sleep"),
+              evidence="pipe_fs_i.h of 2.4: PIPE_SEM; held over the copy for the user, which may sleep"),
 )  # fmt: skip
 """Sleeping locks that the uniprocessor kernel has itself, for it sleeps inside."""
 
@@ -160,7 +160,8 @@ MASKED_SECTIONS = frozenset({
     "sleep_on_disk/sleep", "wait_for_disk/register", "due_sleeper/due",
     "finish_switch/again", "leave_queue/leave", "sys_yield/yield",
     "wait_until_called/sleep", "call/call", "share_slice/share",
-    "sleep_interruptibly/rest", "signal_wake_up/wake", "add_timer/add", "delete_timer/delete", "take_due/due",
+    "sleep_interruptibly/rest", "signal_wake_up/wake",
+    "add_timer/add", "delete_timer/delete", "take_due/due",
 })  # fmt: skip
 """Sections that an interrupt handler also enters: on one processor they are done with interrupts masked."""
 

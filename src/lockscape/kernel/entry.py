@@ -45,7 +45,8 @@ TIMER_LINE, DISK_LINE = 0, 1
 CALLS = (
     "open", "close", "read", "write", "lseek", "fstat", "stat", "unlink", "mkdir", "rmdir", "mmap", "munmap",
     "fault", "brk", "time", "exit", "ioctl", "fsync", "sync",
-    "rename", "yield", "fork", "exec", "wait", "pipe", "kill", "signal", "pause", "sleep", "semop", "msgsnd", "msgrcv",
+    "rename", "yield", "fork", "exec", "wait", "pipe", "kill", "signal", "pause", "sleep",
+    "semop", "msgsnd", "msgrcv",
     "socket", "listen", "accept", "connect", "send", "receive", "readlink",
 )  # fmt: skip
 

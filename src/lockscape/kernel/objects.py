@@ -134,7 +134,6 @@ class Process(Object):
     `waiting`: it is on a wait queue, or was taken off and not yet called; `ended`: its parent may take leave
     of it; `references`: who may still look at it. `signals`: those that have come, one bit each, as are those
     `handled` and `ignored`; `pending`: some may have come; `frames`: handlers that the program is to run.
-    `expires`: the tick in which its timer is due; `later`: the timer behind it; `last`: the last of that tick.
     """
 
     context: int
@@ -167,9 +166,6 @@ class Process(Object):
     ignored: int
     frames: int
     youngest: int
-    expires: int
-    later: "Process"
-    last: "Process"
     children: Collection = listed("Process")
     marks: Collection = listed()
 
@@ -381,7 +377,17 @@ class Pipe(Object):
 
 
 class TimerBase(Object, count="cpus"):
-    """Timers of a processor, or of all: by the tick in which they are due. `time`: until when all have run."""
+    """Timers of a processor, or of all, by the tick in which they are due. `time`: until when all ran."""
 
     time: int
-    due: Collection = listed(Process)
+    due: Collection = listed("Timer")
+
+
+class Timer(Object):
+    """A timer of a process that sleeps until the tick `expires`. `later`: the one behind it of that tick;
+    `last`: the last of them, which the first knows."""
+
+    expires: int
+    process: Process
+    later: "Timer"
+    last: "Timer"

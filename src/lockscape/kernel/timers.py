@@ -3,14 +3,16 @@
 A timer is queued under the tick at which it is due, those of one tick one behind the other.
 """
 
-from lockscape.kernel.objects import Clock, Process, TimerBase
+from lockscape.kernel.objects import Clock, Process, Timer, TimerBase
 from lockscape.kernel.waits import INTERRUPTED, call, sleep_interruptibly, wait_until_called
 from lockscape.program.language import (
     NONE,
     current,
     find,
+    free,
     function,
     insert,
+    new,
     option,
     remove,
     section,
@@ -31,15 +33,19 @@ def sys_sleep(microseconds: int) -> int:
     ticks = (microseconds * option("hz") + MICROSECONDS - 1) // MICROSECONDS
     if ticks > 0:
         ticks += 1
+    timer: Timer = new(Timer)
+    timer.process = me
     me.waiting = 1
-    add_timer(base, me, ticks)
-    if sleep_interruptibly() == 1:
-        return 0
-    if delete_timer(base, me) == 1:
-        me.waiting = 0
-    else:
-        wait_until_called()
-    return INTERRUPTED
+    add_timer(base, timer, ticks)
+    result = 0
+    if sleep_interruptibly() == 0:
+        result = INTERRUPTED
+        if delete_timer(base, timer) == 1:
+            me.waiting = 0
+        else:
+            wait_until_called()
+    free(timer)
+    return result
 
 
 @function()
@@ -51,51 +57,49 @@ def timer_base() -> TimerBase:
 
 
 @function()
-def add_timer(base: TimerBase, me: Process, ticks: int) -> None:
+def add_timer(base: TimerBase, timer: Timer, ticks: int) -> None:
     """Queue a timer behind those that are due in the same tick."""
     clock: Clock = the(Clock)
     with section("add", base.due, base.time):
         due = clock.jiffies + ticks
         if due <= base.time:
             due = base.time + 1
-        me.expires = due
-        me.later = NONE
-        head: Process = find(base.due, due)
+        timer.expires = due
+        head: Timer = find(base.due, due)
         if head == NONE:
-            insert(base.due, due, me)
-            me.last = me
+            insert(base.due, due, timer)
+            timer.last = timer
         else:
-            behind: Process = head.last
-            behind.later = me
-            head.last = me
+            before: Timer = head.last
+            before.later = timer
+            head.last = timer
 
 
 @function()
-def delete_timer(base: TimerBase, me: Process) -> int:
-    """Take a timer off its queue; return 0 if it is due, and somebody has taken it."""
-    found = 0
+def delete_timer(base: TimerBase, timer: Timer) -> int:
+    """Take a timer off its queue; return 0 if it was due, and somebody has taken it."""
     with section("delete", base.due, base.time):
-        head: Process = find(base.due, me.expires)
-        p = head
-        while p != NONE and p != me:
-            before = p
-            p = p.later
-        if p == me:
-            found = 1
-            if me == head:
-                put_first(base, head)
+        head: Timer = find(base.due, timer.expires)
+        before = head
+        found: Timer = head
+        while found != NONE and found != timer:
+            before = found
+            found = found.later
+        if found != NONE:
+            if found == head:
+                put_second_first(base, head)
             else:
-                before.later = me.later
-                if head.last == me:
+                before.later = timer.later
+                if head.last == timer:
                     head.last = before
-    return found
+    return found == timer
 
 
 @function()
-def put_first(base: TimerBase, head: Process) -> None:
-    """Let the second of a tick's timers be the first."""
+def put_second_first(base: TimerBase, head: Timer) -> None:
+    """Take the first of a tick's timers off the queue."""
     remove(base.due, head.expires)
-    second: Process = head.later
+    second: Timer = head.later
     if second != NONE:
         second.last = head.last
         insert(base.due, second.expires, second)
@@ -114,16 +118,18 @@ def run_due_timers() -> None:
 
 @function()
 def take_due(base: TimerBase) -> Process:
-    """Take the first timer that is due off its queue, if there is one."""
+    """Take the first timer that is due off its queue; return whose it is, or nothing."""
     clock: Clock = the(Clock)
     with section("due", base.due, base.time):
+        timer: Timer = NONE
         p: Process = NONE
         time = base.time
-        while p == NONE and time < clock.jiffies:
-            p = find(base.due, time + 1)
-            if p == NONE:
+        while timer == NONE and time < clock.jiffies:
+            timer = find(base.due, time + 1)
+            if timer == NONE:
                 time += 1
         base.time = time
-        if p != NONE:
-            put_first(base, p)
+        if timer != NONE:
+            put_second_first(base, timer)
+            p = timer.process
     return p

@@ -323,7 +323,7 @@ def sys_ioctl(device: int, result: int) -> int:
 
 @function()
 def was_taken(channel: Channel) -> int:
-    """Return 1 if the bootstrap thread has done the call that was asked for; at its start it has done none."""
+    """Return 1 if the bootstrap thread has done the call that was asked for; at its start it has not."""
     if option("sharing"):
         return channel.taken
     return 1
@@ -365,9 +365,8 @@ def check_signals() -> None:
     """Deliver what signals have come, when the program waits for a call: else at its next one."""
     me: Process = current()
     channel = me.channel
-    if me.pending == 1:
-        if channel == NONE or was_taken(channel) == 1:
-            deliver_signals(me)
+    if me.pending == 1 and (channel == NONE or was_taken(channel) == 1):
+        deliver_signals(me)
 
 
 @function(replaces=True)

@@ -199,7 +199,7 @@ def system_call(number: int, a: int, b: int, c: int) -> int:
 
 @function(replaces=True)
 def end_by_signal() -> None:
-    """End the current process, for a signal came that it does not handle: this counts as a call of its own."""
+    """End the current process, for a signal came that it does not handle: this counts as a call."""
     begin_call()
     take_worker()
     sys_exit()

@@ -5,7 +5,16 @@ where it ran last; a processor that runs out of processes takes one from the lon
 """
 
 from lockscape.kernel.balance import move_task
-from lockscape.kernel.objects import BLOCKED, DONE, INTERRUPTIBLE, RUNNABLE, Buffer, Process, Processor, RunQueue
+from lockscape.kernel.objects import (
+    BLOCKED,
+    DONE,
+    INTERRUPTIBLE,
+    RUNNABLE,
+    Buffer,
+    Process,
+    Processor,
+    RunQueue,
+)
 from lockscape.kernel.release import put_process
 from lockscape.kernel.scheduler import enqueue, kick
 from lockscape.kernel.signals import interrupt_runner

@@ -362,7 +362,7 @@ def _processes(live: Live, processes: list[int]) -> Iterator[str]:
     for cls, part in (("WaitQueue", "sleepers"), ("TimerBase", "due")):
         left = len(live.members(cls, part))
         if left:
-            yield f"{left:,} processes are left in {part} of a {cls}"
+            yield f"{left:,} are left in {part} of a {cls}"
     pipes = len(live.of.get("Pipe", NOTHING))
     if pipes:
         yield f"{pipes:,} pipes are left"
