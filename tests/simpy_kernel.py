@@ -290,7 +290,9 @@ class Context(ObjectOperations):
         return result
 
 
-SEMAPHORES = {name: {"kind": "sema"} for name in ("i_sem", "i_zombie", "I_LOCK", "s_lock", "PG_locked")}
+SEMAPHORES = {
+    name: {"kind": "sema"} for name in ("i_sem", "i_zombie", "I_LOCK", "s_lock", "PG_locked", "pipe_sem")
+}
 SEMAPHORES["mmap_sem"] = {"kind": "rwsem"}
 """Sleeping locks that the uniprocessor kernel has already."""
 

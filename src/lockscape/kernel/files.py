@@ -6,6 +6,7 @@ from lockscape.kernel.blocks import discard_reserved
 from lockscape.kernel.directories import NOT_FOUND, create, create_dentry
 from lockscape.kernel.inodes import iget, iput
 from lockscape.kernel.objects import FILES, Dentry, File, Files, FileTable, Inode, Process
+from lockscape.kernel.pipes import leave_pipe
 from lockscape.program.language import (
     NONE,
     add_return,
@@ -28,7 +29,7 @@ from lockscape.program.language import (
 READING, WRITING, CREATING, APPENDING = 0, 1, 3, 4
 """How a file is opened: bit 0 to write, bit 1 to create it, bit 2 to write at its end (O_APPEND)."""
 
-BAD_DESCRIPTOR = -9
+BAD_DESCRIPTOR, ILLEGAL_SEEK = -9, -29
 
 
 @function()
@@ -240,8 +241,31 @@ def sys_close(fd: int) -> int:
     if option("sharing"):
         if drop_share(file) == 1:
             return 0
+        if file.pipe != NONE:
+            close_end(file)
+            return 0
     close_file(file)
     return 0
+
+
+@function()
+def close_end(file: File) -> None:
+    """Close one end of a pipe."""
+    leave_pipe(file.pipe, file.writing)
+    if option("file_list"):
+        unlist_file(file)
+    step("file_free")
+    free(file)
+    if option("file_slab"):
+        slab_free(FILES)
+
+
+@function()
+def refuse_pipe(file: File, result: int) -> int:
+    """Return what a call returns that a pipe does not know."""
+    if option("file_counts"):
+        fput(file)
+    return result
 
 
 @function()
@@ -330,6 +354,9 @@ def sys_fstat(fd: int) -> int:
     file = fget(fd)
     if file == NONE:
         return BAD_DESCRIPTOR
+    if option("sharing"):
+        if file.pipe != NONE:
+            return refuse_pipe(file, 0)
     step("stat_copy")
     size = inode_size(file.inode)
     if option("file_counts"):
@@ -386,6 +413,11 @@ def sys_lseek(fd: int, offset: int) -> int:
         file = fget(fd)
     if file == NONE:
         return BAD_DESCRIPTOR
+    if option("sharing"):
+        if file.pipe != NONE:
+            if option("light_descriptors"):
+                return ILLEGAL_SEEK
+            return refuse_pipe(file, ILLEGAL_SEEK)
     if option("seek_semaphore"):
         with hold("i_sem", file.inode):
             seek(file, offset)

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from lockscape.program.objects import Collection, Object, Racy, bitmap, hashed, listed, slotted
 
-RUNNABLE, BLOCKED, DONE = 0, 1, 2
-"""States of a process."""
+RUNNABLE, BLOCKED, DONE, INTERRUPTIBLE = 0, 1, 2, 3
+"""States of a process; INTERRUPTIBLE: it sleeps, and a signal ends that."""
 
 
 class Inode(Object):
@@ -72,9 +72,13 @@ class Page(Object):
 
 
 class File(Object):
-    """An open file. `shares`: descriptors and mappings that refer to it, besides the first one."""
+    """An open file, or an end of a pipe.
+
+    `shares`: descriptors and mappings that refer to it, besides the first one.
+    """
 
     inode: Inode
+    pipe: "Pipe"
     dentry: Dentry
     offset: int
     writing: int
@@ -132,7 +136,8 @@ class Process(Object):
     """A process. Its first field is its context: the machine's, which switches by it.
 
     `waiting`: it is on a wait queue, or was taken off and not yet called; `ended`: its parent may take leave
-    of it; `references`: who may still look at it.
+    of it; `references`: who may still look at it. `signals`: those that have come, one bit each, as are those
+    `handled` and `ignored`; `pending`: some may have come; `frames`: handlers that the program is to run.
     """
 
     context: int
@@ -157,6 +162,14 @@ class Process(Object):
     parent: "Process"
     ended: int
     references: int
+    signals: Annotated[
+        int, Racy("a set of bits: looked at without its lock before sleeping, and noticed again by who sends")
+    ]
+    pending: Annotated[int, Racy("cleared by the process itself, which then looks at its signals")]
+    handled: int
+    ignored: int
+    frames: int
+    youngest: int
     children: Collection = listed("Process")
     marks: Collection = listed()
 
@@ -349,3 +362,36 @@ SLABS = 6
 
 PAGE_BATCH, PAGE_LIMIT = 16, 96
 """Pages that a processor takes from the zone at once, and the most that it keeps."""
+
+
+class Pipe(Object):
+    """A pipe: `bytes` lie in its buffer, the first of them `start` bytes after the beginning of a page.
+
+    `spare`: a page that it keeps for the next write; `readers`, `writers`: open files of either end;
+    `blocked`: writers that wait for room. Who waits for anything sleeps in `waits`.
+    """
+
+    start: int
+    bytes: int
+    spare: int
+    readers: int
+    writers: int
+    blocked: int
+    waits: WaitQueue
+
+
+class TimerBase(Object, count="cpus"):
+    """Timers of a processor, or of all, by the tick in which they are due. `time`: until when all ran."""
+
+    time: int
+    due: Collection = listed("Timer")
+
+
+class Timer(Object):
+    """A timer of a process that sleeps until the tick `expires`. `later`: the one behind it of that tick;
+    `last`: the last of them, which the first knows."""
+
+    expires: int
+    process: Process
+    later: "Timer"
+    last: "Timer"

@@ -15,6 +15,7 @@ from lockscape.kernel.pages import (
     mark_page_accessed,
     mark_page_dirty,
 )
+from lockscape.kernel.pipe_files import read_end, write_end
 from lockscape.program.language import NONE, function, hold, option, section, step, the
 
 PAGE_BYTES = 4096
@@ -29,6 +30,9 @@ def sys_read(fd: int, length: int) -> int:
         file = fget(fd)
     if file == NONE:
         return BAD_DESCRIPTOR
+    if option("sharing"):
+        if file.pipe != NONE:
+            return read_end(file, length)
     inode: Inode = file.inode
     step("read")
     with section("size", inode.size):
@@ -143,6 +147,9 @@ def sys_write(fd: int, length: int) -> int:
         file = fget(fd)
     if file == NONE:
         return BAD_DESCRIPTOR
+    if option("sharing"):
+        if file.pipe != NONE:
+            return write_end(file, length)
     inode: Inode = file.inode
     step("write")
     with hold("i_sem", inode):

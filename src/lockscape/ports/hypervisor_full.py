@@ -6,6 +6,7 @@ shadows of the guest's, brought up to date when it changes its own. The disk con
 port.
 """
 
+from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import FAULT, call_body
 from lockscape.kernel.objects import Area, Disk, Memory, Processor
 from lockscape.kernel.scheduler import schedule
@@ -31,6 +32,8 @@ def system_call(number: int, a: int, b: int, c: int) -> int:
     processor: Processor = the(Processor, this_cpu())
     if processor.need_resched == 1:
         schedule()
+    if option("sharing"):
+        check_signals()
     if option("delayed_preemption"):
         leave_guest_kernel()
     step("syscall_exit")

@@ -9,6 +9,7 @@ device, and signals it through the hypervisor (an event channel); the answer com
 from dataclasses import replace
 from typing import Annotated
 
+from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import DISK_LINE, FAULT, call_body, leave_interrupt, mark_line
 from lockscape.kernel.objects import Area, Buffer, Disk, Memory, Processor
 from lockscape.kernel.scheduler import DISK, TICK, schedule
@@ -102,6 +103,8 @@ def system_call(number: int, a: int, b: int, c: int) -> int:
     processor: Processor = the(Processor, this_cpu())
     if processor.need_resched == 1:
         schedule()
+    if option("sharing"):
+        check_signals()
     if option("delayed_preemption"):
         leave_guest_kernel()
     step("syscall_exit")

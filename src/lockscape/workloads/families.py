@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockscape.errors import InputError
-from lockscape.kernel.entry import CLOSE, EXEC, FAULT, FORK, OPEN, WAIT, WRITE
+from lockscape.kernel.entry import CLOSE, EXEC, FAULT, FORK, KILL, OPEN, SIGNAL, WAIT, WRITE
 from lockscape.kernel.files import CREATING
 from lockscape.workloads.user import FIRST_CALL, KIND, PATH
 
@@ -30,10 +30,12 @@ def most_descendants(rows: Rows) -> int:
     """Return how many descendants of a stream's process can be there at once, at most.
 
     One that has been waited for may still be on its processor, so there is one more than the forks and waits
-    tell. Raises `InputError` for a fork of more rows than there are.
+    tell. Where there are signals a wait may end without a child, and every fork counts. Raises `InputError`
+    for a fork of more rows than there are.
     """
     kinds = rows[:, KIND] - FIRST_CALL
-    marks = np.flatnonzero((kinds == FORK) | (kinds == WAIT))
+    signals = bool(np.isin(kinds, (KILL, SIGNAL)).any())
+    marks = np.flatnonzero((kinds == FORK) | ((kinds == WAIT) & (not signals)))
     if not len(marks):
         return 0
     events = [(int(k), int(kinds[k]) == FORK, int(rows[k, PATH])) for k in marks]
