@@ -17,6 +17,7 @@ from lockscape.kernel import (
     files,
     forked,
     inodes,
+    messages,
     names,
     objects,
     pages,
@@ -25,6 +26,7 @@ from lockscape.kernel import (
     release,
     rename,
     scheduler,
+    semaphores,
     synchronise,
     waits,
     writeback,
@@ -37,7 +39,7 @@ from lockscape.program.parse import parse
 MODULES: tuple[types.ModuleType, ...] = (
     entry, files, names, directories, entries, inodes, blocks, buffers, pages, readwrite, areas,
     allocate, deferral, balance, scheduler, writeback, synchronise, rename,
-    processes, forked, waits, release,
+    processes, forked, waits, release, semaphores, messages,
 )  # fmt: skip
 
 OPTIONS: dict[str, int] = {
@@ -113,6 +115,11 @@ OPTIONS: dict[str, int] = {
     "double_cas": 1,  # the hardware compares and swaps two words at once (CAS2)
     "hot_swap": 0,  # objects change their implementation in use (reimplemented kernel)
     "sharing": 1,  # processes make others, with whom they share files and pages; 0: none does, as PostMark's
+    "semaphore_sets": 8,  # System V semaphore sets
+    "message_queues": 8,  # and message queues
+    "semaphore_handover": 0,  # who changes a semaphore does what sleepers wait to do; 0: they try again
+    "message_handover": 1,  # a sender gives a message to who waits; 0: who waits looks for it
+    "message_recheck": 1,  # who is given a message looks at the queue again (2.4)
     "preemptible": 0,  # the kernel can be preempted
     "spread_interrupts": 0,  # devices interrupt the processor that asked; 0: the first
     "hz": 100,  # ticks a second

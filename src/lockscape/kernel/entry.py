@@ -3,11 +3,13 @@
 from lockscape.kernel.areas import sys_brk, sys_mmap, sys_munmap, touch_page
 from lockscape.kernel.directories import sys_mkdir, sys_rmdir, sys_unlink
 from lockscape.kernel.files import sys_close, sys_fstat, sys_lseek, sys_open, sys_stat
+from lockscape.kernel.messages import sys_msgrcv, sys_msgsnd
 from lockscape.kernel.objects import InterruptLine, Process, Processor
 from lockscape.kernel.processes import sys_exec, sys_exit, sys_fork, sys_wait, sys_yield
 from lockscape.kernel.readwrite import sys_read, sys_write
 from lockscape.kernel.rename import sys_rename
 from lockscape.kernel.scheduler import advance_clock, schedule, tick_all, tick_process
+from lockscape.kernel.semaphores import sys_semop
 from lockscape.kernel.synchronise import sys_fsync, sys_sync
 from lockscape.kernel.writeback import disk_done, flush_due
 from lockscape.program.language import (
@@ -96,11 +98,23 @@ def late_call(number: int, a: int, b: int, c: int) -> int:
 @function()
 def process_call(number: int, a: int, b: int, c: int) -> int:
     """Do a system call about other processes."""
+    if number >= SEMOP:
+        return ipc_call(number, a, b, c)
     if number == FORK:
         return sys_fork(a)
     if number == EXEC:
         return sys_exec(a, b, c)
     return sys_wait()
+
+
+@function()
+def ipc_call(number: int, a: int, b: int, c: int) -> int:
+    """Do a system call of System V's communication between processes."""
+    if number == SEMOP:
+        return sys_semop(a, b, c)
+    if number == MSGSND:
+        return sys_msgsnd(a, b, c)
+    return sys_msgrcv(a, b)
 
 
 @function()

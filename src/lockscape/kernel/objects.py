@@ -128,7 +128,8 @@ class Process(Object):
     """A process. Its first field is its context: the machine's, which switches by it.
 
     `waiting`: it is on a wait queue, or was taken off and not yet called; `ended`: its parent may take leave
-    of it; `references`: who may still look at it.
+    of it; `references`: who may still look at it. `asked`, `change`, `given`: which semaphore (its number + 1) or
+    kind of message it waits for, what it does to the semaphore, and what came of that.
     """
 
     context: int
@@ -153,6 +154,12 @@ class Process(Object):
     parent: "Process"
     ended: int
     references: int
+    asked: Annotated[int, Racy("written by the process itself only, while it is on no list of who waits")]
+    change: Annotated[int, Racy("written by the process itself only, while it is on no list of who waits")]
+    given: Annotated[int, Racy("set by who takes its process off a list, before it is called")]
+    message: Annotated[
+        "Message", Racy("set by who takes its process off a list, before it is called")
+    ]
     children: Collection = listed("Process")
     marks: Collection = listed()
 
@@ -339,9 +346,40 @@ class Disk(Object, count=1):
     sleepers: Collection = listed(Process)
 
 
-NAMES, DENTRIES, INODES, FILES, AREAS, HEADS = range(6)
-SLABS = 6
-"""Slab caches: names (paths), dentries, inodes, open files, areas, buffer heads."""
+NAMES, DENTRIES, INODES, FILES, AREAS, HEADS, MESSAGES = range(7)
+SLABS = 7
+"""Slab caches: names (paths), dentries, inodes, open files, areas, buffer heads, messages."""
 
 PAGE_BATCH, PAGE_LIMIT = 16, 96
 """Pages that a processor takes from the zone at once, and the most that it keeps."""
+
+
+class SemaphoreSet(Object, count="semaphore_sets"):
+    """A System V semaphore set: `values` by number + 1, of which `total` is the sum."""
+
+    total: int
+    values: Collection = listed()
+    sleepers: Collection = listed(Process)
+
+
+class Message(Object):
+    """A System V message."""
+
+    kind: int
+    size: int
+
+
+class MessageQueue(Object, count="message_queues"):
+    """A System V message queue, with who waits for room and who for a message."""
+
+    bytes: int
+    messages: Collection = listed(Message)
+    senders: Collection = listed(Process)
+    receivers: Collection = listed(Process)
+
+
+class MessageTotals(Object, count=1):
+    """All messages that are in queues."""
+
+    messages: int
+    bytes: int

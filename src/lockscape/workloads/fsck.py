@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockscape.kernel import objects as kernel
+from lockscape.kernel.messages import QUEUE_BYTES
 from lockscape.machine import layout as at
 from lockscape.machine.state import State
 from lockscape.program.layout import OBJECT_WORDS
@@ -130,7 +131,7 @@ def problems(live: Live, processes: list[int], emptied: bool = True) -> list[str
 def _of_kernel(live: Live, processes: list[int], emptied: bool) -> list[str]:
     """Return what is wrong with a kernel's file system."""
     found = [*_inodes(live), *_groups(live), *_names(live), *_pages(live), *_buffers(live)]
-    found += _processes(live, processes)
+    found += [*_processes(live, processes), *_semaphores(live), *_messages(live)]
     if emptied:
         found += _emptied(live, processes)
     return found
@@ -359,6 +360,33 @@ def _processes(live: Live, processes: list[int]) -> Iterator[str]:
     if left:
         yield f"{left:,} open files are left in the system's table"
     yield from _differ("processes", live.total("Kernel", "processes"), 0)
+
+
+def _semaphores(live: Live) -> Iterator[str]:
+    """Semaphore sets: their sums against the values, none of which is negative, and that nobody sleeps there."""
+    for number, place in enumerate(live.places("SemaphoreSet").tolist()):
+        who = f"semaphore set {number}"
+        values = [value for _, value in live.items(place, "values")]
+        yield from _differ(f"{who}: sum of its values", live.get(place, "total"), sum(values))
+        yield from (f"{who}: a value is {value}" for value in values if value < 0)
+        yield from _differ(f"{who}: sleepers", len(live.items(place, "sleepers")), 0)
+
+
+def _messages(live: Live) -> Iterator[str]:
+    """Message queues: their bytes against the messages, no more than there is room for; the totals of all."""
+    sizes: list[int] = []
+    for number, place in enumerate(live.places("MessageQueue").tolist()):
+        who = f"message queue {number}"
+        inside = [live.get(message, "size") for message, _ in live.items(place, "messages")]
+        sizes += inside
+        yield from _differ(f"{who}: bytes", live.get(place, "bytes"), sum(inside))
+        if sum(inside) > QUEUE_BYTES:
+            yield f"{who}: {sum(inside):,} bytes are in it, {QUEUE_BYTES:,} have room"
+        for list_ in ("senders", "receivers"):
+            yield from _differ(f"{who}: {list_} that wait", len(live.items(place, list_)), 0)
+    totals = live.system("MessageTotals")
+    yield from _differ("messages in queues", live.get(totals, "messages"), len(sizes))
+    yield from _differ("bytes of messages in queues", live.get(totals, "bytes"), sum(sizes))
 
 
 def _emptied(live: Live, processes: list[int]) -> Iterator[str]:

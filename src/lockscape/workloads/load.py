@@ -162,7 +162,8 @@ def _sizes(opt: dict[str, int], cpus: int) -> dict[str, int]:
     """Return the sizes of a kernel's tables, by its number of processors."""
     queues = cpus if opt["processor_queues"] else 1 + opt["slave_queue"]
     return {"run_queues": queues, "groups": opt["groups"], "slabs": kernel.SLABS,
-            "slab_arrays": cpus * kernel.SLABS}  # fmt: skip
+            "slab_arrays": cpus * kernel.SLABS, "semaphore_sets": opt["semaphore_sets"],
+            "message_queues": opt["message_queues"]}  # fmt: skip
 
 
 def _rows(streams: Sequence[Stream]) -> list[tuple[int, int]]:
