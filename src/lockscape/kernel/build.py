@@ -17,6 +17,7 @@ from lockscape.kernel import (
     files,
     forked,
     inodes,
+    links,
     messages,
     names,
     objects,
@@ -39,7 +40,7 @@ from lockscape.program.parse import parse
 MODULES: tuple[types.ModuleType, ...] = (
     entry, files, names, directories, entries, inodes, blocks, buffers, pages, readwrite, areas,
     allocate, deferral, balance, scheduler, writeback, synchronise, rename,
-    processes, forked, waits, release, semaphores, messages,
+    processes, forked, waits, release, semaphores, messages, links,
 )  # fmt: skip
 
 OPTIONS: dict[str, int] = {

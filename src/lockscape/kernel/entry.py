@@ -3,6 +3,7 @@
 from lockscape.kernel.areas import sys_brk, sys_mmap, sys_munmap, touch_page
 from lockscape.kernel.directories import sys_mkdir, sys_rmdir, sys_unlink
 from lockscape.kernel.files import sys_close, sys_fstat, sys_lseek, sys_open, sys_stat
+from lockscape.kernel.links import sys_readlink
 from lockscape.kernel.messages import sys_msgrcv, sys_msgsnd
 from lockscape.kernel.objects import InterruptLine, Process, Processor
 from lockscape.kernel.processes import sys_exec, sys_exit, sys_fork, sys_wait, sys_yield
@@ -109,11 +110,13 @@ def process_call(number: int, a: int, b: int, c: int) -> int:
 
 @function()
 def ipc_call(number: int, a: int, b: int, c: int) -> int:
-    """Do a system call of System V's communication between processes."""
+    """Do a system call of System V's communication between processes, or of a later number."""
     if number == SEMOP:
         return sys_semop(a, b, c)
     if number == MSGSND:
         return sys_msgsnd(a, b, c)
+    if number == READLINK:
+        return sys_readlink(a, b)
     return sys_msgrcv(a, b)
 
 

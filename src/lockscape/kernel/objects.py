@@ -12,6 +12,7 @@ class Inode(Object):
     """A file or directory: its on-disk inode, its pages (the mapping) and, for a directory, its entries.
 
     `freeing`: its last reference is gone and with it the file, though lists may still have it (I_FREEING).
+    `link`: length of the path that a symbolic link has inside; 0 in what is none.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Inode(Object):
     hint: int
     serial: int
     directory: int
+    link: int
     entries: Collection = slotted(
         base="dir_scan",
         each="dir_lookup_entry",

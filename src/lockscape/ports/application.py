@@ -51,6 +51,9 @@ FIRST_KERNEL, SMALL_KERNEL = 0, 1
 DRIVER = 1
 """The device of the application kernel's driver."""
 
+NOTHING_DONE = 1 << 40
+"""What a bootstrap thread gives to the driver as the result of a call when it has done none yet."""
+
 ASKED, ANSWERED = 1, 2
 """States of a channel."""
 
@@ -270,7 +273,7 @@ def bootstrap() -> None:
     """The bootstrap thread: do the program's calls, one after the other, as a process of this kernel."""
     me: Process = current()
     channel = me.channel
-    number = system_call(IOCTL, DRIVER, 0, 0)
+    number = system_call(IOCTL, DRIVER, NOTHING_DONE, 0)
     while number != EXIT:
         if number == FORK:  # the child's rows of the workload are its program's
             result = system_call(FORK, 0, 0, 0)
@@ -289,7 +292,7 @@ def sys_ioctl(device: int, result: int) -> int:
     step("fget")
     if device != DRIVER:  # a program's own, forwarded
         return NOT_A_DEVICE
-    if channel.state == ASKED:
+    if channel.state == ASKED and result != NOTHING_DONE:
         number = channel.number
         reply(channel, result)
         if number == EXIT:

@@ -41,12 +41,16 @@ Rows = NDArray[np.int64]
 
 
 class Node(NamedTuple):
-    """A file or directory that is there before a run: numbers of the directories above it, and its own."""
+    """A file or directory that is there before a run: numbers of the directories above it, and its own.
+
+    `link`: length of the path in it, if it is a symbolic link.
+    """
 
     above: tuple[int, ...]
     name: int
     is_directory: bool
     size_bytes: int
+    link: int = 0
 
 
 @dataclass(frozen=True)
@@ -343,10 +347,13 @@ def make_tree(state: State, root: int, tree: Sequence[Node], groups: int, instan
                 parent = made[path[:-1]]
                 state.insert(parent, "entries", path[-1], state.get(made[path], "number"))
                 state.set(parent, nlink=state.get(parent, "nlink") + 1)
-        if not node.is_directory:
+        if node.is_directory:
+            inode = made[*node.above, node.name]
+        else:
             directory = made[node.above]
             inode = _make_file(state, directory, node.name, instance)
             _fill_file(state, directory, inode, node.size_bytes, instance)
+        state.set(inode, link=node.link)
 
 
 def _fill_file(state: State, directory: int, inode: int, size_bytes: int, instance: int) -> None:
