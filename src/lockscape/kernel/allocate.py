@@ -12,6 +12,9 @@ from lockscape.kernel.objects import (
 )  # fmt: skip
 from lockscape.program.language import atomic, function, masked, option, section, step, the, this_cpu
 
+ENOUGH = 1 << 40
+"""Pages left that are enough for anything."""
+
 VECTOR = 14
 """Pages that a processor gathers before they are listed (linux/pagevec.h of 2.6.11: PAGEVEC_SIZE)."""
 
@@ -78,6 +81,8 @@ def slab_free(kind: int) -> None:
 def page_alloc() -> None:
     """Take a page."""
     step("page_alloc")
+    if option("swapping"):
+        left = ENOUGH
     if option("page_lists"):
         with masked():
             mine: Processor = the(Processor, this_cpu())
@@ -86,6 +91,8 @@ def page_alloc() -> None:
                 with section("refill", zone.free):
                     step("page_batch")
                     zone.free -= PAGE_BATCH
+                    if option("swapping"):
+                        left = note_left(zone)
                 mine.pages += PAGE_BATCH
             mine.pages -= 1
     else:
@@ -93,6 +100,23 @@ def page_alloc() -> None:
         with section("take", zone.free):
             step("page_buddy")
             zone.free -= 1
+            if option("swapping"):
+                left = note_left(zone)
+    if option("swapping"):
+        balance(left)
+
+
+@function()
+def note_left(zone: Zone) -> int:
+    """Return how many pages an allocation has left, and note if there were not enough for it."""
+    if zone.free < 0:
+        zone.failed += 1
+    return zone.free
+
+
+@function()
+def balance(left: int) -> None:
+    """See to it that there are free pages, after an allocation that has left so many; `reclaim` knows how."""
 
 
 @function()

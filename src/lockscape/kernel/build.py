@@ -24,10 +24,12 @@ from lockscape.kernel import (
     pages,
     processes,
     readwrite,
+    reclaim,
     release,
     rename,
     scheduler,
     semaphores,
+    swap,
     synchronise,
     waits,
     writeback,
@@ -41,6 +43,7 @@ MODULES: tuple[types.ModuleType, ...] = (
     entry, files, names, directories, entries, inodes, blocks, buffers, pages, readwrite, areas,
     allocate, deferral, balance, scheduler, writeback, synchronise, rename,
     processes, forked, waits, release, semaphores, messages, links,
+    swap, reclaim,
 )  # fmt: skip
 
 OPTIONS: dict[str, int] = {
@@ -121,6 +124,7 @@ OPTIONS: dict[str, int] = {
     "semaphore_handover": 0,  # who changes a semaphore does what sleepers wait to do; 0: they try again
     "message_handover": 1,  # a sender gives a message to who waits; 0: who waits looks for it
     "message_recheck": 1,  # who is given a message looks at the queue again (2.4)
+    "swapping": 0,  # memory is limited: pages that are not used go to disk
     "preemptible": 0,  # the kernel can be preempted
     "spread_interrupts": 0,  # devices interrupt the processor that asked; 0: the first
     "hz": 100,  # ticks a second

@@ -90,9 +90,13 @@ class Files(Object):
 
 
 class Frame(Object):
-    """A page of memory that several processes have since one made the other, until they write to it."""
+    """A page of memory that several processes have since one made the other, until they write to it.
+
+    `slot`: where it lies on disk, or 0.
+    """
 
     count: int
+    slot: int
 
 
 class Area(Object):
@@ -112,12 +116,20 @@ class Area(Object):
 
 
 class Memory(Object):
-    """The address space of a process."""
+    """The address space of a process.
+
+    Where memory is limited: `users` refer to it, it is `listed` among those with pages, of which `entries`
+    are in memory and those `absent` on disk.
+    """
 
     end: int
     next: int
     pages: int
+    users: int
+    listed: int
     areas: Collection = listed(Area)
+    entries: Collection = listed("PageEntry")
+    absent: Collection = listed("PageEntry")
 
 
 class WaitQueue(Object):
@@ -303,9 +315,14 @@ class FileTable(Object, count=1):
 
 
 class Zone(Object, count=1):
-    """Free pages."""
+    """Free pages, of all `pages`; the marks at which more are freed, and how often there were none left."""
 
     free: int
+    pages: int
+    least: int
+    low: int
+    high: int
+    failed: int
 
 
 class Slab(Object, count="slabs"):
@@ -385,3 +402,30 @@ class MessageTotals(Object, count=1):
 
     messages: int
     bytes: int
+
+
+class PageEntry(Object):
+    """A page that one process alone has, where memory is limited: used lately (`young`), on disk (`slot`)."""
+
+    young: Annotated[int, Racy("the processor sets it whenever the page is used")]
+    slot: int
+
+
+class AddressSpaces(Object, count=1):
+    """All address spaces that have pages which can go to disk, in turn; the daemon waits for work."""
+
+    waits: WaitQueue
+    memories: Collection = listed(Memory)
+
+
+class SwapDevice(Object, count=1):
+    """The slots of the disk for pages that memory has no room for."""
+
+    used: int
+    slots: Collection = bitmap(65536, base="swap_search", each="bitmap_word")
+
+
+class SwapBatch(Object):
+    """Pages that are written to slots together, by who has made the batch."""
+
+    buffers: Collection = listed(Buffer)

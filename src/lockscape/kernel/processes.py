@@ -30,6 +30,7 @@ from lockscape.kernel.pages import find_page
 from lockscape.kernel.readwrite import missing_page
 from lockscape.kernel.release import put_process
 from lockscape.kernel.scheduler import queue_of, schedule, wake
+from lockscape.kernel.swap import leave_spaces
 from lockscape.kernel.waits import begin_wait, end_wait, wait_until_called, wake_up
 from lockscape.program.language import (
     NONE,
@@ -167,6 +168,8 @@ def sys_exit() -> None:
     if option("sharing"):
         step("end")
         drop_areas(me.memory)
+        if option("swapping"):
+            leave_spaces(me.memory)
         close_all(me)
         tell_family(me)
     else:

@@ -28,6 +28,7 @@ from lockscape.program.language import (
     switch_to,
     the,
     this_cpu,
+    unmask,
 )  # fmt: skip
 
 PERIOD = 200
@@ -191,6 +192,14 @@ def call(p: Process) -> None:
                 woken = enqueue(queue, p)
     if woken == 1:
         kick(cpu)
+
+
+@function(replaces=True)
+def start_daemon() -> None:
+    """Begin in the middle of a switch; what a process of the kernel does is a call, which it ends to wait."""
+    finish_switch()
+    unmask()
+    begin_call()
 
 
 @function(replaces=True)

@@ -5,6 +5,7 @@ When the root has no more, it asks for what lies idle in the pools, and each pro
 its next tick.
 """
 
+from lockscape.kernel.allocate import ENOUGH, balance, note_left
 from lockscape.kernel.objects import PAGE_BATCH, PAGE_LIMIT, SLABS, Slab, SlabArray, Zone
 from lockscape.program.language import function, hold, masked, option, section, step, the, this_cpu
 from lockscape.program.objects import Object
@@ -62,6 +63,8 @@ def slab_free(kind: int) -> None:
 def page_alloc() -> None:
     """Take a page from this processor's pool."""
     step("page_alloc")
+    if option("swapping"):
+        left = ENOUGH
     with masked():
         mine: PagePool = the(PagePool, this_cpu())
         if mine.pages == 0:
@@ -70,11 +73,15 @@ def page_alloc() -> None:
                 step("page_batch")
                 zone.free -= PAGE_BATCH
                 short = zone.free < PAGE_BATCH
+                if option("swapping"):
+                    left = note_left(zone)
             mine.pages += PAGE_BATCH
             if short == 1:
                 root: PageRoot = the(PageRoot)
                 root.asked += 1
         mine.pages -= 1
+    if option("swapping"):
+        balance(left)
 
 
 @function(replaces=True)

@@ -31,6 +31,10 @@ FIRST_DIRECTORY = 1 << 19
 ZONE_PAGES = 1 << 20
 """Free pages of a machine that was just loaded: 4 GB, for all fits into memory."""
 
+LEAST_SHARE, LEAST_PAGES, MOST_LEAST_PAGES = 128, 20, 255
+"""The least free pages: this share of all, but between these numbers; the low mark is twice that, the high one
+three times (mm/page_alloc.c of 2.4.31: zone_balance_ratio, zone_balance_min, zone_balance_max)."""
+
 NODE_PROCESSORS = 64
 """Processors in a NUMA node of a larger machine: one socket of the preset ``modern``, as its title says."""
 
@@ -113,18 +117,25 @@ def hardware(costs: CostTable, cpus: int, disks: int = 1) -> Hardware:
 
 def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], traced: bool = False,
          binary: Binary | None = None, together: bool = False,
-         program: str = "postmark", files: int = 0, tree: Sequence[Node] = ()) -> Machine:  # fmt: skip
+         program: str = "postmark", files: int = 0, tree: Sequence[Node] = (),
+         memory_pages: int = 0) -> Machine:  # fmt: skip
     """Load one process for each stream onto a machine of `cpus` processors.
 
     Each process has its own directory in the root of a fresh file system, or `together` they have one; all
     its metadata are cold. It begins in the function `program` of user mode. Where there are several kernels
     with files, each has some of the processes, in turn.
     Each directory has `files` empty files, named 1 and up, and `tree`, all known to no cache of names.
+    `memory_pages`: what each kernel has for pages, in a port with the build option ``swapping``; 0: enough.
     `binary` is the assembled program, if the caller has it (`traced` as here).
     """
     if not streams:
         raise InputError("no processes: give at least 1")
     opt = port.options
+    if bool(memory_pages) != bool(opt["swapping"]):
+        raise InputError(
+            f"{memory_pages:,} pages of memory for a kernel with swapping = {opt['swapping']}: give a number "
+            "of pages to a kernel with swapping = 1, and to no other"
+        )
     binary = binary or assemble(port.program, costs, traced)
     work = np.concatenate([s.rows for s in streams])
     topology = port.topology()
@@ -146,7 +157,9 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
         spare += state.spare_contexts(home, more, "start_process", begin, 1)
         _file_system(state, opt, home, owners[mine], together, files, tree)
         if opt["flush_thread"]:
-            _flusher(state, opt, home)
+            _daemon(state, opt, home, "flush_thread")
+        if memory_pages:
+            _limit_memory(state, opt, home, memory_pages)
     processes = _clients(state, opt, rows, program, owners) if proxies else owners
     if proxies:
         spare = state.spare_contexts(len(instances) - 1, len(spare), "start_thread", program, 1)
@@ -222,6 +235,8 @@ def _processes(state: State, opt: dict[str, int], instance: int, works: Sequence
         state.set(process, number=number + 1, cpu=cpu, slice=opt["slice_ticks"], weight=opt["slice_ticks"],
                   files=state.new("Files"), memory=state.new("Memory"), waits=state.new("WaitQueue"),
                   references=LOADED, queued=1)  # fmt: skip
+        if opt["swapping"]:
+            state.set(state.get(process, "memory"), users=1)
         state.insert(table, "table", number + 1, process)
         state.insert(queue, "tasks", process, process)
         state.set(queue, length=state.get(queue, "length") + 1)
@@ -250,13 +265,28 @@ def _clients(state: State, opt: dict[str, int], works: Sequence[tuple[int, int]]
     return made
 
 
-def _flusher(state: State, opt: dict[str, int], instance: int) -> None:
-    """Make the kernel's process that writes back; it sleeps until a tick wakes it."""
+def _daemon(state: State, opt: dict[str, int], instance: int, first: str) -> int:
+    """Make a process of the kernel itself, which begins in a function; it sleeps until it is woken."""
     process = state.new("Process")
-    ctx = state.context(process, "flush_thread", "", at.KERNEL)
+    ctx = state.context(process, first, "", at.KERNEL)
     state.m[ctx + at.C_MASK] = 1
     state.set(process, state=kernel.BLOCKED, slice=opt["slice_ticks"], weight=opt["slice_ticks"])
-    state.set(state.system("Clock", 0, instance), flusher=process)
+    if first == "flush_thread":
+        state.set(state.system("Clock", 0, instance), flusher=process)
+    return process
+
+
+def _limit_memory(state: State, opt: dict[str, int], instance: int, pages: int) -> None:
+    """Give a kernel so many pages, the marks below which it frees some, and the daemon that does."""
+    least = min(max(pages // LEAST_SHARE, LEAST_PAGES), MOST_LEAST_PAGES)
+    if pages < 4 * least:
+        raise InputError(f"{pages:,} pages of memory: give at least {4 * LEAST_PAGES}")
+    zone = state.system("Zone", 0, instance)
+    state.set(zone, free=pages, pages=pages, least=least, low=2 * least, high=3 * least)
+    queue, daemon = state.new("WaitQueue"), _daemon(state, opt, instance, "swap_thread")
+    state.set(state.system("AddressSpaces", 0, instance), waits=queue)
+    state.set(daemon, state=kernel.BLOCKED, waiting=1)
+    state.insert(queue, "sleepers", daemon, daemon)
 
 
 def _tick_first_only(state: State) -> None:
@@ -278,7 +308,7 @@ def _file_system(state: State, opt: dict[str, int], instance: int, processes: Se
     groups = opt["groups"]
     state.set(sb, free_inodes=INODES_PER_GROUP * groups, free_blocks=BLOCKS_PER_GROUP * groups,
               serials=ROOT_SERIAL)  # fmt: skip
-    state.set(state.system("Zone", 0, instance), free=ZONE_PAGES)
+    state.set(state.system("Zone", 0, instance), free=ZONE_PAGES, pages=ZONE_PAGES)
     state.set(state.system("Clock", 0, instance), flush=opt["flush_seconds"] * opt["hz"])
     for number, process in enumerate(processes):
         if number == 0 or not together:
