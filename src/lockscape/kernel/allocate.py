@@ -1,6 +1,7 @@
 """Memory of the kernel itself: slab objects and pages, with or without a processor's own store."""
 
 from lockscape.kernel.objects import (
+    LIMIT_BATCHES,
     PAGE_BATCH,
     PAGE_LIMIT,
     SLABS,
@@ -10,7 +11,7 @@ from lockscape.kernel.objects import (
     SlabArray,
     Zone,
 )  # fmt: skip
-from lockscape.program.language import atomic, function, masked, option, section, step, the, this_cpu
+from lockscape.program.language import add_return, atomic, function, masked, option, section, step, the, this_cpu
 
 ENOUGH = 1 << 40
 """Pages left that are enough for anything."""
@@ -88,30 +89,27 @@ def page_alloc() -> None:
             mine: Processor = the(Processor, this_cpu())
             if mine.pages == 0:
                 zone: Zone = the(Zone)
+                batch = PAGE_BATCH
+                if option("swapping"):
+                    batch = zone.batch
                 with section("refill", zone.free):
                     step("page_batch")
-                    zone.free -= PAGE_BATCH
                     if option("swapping"):
-                        left = note_left(zone)
-                mine.pages += PAGE_BATCH
+                        left = add_return(zone.free, 0 - batch)
+                    else:
+                        zone.free -= batch
+                mine.pages += batch
             mine.pages -= 1
     else:
         zone = the(Zone)
         with section("take", zone.free):
             step("page_buddy")
-            zone.free -= 1
             if option("swapping"):
-                left = note_left(zone)
+                left = add_return(zone.free, -1)
+            else:
+                zone.free -= 1
     if option("swapping"):
         balance(left)
-
-
-@function()
-def note_left(zone: Zone) -> int:
-    """Return how many pages an allocation has left, and note if there were not enough for it."""
-    if zone.free < 0:
-        zone.failed += 1
-    return zone.free
 
 
 @function()
@@ -127,12 +125,17 @@ def page_free() -> None:
         with masked():
             mine: Processor = the(Processor, this_cpu())
             mine.pages += 1
-            if mine.pages > PAGE_LIMIT:
-                zone: Zone = the(Zone)
+            zone: Zone = the(Zone)
+            batch = PAGE_BATCH
+            most = PAGE_LIMIT
+            if option("swapping"):
+                batch = zone.batch
+                most = LIMIT_BATCHES * batch
+            if mine.pages > most:
                 with section("drain", zone.free):
                     step("page_batch")
-                    zone.free += PAGE_BATCH
-                mine.pages -= PAGE_BATCH
+                    zone.free += batch
+                mine.pages -= batch
     else:
         zone = the(Zone)
         with section("give", zone.free):

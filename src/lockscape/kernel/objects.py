@@ -315,14 +315,18 @@ class FileTable(Object, count=1):
 
 
 class Zone(Object, count=1):
-    """Free pages, of all `pages`; the marks at which more are freed, and how often there were none left."""
+    """Free pages, of all `pages`; the marks at which more are freed, and how often there were none left.
+
+    `batch`: pages that a processor takes at once where memory is limited.
+    """
 
     free: int
     pages: int
     least: int
     low: int
     high: int
-    failed: int
+    failed: Annotated[int, Racy("only whether it is 0 matters, so that a count may be lost")]
+    batch: int
 
 
 class Slab(Object, count="slabs"):
@@ -371,6 +375,9 @@ SLABS = 7
 
 PAGE_BATCH, PAGE_LIMIT = 16, 96
 """Pages that a processor takes from the zone at once, and the most that it keeps."""
+
+LIMIT_BATCHES = 6
+"""So many batches it keeps at most, where memory is limited and batches are smaller (setup_pageset of 2.6)."""
 
 
 class SemaphoreSet(Object, count="semaphore_sets"):

@@ -18,6 +18,8 @@ CLUSTER = 32
 def balance(left: int) -> None:
     """See to it that there are free pages, after an allocation that has left so many."""
     zone: Zone = the(Zone)
+    if left < 0:
+        zone.failed += 1
     if left < zone.low:
         spaces: AddressSpaces = the(AddressSpaces)
         wake_up(spaces.waits)

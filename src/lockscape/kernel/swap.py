@@ -240,7 +240,7 @@ def swap_out_space(memory: Memory, batch: SwapBatch, number: int) -> int:
             slot = take_slot()
             if slot == 0:
                 looks = 0
-            elif take_old(memory, slot) == 1:
+            elif take_entry(memory, slot) == 1:
                 add_to_batch(batch, slot)
                 taken += 1
             else:
@@ -273,7 +273,7 @@ def look_at_next(memory: Memory) -> int:
 
 
 @function()
-def take_old(memory: Memory, slot: int) -> int:
+def take_entry(memory: Memory, slot: int) -> int:
     """Take the next page out of an address space if it is old still; its place is on disk now."""
     with section("take", memory.entries, memory.absent):
         step("swap_entry")

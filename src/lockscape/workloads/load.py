@@ -35,6 +35,9 @@ LEAST_SHARE, LEAST_PAGES, MOST_LEAST_PAGES = 128, 20, 255
 """The least free pages: this share of all, but between these numbers; the low mark is twice that, the high one
 three times (mm/page_alloc.c of 2.4.31: zone_balance_ratio, zone_balance_min, zone_balance_max)."""
 
+BATCH_SHARE = 4096
+"""A processor takes so small a part of limited memory at once (mm/page_alloc.c of 2.6.11: zone_batchsize)."""
+
 NODE_PROCESSORS = 64
 """Processors in a NUMA node of a larger machine: one socket of the preset ``modern``, as its title says."""
 
@@ -282,7 +285,8 @@ def _limit_memory(state: State, opt: dict[str, int], instance: int, pages: int) 
     if pages < 4 * least:
         raise InputError(f"{pages:,} pages of memory: give at least {4 * LEAST_PAGES}")
     zone = state.system("Zone", 0, instance)
-    state.set(zone, free=pages, pages=pages, least=least, low=2 * least, high=3 * least)
+    state.set(zone, free=pages, pages=pages, least=least, low=2 * least, high=3 * least,
+              batch=min(max(pages // BATCH_SHARE, 1), kernel.PAGE_BATCH))  # fmt: skip
     queue, daemon = state.new("WaitQueue"), _daemon(state, opt, instance, "swap_thread")
     state.set(state.system("AddressSpaces", 0, instance), waits=queue)
     state.set(daemon, state=kernel.BLOCKED, waiting=1)
