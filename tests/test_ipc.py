@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 
 from call_tools import giving, ran, ran_together
 from lockscape.experiments.trials import Trial, run_trial
-from lockscape.kernel.entry import MSGRCV, MSGSND, SEMOP, TIME, WAIT
+from lockscape.kernel.entry import MSGRCV, MSGSND, SEMOP, TIME
 from lockscape.kernel.messages import MESSAGE_BYTES, QUEUE_BYTES
 from lockscape.machine.faults import Detector
 from lockscape.ports.plan import plan_names
-from lockscape.workloads.families import call, fork
+from lockscape.workloads.families import call
 from lockscape.workloads.load import Stream
-from trial_tools import kernel
+from lockscape.workloads.pairs import pair
+from trial_tools import fault_in, kernel
 
 PLANS = [name for name in plan_names() if name != "uniprocessor"]
 KERNELS = ("giant", "coarse", "fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "lock-free",
@@ -115,41 +116,13 @@ def test_a_sender_sleeps_until_there_is_room(name):
 # --- all ports ---------------------------------------------------------------------------------------------
 
 
-def pair(seed, times=10):
-    """Return a process and its child: one gives what the other wants, so that they end, whoever else is there.
-
-    All meet at set 0 and queue 0, and take turns with semaphore 0 of set 1; kind and semaphore of queue 2 and
-    set 3 are a pair's own. Consumers ask for what was given before a message was sent, so that no producer can
-    sleep for ever at a full queue.
-    """
-    draw = np.random.Generator(np.random.PCG64(seed))
-    own = seed % 100 + 1
-    make, use = [], []
-
-    def think():
-        return int(draw.integers(4000))
-
-    for turn in range(times):
-        make += [call(SEMOP, 0, 5, 1, think_cycles=think()), call(MSGSND, 0, int(draw.integers(1, 4)), int(draw.integers(8193)), think_cycles=think())]
-        use += [call(SEMOP, 0, 5, -1, think_cycles=think()), call(MSGRCV, 0, 0, think_cycles=think())]
-        for each in (make, use):
-            each += [call(SEMOP, 1, 0, 1), call(SEMOP, 1, 0, -1)]
-        if turn % 3 == 0:
-            make += [call(MSGSND, 2, own, 100), call(SEMOP, 3, own, 3)]
-            use += [call(MSGRCV, 2, own, think_cycles=think()), call(SEMOP, 3, own, -2), call(SEMOP, 3, own, -1)]
-        if turn % 4 == 1:
-            use += [call(SEMOP, 4, 9, 0)]
-    return np.concatenate([fork(np.concatenate(use), think()), *make, call(WAIT)])
-
-
 def pairs(count, seed):
     return tuple(Stream(pair(100 * seed + number)) for number in range(count))
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_every_port_communicates_without_a_fault(name):
-    for trial in (Trial("together", pairs(3, 2), 3, True), Trial("apart", pairs(4, 3), 4, False)):
-        assert run_trial(kernel(name), trial, Detector)[1] == ""
+    assert fault_in(name, "pairs") == ""
 
 
 @settings(max_examples=10, deadline=None)

@@ -29,6 +29,7 @@ from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
 from lockscape.workloads.families import family
 from lockscape.workloads.load import Machine, Stream, load, postmark_stream
+from lockscape.workloads.pairs import pair
 from lockscape.workloads.stress import ALL, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_READ, FIRST_CALL, KIND, NAME
 
@@ -54,7 +55,7 @@ OLD_FILES = ENTRIES_PER_PAGE + 2
 @dataclass(frozen=True)
 class Trial:
     """A run: `together` all processes in one directory, which has `files` files that no process has seen;
-    `emptied`: the processes delete all that they make."""
+    `emptied`: the processes delete all that they make; `memory_pages`: of a kernel with swapping."""
 
     name: str
     streams: tuple[Stream, ...]
@@ -62,6 +63,7 @@ class Trial:
     together: bool
     files: int = 0
     emptied: bool = False
+    memory_pages: int = 0
 
 
 @functools.cache
@@ -84,6 +86,7 @@ def trials() -> tuple[Trial, ...]:
         Trial("3 processes drop much at once, on 3 processors", _drop_at_once(3), 3, True),
         Trial("5 processes rename the same files, and yield, on 4 processors", _rename(5), 4, True, 3),
         Trial("3 families on 3 processors", families(3, 1), 3, True),
+        Trial("4 pairs talk on 4 processors", tuple(Stream(pair(k)) for k in range(4)), 4, False),
     )
 
 
@@ -191,9 +194,9 @@ class Kernel:
     rules: Rules
 
 
-def kernel_of(plan: Plan) -> Kernel:
-    """Build the kernel of a plan for trials."""
-    return assembled(port(plan, [user, stress], **BUSY))
+def kernel_of(plan: Plan, **options: int) -> Kernel:
+    """Build the kernel of a plan for trials, with some build options changed."""
+    return assembled(port(plan, [user, stress], **BUSY, **options))
 
 
 def assembled(built: Port) -> Kernel:
@@ -249,4 +252,4 @@ def warm_up(kernel: Kernel, trial: Trial) -> None:
 
 def _loaded(kernel: Kernel, trial: Trial) -> Machine:
     return load(kernel.port, kernel.costs, trial.cpus, trial.streams, True, kernel.binary, trial.together,
-                stress.PROGRAM, trial.files)  # fmt: skip
+                stress.PROGRAM, trial.files, memory_pages=trial.memory_pages)  # fmt: skip

@@ -3,7 +3,7 @@
 from lockscape.kernel.allocate import gather_page, page_alloc, page_free, release_anonymous, slab_alloc
 from lockscape.kernel.files import share_file
 from lockscape.kernel.objects import AREAS, Area, Frame, Memory
-from lockscape.kernel.swap import enter_entry, fill_from, forget_entry, free_slot
+from lockscape.kernel.swap import enter_entry, fill_from, forget_entry, free_slot, share_entry
 from lockscape.program.language import (
     NONE,
     add_return,
@@ -94,7 +94,7 @@ def share_page(memory: Memory, area: Area, twin: Area, index: int) -> None:
         frame = new(Frame)
         frame.count = 1
         if option("swapping"):
-            frame.slot = forget_entry(memory, area, index)
+            frame.slot = share_entry(memory, area, index)
         enter_frame(area, index, frame)
     with section("share", frame.count):
         frame.count += 1

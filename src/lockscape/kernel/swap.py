@@ -80,6 +80,12 @@ def forget_entry(memory: Memory, area: Area, index: int) -> int:
 
 
 @function()
+def share_entry(memory: Memory, area: Area, index: int) -> int:
+    """The same for a page that others have as well from now on."""
+    return forget_entry(memory, area, index)
+
+
+@function()
 def slot_of(memory: Memory, area: Area, index: int) -> int:
     """Use a page; return its slot if it is on disk, or 0."""
     key = (area.start << INDEX_BITS) | index
