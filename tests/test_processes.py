@@ -1,17 +1,14 @@
 """fork, exec, exit and wait: what they answer, what processes share and give back, and every port without a fault."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockscape.errors import InputError
-from lockscape.experiments.run import settle
 from lockscape.experiments.sample import kernel_steps
 from lockscape.experiments.trials import Trial, families, run_trial
-from lockscape.kernel.entry import CALLS, CLOSE, EXEC, FAULT, FORK, OPEN, WAIT, WRITE
+from lockscape.kernel.entry import CLOSE, EXEC, FAULT, FORK, OPEN, WAIT, WRITE
 from lockscape.kernel.files import CREATING, READING
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable, preset
@@ -20,48 +17,17 @@ from lockscape.machine.faults import Detector
 from lockscape.ports.plan import load_plan, plan_names
 from lockscape.ports.port import port
 from lockscape.program.assemble import assemble
-from lockscape.workloads import fsck, stress, user
+from lockscape.workloads import stress, user
 from lockscape.workloads.families import call, family, fork, most_descendants
 from lockscape.workloads.load import Stream, load
 from lockscape.workloads.user import BEFORE, FIRST_CALL, KIND
+from run_tools import giving, ran
 from trial_tools import fault_in, kernel
 
 PLANS = [name for name in plan_names() if name != "uniprocessor"]
 KERNELS = ("giant", "linux-2.0", "linux-2.6", "lock-free", "reimplementation", "application-kernel")
 PROGRAM = (call(OPEN, 0, 1, CREATING), call(WRITE, 0, 9000), call(CLOSE, 0))
 """Make file 1, a program of three pages, and close descriptor 0."""
-
-
-@cache
-def kernel_for(name):
-    built = port(load_plan(name), [user, stress])
-    table = CostTable(preset("pentium4"), kernel_steps(), built.plan.costs)
-    return built, table, assemble(built.program, table)
-
-
-def giving(result, row):
-    """Return a call that must give this result: its process does nothing further if it does not."""
-    row = row.copy()
-    row[0, BEFORE] = result + 1
-    return row
-
-
-def ran(name, *rows, cpus=2):
-    """Run one process; return its machine, and how often it and its descendants made each call."""
-    built, table, binary = kernel_for(name)
-    stream = Stream(np.concatenate(rows))
-    machine = load(built, table, cpus, [stream], binary=binary, program=stress.PROGRAM)
-    state = machine.state
-    stopped = execute(state, 1 << 40)
-    assert stopped.reason == at.REASON_DONE, stopped.text
-    assert int(state.m[machine.contexts[0] + at.C_WORK]) == len(stream.rows)
-    settle(state)
-    assert fsck.check(machine, emptied=False) == []
-    made = {
-        call: sum(int(state.m[c + at.C_CALLS + k * at.CALL_COLUMNS]) for c in machine.contexts)
-        for k, call in enumerate(CALLS)
-    }
-    return machine, {name: count for name, count in made.items() if count}
 
 
 @pytest.mark.parametrize("name", KERNELS)

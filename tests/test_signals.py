@@ -93,7 +93,9 @@ def test_who_writes_to_a_broken_pipe_is_ended_unless_it_ignores_that(name):
     assert ran(name, rows(call(SIGNAL, SIGPIPE, IGNORE), writer))[2] == [0]
 
 
-@pytest.mark.parametrize("name", [name for name in KERNELS if name not in ("linux-2.0", "application-kernel")])
+@pytest.mark.parametrize(
+    "name", [name for name in KERNELS if name not in ("linux-2.0", "application-kernel")]
+)
 def test_a_process_that_runs_elsewhere_notices_at_once(name):
     child = rows([call(TIME, 0, think=400_000_000)] * 2)
     parent = rows(LATER, call(KILL, -1, TERMINATE, gives=0), call(WAIT, gives=2))

@@ -8,9 +8,9 @@ from lockscape.ports.plan import load_plan
 
 
 @cache
-def kernel(name: str) -> Kernel:
-    """Return the kernel of a plan, ready for trials."""
-    return kernel_of(load_plan(name))
+def kernel(name: str, **options: int) -> Kernel:
+    """Return the kernel of a plan, ready for trials, with some build options changed."""
+    return kernel_of(load_plan(name), **options)
 
 
 def fault_in(name: str, title: str) -> str:

@@ -27,7 +27,8 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     process with PostMark's seed (``same``), or the seed plus the process' number (``each``). `cost_factors`
     multiply costs by name, see `lockscape.machine.costs`; `cost_sample` is the number of the draw that they
     come from, 0 for the stated costs. `workload`: what runs instead of PostMark, whose options then say only
-    how the C library reads and writes.
+    how the C library reads and writes. `memory_pages`: what each kernel has, of which pages of processes go to
+    disk when it is little; 0: as much as it needs.
     """
 
     system: str
@@ -41,6 +42,7 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cost_sample: int = 0
     cost_factors: dict[str, float] = {}
     workload: Workload | Replay | None = None
+    memory_pages: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what no machine or memory could hold."""
@@ -50,6 +52,10 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise InputError(f"{self.processes} processes: from 1 to {MOST_PROCESSES}")
         if self.workload is not None and self.workload.processes != self.processes:
             raise InputError(f"{self.processes} processes for a workload of {self.workload.processes}")
+        if self.memory_pages and self.workload is None:
+            raise InputError(
+                f"{self.memory_pages:,} pages of memory: only with a workload other than PostMark"
+            )
         work = 2 * (self.postmark.files + self.postmark.transactions) * self.processes
         if work > MOST_OPERATIONS and self.workload is None:
             raise InputError(

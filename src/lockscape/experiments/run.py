@@ -115,7 +115,7 @@ def _kernel_key(spec: RunSpec) -> bytes:
         write_block_bytes=work.write_block_bytes,
     )
     same = msgspec.structs.replace(spec, system="", cpus=1, processes=1, seeding="same", postmark=bare,
-                                   workload=None)  # fmt: skip
+                                   workload=None, memory_pages=int(spec.memory_pages > 0))  # fmt: skip
     return msgspec.json.encode(same, order="deterministic")
 
 
@@ -127,7 +127,7 @@ def _built(key: bytes, traced: bool, mixed: bool = False) -> _Built:
     disk_cycles = spec.plan.options.get("disk_cycles", costs.machine["disk_request"])
     kernel = port(
         spec.plan, [user, stress] if mixed else [user], disk_cycles=disk_cycles,
-        sharing=int(mixed), mapped_buffers=int(spec.libc == "2005"), buffered=int(work.buffered),
+        sharing=int(mixed), swapping=spec.memory_pages, mapped_buffers=int(spec.libc == "2005"), buffered=int(work.buffered),
         read_block=work.read_block_bytes, write_block=work.write_block_bytes,
     )  # fmt: skip
     check_order(kernel)
@@ -147,7 +147,7 @@ def _works(spec: RunSpec) -> tuple[list[_Work], dict[str, Any]]:
     mixed = spec.workload
     if mixed is None:
         return [_work(_with_seed(spec.postmark, spec.seed(number))) for number in range(spec.processes)], {}
-    placed: dict[str, Any] = {"program": stress.PROGRAM}
+    placed: dict[str, Any] = {"program": stress.PROGRAM, "memory_pages": spec.memory_pages}
     if isinstance(mixed, Replay):
         streams, tree = mixed.parts(preset(spec.machine).clock_mhz)
         placed |= {"together": True, "tree": tree}

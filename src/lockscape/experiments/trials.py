@@ -29,6 +29,7 @@ from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
 from lockscape.workloads.families import family
 from lockscape.workloads.load import Machine, Stream, load, postmark_stream
+from lockscape.workloads.pairs import pair
 from lockscape.workloads.stress import ALL, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_READ, FIRST_CALL, KIND, NAME
 
@@ -57,7 +58,7 @@ OLD_FILES = ENTRIES_PER_PAGE + 2
 @dataclass(frozen=True)
 class Trial:
     """A run: `together` all processes in one directory, which has `files` files that no process has seen;
-    `emptied`: the processes delete all that they make."""
+    `emptied`: the processes delete all that they make; `memory_pages`: of a kernel with swapping."""
 
     name: str
     streams: tuple[Stream, ...]
@@ -65,6 +66,7 @@ class Trial:
     together: bool
     files: int = 0
     emptied: bool = False
+    memory_pages: int = 0
 
 
 @functools.cache
@@ -89,6 +91,7 @@ def trials() -> tuple[Trial, ...]:
         Trial("8 processes, some of which end early, on 2 processors", _end_early(8), 2, False),
         Trial("5 processes rename files that others have open, on 4 processors", _rename(5, 3), 4, True, 3),
         Trial("5 processes rename the same files, and yield, on 4 processors", _rename(5, 1), 4, True, 3),
+        Trial("4 pairs talk on 4 processors", tuple(Stream(pair(k)) for k in range(4)), 4, False),
     )
 
 
@@ -260,4 +263,4 @@ def warm_up(kernel: Kernel, trial: Trial) -> None:
 
 def _loaded(kernel: Kernel, trial: Trial) -> Machine:
     return load(kernel.port, kernel.costs, trial.cpus, trial.streams, True, kernel.binary, trial.together,
-                stress.PROGRAM, trial.files)  # fmt: skip
+                stress.PROGRAM, trial.files, memory_pages=trial.memory_pages)  # fmt: skip

@@ -1,6 +1,7 @@
 """Memory of the kernel itself: slab objects and pages, with or without a processor's own store."""
 
 from lockscape.kernel.objects import (
+    LIMIT_BATCHES,
     PAGE_BATCH,
     PAGE_LIMIT,
     SLABS,
@@ -10,7 +11,20 @@ from lockscape.kernel.objects import (
     SlabArray,
     Zone,
 )  # fmt: skip
-from lockscape.program.language import atomic, function, masked, option, section, step, the, this_cpu
+from lockscape.program.language import (
+    add_return,
+    atomic,
+    function,
+    masked,
+    option,
+    section,
+    step,
+    the,
+    this_cpu,
+)
+
+ENOUGH = 1 << 40
+"""Pages left that are enough for anything."""
 
 VECTOR = 14
 """Pages that a processor gathers before they are listed (linux/pagevec.h of 2.6.11: PAGEVEC_SIZE)."""
@@ -78,21 +92,39 @@ def slab_free(kind: int) -> None:
 def page_alloc() -> None:
     """Take a page."""
     step("page_alloc")
+    if option("swapping"):
+        left = ENOUGH
     if option("page_lists"):
         with masked():
             mine: Processor = the(Processor, this_cpu())
             if mine.pages == 0:
                 zone: Zone = the(Zone)
+                batch = PAGE_BATCH
+                if option("swapping"):
+                    batch = zone.batch
                 with section("refill", zone.free):
                     step("page_batch")
-                    zone.free -= PAGE_BATCH
-                mine.pages += PAGE_BATCH
+                    if option("swapping"):
+                        left = add_return(zone.free, 0 - batch)
+                    else:
+                        zone.free -= batch
+                mine.pages += batch
             mine.pages -= 1
     else:
         zone = the(Zone)
         with section("take", zone.free):
             step("page_buddy")
-            zone.free -= 1
+            if option("swapping"):
+                left = add_return(zone.free, -1)
+            else:
+                zone.free -= 1
+    if option("swapping"):
+        balance(left)
+
+
+@function()
+def balance(left: int) -> None:
+    """See to it that there are free pages, after an allocation that has left so many; `reclaim` knows how."""
 
 
 @function()
@@ -103,12 +135,17 @@ def page_free() -> None:
         with masked():
             mine: Processor = the(Processor, this_cpu())
             mine.pages += 1
-            if mine.pages > PAGE_LIMIT:
-                zone: Zone = the(Zone)
+            zone: Zone = the(Zone)
+            batch = PAGE_BATCH
+            most = PAGE_LIMIT
+            if option("swapping"):
+                batch = zone.batch
+                most = LIMIT_BATCHES * batch
+            if mine.pages > most:
                 with section("drain", zone.free):
                     step("page_batch")
-                    zone.free += PAGE_BATCH
-                mine.pages -= PAGE_BATCH
+                    zone.free += batch
+                mine.pages -= batch
     else:
         zone = the(Zone)
         with section("give", zone.free):

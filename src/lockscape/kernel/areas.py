@@ -9,10 +9,11 @@ from lockscape.kernel.allocate import (
     slab_free,
 )
 from lockscape.kernel.files import close_file, drop_share
-from lockscape.kernel.forked import copy_on_write, drop_frame
+from lockscape.kernel.forked import copy_on_write, drop_frame, give_page_back
 from lockscape.kernel.objects import AREAS, Area, File, Inode, Memory, Process
 from lockscape.kernel.pages import find_page
 from lockscape.kernel.readwrite import missing_page
+from lockscape.kernel.swap import bring_back, enter_entry
 from lockscape.program.language import (
     NONE,
     count,
@@ -72,8 +73,12 @@ def touch_page(start: int, index: int) -> int:
         if area != NONE:
             if is_missing(memory, area, index) == 1:
                 fill(memory, area)
-            elif area.shares > 0:
-                copy_on_write(memory, area, index)
+            else:
+                if option("swapping"):
+                    if area.file == NONE:
+                        bring_back(memory, area, index)
+                if area.shares > 0:
+                    copy_on_write(memory, area, index)
     return 0
 
 
@@ -96,6 +101,8 @@ def fill_fresh(memory: Memory, area: Area) -> None:
     set_page(memory, area)
     if option("anonymous_lru"):
         gather_page()
+    if option("swapping"):
+        enter_entry(memory, area, area.page - 1)
 
 
 @function()
@@ -184,7 +191,10 @@ def unmap_area(memory: Memory, start: int) -> File:
 def unmap_pages(memory: Memory, area: Area, pages: int) -> None:
     """Take the pages of a range out of the page table, and free them (zap_page_range)."""
     zap(memory, area, pages)
-    free_pages(area, pages)
+    if option("swapping"):
+        free_all_pages(memory, area, pages)
+    else:
+        free_pages(area, pages)
 
 
 @function()
@@ -206,6 +216,15 @@ def free_pages(area: Area, pages: int) -> None:
             if option("anonymous_lru"):
                 release_anonymous()
             page_free()
+
+
+@function()
+def free_all_pages(memory: Memory, area: Area, pages: int) -> None:
+    """The same where pages may be on disk."""
+    left = pages
+    while left > 0 and area.file == NONE:
+        left -= 1
+        give_page_back(memory, area, left)
 
 
 @function()

@@ -18,6 +18,8 @@ from lockscape.kernel import (
     files,
     forked,
     inodes,
+    links,
+    messages,
     names,
     objects,
     pages,
@@ -25,10 +27,13 @@ from lockscape.kernel import (
     pipes,
     processes,
     readwrite,
+    reclaim,
     release,
     rename,
     scheduler,
+    semaphores,
     signals,
+    swap,
     synchronise,
     timers,
     waits,
@@ -43,7 +48,8 @@ MODULES: tuple[types.ModuleType, ...] = (
     entry, files, names, directories, entries, inodes, blocks, buffers, pages, readwrite, areas,
     allocate, deferral, balance, scheduler, writeback, synchronise, rename,
     processes, forked, waits, release,
-    pipes, pipe_files, timers, signals, delivery,
+    pipes, pipe_files, timers, signals, delivery, semaphores, messages, links,
+    swap, reclaim,
 )  # fmt: skip
 
 OPTIONS: dict[str, int] = {
@@ -124,6 +130,12 @@ OPTIONS: dict[str, int] = {
     "pipe_wake_held": 0,  # the other end is woken before the pipe's semaphore is given back (2.4)
     "processor_timers": 0,  # each processor has timers of its own; 0: the first one those of all
     "signal_interrupt": 1,  # who is sent a signal while running elsewhere is interrupted
+    "semaphore_sets": 8,  # System V semaphore sets
+    "message_queues": 8,  # and message queues
+    "semaphore_handover": 0,  # who changes a semaphore does what sleepers wait to do; 0: they try again
+    "message_handover": 1,  # a sender gives a message to who waits; 0: who waits looks for it
+    "message_recheck": 1,  # who is given a message looks at the queue again (2.4)
+    "swapping": 0,  # memory is limited: pages that are not used go to disk
     "preemptible": 0,  # the kernel can be preempted
     "spread_interrupts": 0,  # devices interrupt the processor that asked; 0: the first
     "hz": 100,  # ticks a second

@@ -4,12 +4,15 @@ from lockscape.kernel.areas import sys_brk, sys_mmap, sys_munmap, touch_page
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.directories import sys_mkdir, sys_rmdir, sys_unlink
 from lockscape.kernel.files import sys_close, sys_fstat, sys_lseek, sys_open, sys_stat
+from lockscape.kernel.links import sys_readlink
+from lockscape.kernel.messages import sys_msgrcv, sys_msgsnd
 from lockscape.kernel.objects import InterruptLine, Process, Processor
 from lockscape.kernel.pipe_files import sys_pipe
 from lockscape.kernel.processes import sys_exec, sys_exit, sys_fork, sys_wait, sys_yield
 from lockscape.kernel.readwrite import sys_read, sys_write
 from lockscape.kernel.rename import sys_rename
 from lockscape.kernel.scheduler import advance_clock, schedule, tick_all, tick_process
+from lockscape.kernel.semaphores import sys_semop
 from lockscape.kernel.signals import sys_kill, sys_pause, sys_signal
 from lockscape.kernel.synchronise import sys_fsync, sys_sync
 from lockscape.kernel.timers import run_due_timers, sys_sleep
@@ -103,6 +106,8 @@ def late_call(number: int, a: int, b: int, c: int) -> int:
 @function()
 def process_call(number: int, a: int, b: int, c: int) -> int:
     """Do a system call about other processes."""
+    if number >= SEMOP:
+        return ipc_call(number, a, b, c)
     if number == FORK:
         return sys_fork(a)
     if number == EXEC:
@@ -124,6 +129,18 @@ def message_call(number: int, a: int, b: int) -> int:
     if number == PAUSE:
         return sys_pause()
     return sys_sleep(a)
+
+
+@function()
+def ipc_call(number: int, a: int, b: int, c: int) -> int:
+    """Do a system call of System V's communication between processes, or of a later number."""
+    if number == SEMOP:
+        return sys_semop(a, b, c)
+    if number == MSGSND:
+        return sys_msgsnd(a, b, c)
+    if number == READLINK:
+        return sys_readlink(a, b)
+    return sys_msgrcv(a, b)
 
 
 @function()

@@ -3,6 +3,7 @@
 from lockscape.kernel.allocate import gather_page, page_alloc, page_free, release_anonymous, slab_alloc
 from lockscape.kernel.files import share_file
 from lockscape.kernel.objects import AREAS, Area, Frame, Memory
+from lockscape.kernel.swap import enter_entry, fill_from, forget_entry, free_slot, share_entry
 from lockscape.program.language import (
     NONE,
     add_return,
@@ -28,6 +29,8 @@ PAGE_LINES = 4096 // 64
 def copy_memory(memory: Memory) -> Memory:
     """Make a copy of an address space: every range, with pages that both have (copy_mm)."""
     copy: Memory = new(Memory)
+    if option("swapping"):
+        copy.users = 1
     step("copy_memory")
     if option("unmap_semaphore"):
         with hold("mmap_sem", memory):
@@ -67,7 +70,7 @@ def copy_area(memory: Memory, copy: Memory, area: Area) -> None:
     if area.file == NONE:
         index = 0
         while index < pages:
-            share_page(area, twin, index)
+            share_page(memory, area, twin, index)
             index += 1
     enter_pages(memory, copy, twin, pages)
     with section("insert", copy.areas):
@@ -84,12 +87,14 @@ def enter_pages(memory: Memory, copy: Memory, twin: Area, pages: int) -> None:
 
 
 @function()
-def share_page(area: Area, twin: Area, index: int) -> None:
+def share_page(memory: Memory, area: Area, twin: Area, index: int) -> None:
     """Let a page belong to a range and its copy."""
     frame: Frame = find(area.shared, index)
     if frame == NONE:
         frame = new(Frame)
         frame.count = 1
+        if option("swapping"):
+            frame.slot = share_entry(memory, area, index)
         enter_frame(area, index, frame)
     with section("share", frame.count):
         frame.count += 1
@@ -110,7 +115,9 @@ def copy_on_write(memory: Memory, area: Area, index: int) -> None:
     frame: Frame = find(area.shared, index)
     if frame != NONE:
         step("copy_on_write")
-        if users_of(frame) == 1:  # the others have copied it, or ended
+        if option("swapping"):
+            copy_or_read(memory, area, index, frame)
+        elif users_of(frame) == 1:  # the others have copied it, or ended
             drop_frame(area, index)
         else:
             page_alloc()
@@ -119,6 +126,45 @@ def copy_on_write(memory: Memory, area: Area, index: int) -> None:
                 gather_page()
             if drop_frame(area, index) == 0:
                 free_frame()
+
+
+@function()
+def copy_or_read(memory: Memory, area: Area, index: int, frame: Frame) -> None:
+    """The same where the page may be on disk: it is read from there."""
+    slot = frame.slot
+    alone = users_of(frame) == 1
+    if slot != 0:
+        fill_from(slot)
+    elif alone == 0:
+        page_alloc()
+        step("copy_line", PAGE_LINES)
+        if option("anonymous_lru"):
+            gather_page()
+    if drop_frame(area, index) == 0:
+        if slot != 0:
+            free_slot(slot)
+        elif alone == 0:
+            free_frame()
+    enter_entry(memory, area, index)
+
+
+@function()
+def give_page_back(memory: Memory, area: Area, index: int) -> None:
+    """Free a page of a range, or its slot, unless others have it as well."""
+    frame: Frame = NONE
+    if area.shares > 0:
+        frame = find(area.shared, index)
+    if frame != NONE:
+        slot = frame.slot
+        others = drop_frame(area, index)
+    else:
+        slot = forget_entry(memory, area, index)
+        others = 0
+    if others == 0:
+        if slot != 0:
+            free_slot(slot)
+        else:
+            free_frame()
 
 
 @function()

@@ -12,7 +12,8 @@ class Inode(Object):
     """A file or directory: its on-disk inode, its pages (the mapping) and, for a directory, its entries.
 
     `unlinked`: it has no name any more; `freeing`: its last reference is gone and with it the file, though
-    lists may still have it (I_FREEING).
+    lists may still have it (I_FREEING). `link`: length of the path that a symbolic link has inside; 0 in what
+    is none.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Inode(Object):
     hint: int
     serial: int
     directory: int
+    link: int
     entries: Collection = slotted(
         base="dir_scan",
         each="dir_lookup_entry",
@@ -96,9 +98,13 @@ class Files(Object):
 
 
 class Frame(Object):
-    """A page of memory that several processes have since one made the other, until they write to it."""
+    """A page of memory that several processes have since one made the other, until they write to it.
+
+    `slot`: where it lies on disk, or 0.
+    """
 
     count: int
+    slot: int
 
 
 class Area(Object):
@@ -118,12 +124,20 @@ class Area(Object):
 
 
 class Memory(Object):
-    """The address space of a process."""
+    """The address space of a process.
+
+    Where memory is limited: `users` refer to it, it is `listed` among those with pages, of which `entries`
+    are in memory and those `absent` on disk.
+    """
 
     end: int
     next: int
     pages: int
+    users: int
+    listed: int
     areas: Collection = listed(Area)
+    entries: Collection = listed("PageEntry")
+    absent: Collection = listed("PageEntry")
 
 
 class WaitQueue(Object):
@@ -138,6 +152,8 @@ class Process(Object):
     `waiting`: it is on a wait queue, or was taken off and not yet called; `ended`: its parent may take leave
     of it; `references`: who may still look at it. `signals`: those that have come, one bit each, as are those
     `handled` and `ignored`; `pending`: some may have come; `frames`: handlers that the program is to run.
+    `asked`, `change`, `given`: which semaphore (its number + 1) or kind of message it waits for, what it does
+    to the semaphore, and what came of that.
     """
 
     context: int
@@ -170,6 +186,10 @@ class Process(Object):
     ignored: int
     frames: int
     youngest: int
+    asked: Annotated[int, Racy("written by the process itself only, while it is on no list of who waits")]
+    change: Annotated[int, Racy("written by the process itself only, while it is on no list of who waits")]
+    given: Annotated[int, Racy("set by who takes its process off a list, before it is called")]
+    message: Annotated["Message", Racy("set by who takes its process off a list, before it is called")]
     children: Collection = listed("Process")
     marks: Collection = listed()
 
@@ -311,9 +331,18 @@ class FileTable(Object, count=1):
 
 
 class Zone(Object, count=1):
-    """Free pages."""
+    """Free pages, of all `pages`; the marks at which more are freed, and how often there were none left.
+
+    `batch`: pages that a processor takes at once where memory is limited.
+    """
 
     free: int
+    pages: int
+    least: int
+    low: int
+    high: int
+    failed: Annotated[int, Racy("only whether it is 0 matters, so that a count may be lost")]
+    batch: int
 
 
 class Slab(Object, count="slabs"):
@@ -356,9 +385,9 @@ class Disk(Object, count=1):
     sleepers: Collection = listed(Process)
 
 
-NAMES, DENTRIES, INODES, FILES, AREAS, HEADS = range(6)
-SLABS = 6
-"""Slab caches: names (paths), dentries, inodes, open files, areas, buffer heads."""
+NAMES, DENTRIES, INODES, FILES, AREAS, HEADS, MESSAGES = range(7)
+SLABS = 7
+"""Slab caches: names (paths), dentries, inodes, open files, areas, buffer heads, messages."""
 
 PAGE_BATCH, PAGE_LIMIT = 16, 96
 """Pages that a processor takes from the zone at once, and the most that it keeps."""
@@ -395,3 +424,65 @@ class Timer(Object):
     process: Process
     later: "Timer"
     last: "Timer"
+
+
+LIMIT_BATCHES = 6
+"""So many batches it keeps at most, where memory is limited and batches are smaller (setup_pageset of 2.6)."""
+
+
+class SemaphoreSet(Object, count="semaphore_sets"):
+    """A System V semaphore set: `values` by number + 1, of which `total` is the sum."""
+
+    total: int
+    values: Collection = listed()
+    sleepers: Collection = listed(Process)
+
+
+class Message(Object):
+    """A System V message."""
+
+    kind: int
+    size: int
+
+
+class MessageQueue(Object, count="message_queues"):
+    """A System V message queue, with who waits for room and who for a message."""
+
+    bytes: int
+    messages: Collection = listed(Message)
+    senders: Collection = listed(Process)
+    receivers: Collection = listed(Process)
+
+
+class MessageTotals(Object, count=1):
+    """All messages that are in queues."""
+
+    messages: int
+    bytes: int
+
+
+class PageEntry(Object):
+    """A page that one process alone has, where memory is limited: used lately (`young`), on disk (`slot`)."""
+
+    young: Annotated[int, Racy("the processor sets it whenever the page is used")]
+    slot: int
+
+
+class AddressSpaces(Object, count=1):
+    """All address spaces that have pages which can go to disk, in turn; the daemon waits for work."""
+
+    waits: WaitQueue
+    memories: Collection = listed(Memory)
+
+
+class SwapDevice(Object, count=1):
+    """The slots of the disk for pages that memory has no room for."""
+
+    used: int
+    slots: Collection = bitmap(65536, base="swap_search", each="bitmap_word")
+
+
+class SwapBatch(Object):
+    """Pages that are written to slots together, by who has made the batch."""
+
+    buffers: Collection = listed(Buffer)

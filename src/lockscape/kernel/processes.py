@@ -31,6 +31,7 @@ from lockscape.kernel.readwrite import missing_page
 from lockscape.kernel.release import put_process
 from lockscape.kernel.scheduler import queue_of, schedule, wake
 from lockscape.kernel.signals import SIGCHLD, inherit_actions, post_signal, reset_handlers
+from lockscape.kernel.swap import leave_spaces
 from lockscape.kernel.waits import INTERRUPTED, begin_wait, end_wait, wait_interruptibly, wake_up
 from lockscape.program.language import (
     NONE,
@@ -171,6 +172,8 @@ def sys_exit() -> None:
     if option("sharing"):
         step("end")
         drop_areas(me.memory)
+        if option("swapping"):
+            leave_spaces(me.memory)
         close_all(me)
         tell_family(me)
     else:

@@ -40,6 +40,7 @@ from lockscape.kernel.objects import DENTRIES, Page, Processor
 from lockscape.kernel.processes import close_all, leave_processor, leave_queue, tell_family
 from lockscape.kernel.readwrite import sys_read, sys_write
 from lockscape.kernel.scheduler import schedule
+from lockscape.kernel.swap import leave_spaces
 from lockscape.program.language import (
     NONE,
     add_return,
@@ -266,6 +267,8 @@ def sys_exit() -> None:
     if option("sharing"):
         step("end")
         drop_areas(me.memory)
+        if option("swapping"):
+            leave_spaces(me.memory)
         close_all(me)
         tell_family(me)
     else:

@@ -38,6 +38,7 @@ from lockscape.program.language import (
     switch_to,
     the,
     this_cpu,
+    unmask,
 )  # fmt: skip
 
 PERIOD = 200
@@ -250,6 +251,14 @@ def signal_wake_up(p: Process) -> None:
         kick(cpu)
     elif running == 1:
         interrupt_runner(cpu)
+
+
+@function(replaces=True)
+def start_daemon() -> None:
+    """Begin in the middle of a switch; what a process of the kernel does is a call, which it ends to wait."""
+    finish_switch()
+    unmask()
+    begin_call()
 
 
 @function(replaces=True)

@@ -5,7 +5,8 @@ When the root has no more, it asks for what lies idle in the pools, and each pro
 its next tick.
 """
 
-from lockscape.kernel.objects import PAGE_BATCH, PAGE_LIMIT, SLABS, Slab, SlabArray, Zone
+from lockscape.kernel.allocate import ENOUGH, balance
+from lockscape.kernel.objects import LIMIT_BATCHES, PAGE_BATCH, PAGE_LIMIT, SLABS, Slab, SlabArray, Zone
 from lockscape.program.language import function, hold, masked, option, section, step, the, this_cpu
 from lockscape.program.objects import Object
 
@@ -62,19 +63,28 @@ def slab_free(kind: int) -> None:
 def page_alloc() -> None:
     """Take a page from this processor's pool."""
     step("page_alloc")
+    if option("swapping"):
+        left = ENOUGH
     with masked():
         mine: PagePool = the(PagePool, this_cpu())
         if mine.pages == 0:
             zone: Zone = the(Zone)
+            batch = PAGE_BATCH
+            if option("swapping"):
+                batch = zone.batch
             with hold("zone_lock", zone), section("fill", zone.free):
                 step("page_batch")
-                zone.free -= PAGE_BATCH
-                short = zone.free < PAGE_BATCH
-            mine.pages += PAGE_BATCH
+                zone.free -= batch
+                short = zone.free < batch
+                if option("swapping"):
+                    left = zone.free
+            mine.pages += batch
             if short == 1:
                 root: PageRoot = the(PageRoot)
                 root.asked += 1
         mine.pages -= 1
+    if option("swapping"):
+        balance(left)
 
 
 @function(replaces=True)
@@ -84,7 +94,11 @@ def page_free() -> None:
     with masked():
         mine: PagePool = the(PagePool, this_cpu())
         mine.pages += 1
-        if mine.pages > PAGE_LIMIT:
+        if option("swapping"):
+            zone: Zone = the(Zone)
+            if mine.pages > LIMIT_BATCHES * zone.batch:
+                give_pages(mine, zone.batch)
+        elif mine.pages > PAGE_LIMIT:
             give_pages(mine, PAGE_BATCH)
 
 

@@ -19,8 +19,8 @@ from lockscape.program.nodes import Function
 from lockscape.program.objects import layout
 from lockscape.program.walk import called, walk
 
-FLUSH_THREAD = "flush_thread"
-"""The function in which a process of the kernel itself begins, and the build option that it exists with."""
+DAEMONS = {"flush_thread": "flush_thread", "swapping": "swap_thread"}
+"""The functions in which processes of the kernel itself begin, by the build option that they exist with."""
 
 ANY_PROCESSORS = 2
 """A number of processors at which every kind of instance exists."""
@@ -72,7 +72,7 @@ class Port:
         found: set[str] = set()
         left = [name for name, f in functions.items() if f.role != "kernel"]
         left += [each.idle for each in self.topology().instances(ANY_PROCESSORS, self.options)]
-        left += [FLUSH_THREAD] if self.options[FLUSH_THREAD] else []
+        left += [first for option, first in DAEMONS.items() if self.options[option]]
         while left:
             name = left.pop()
             if name not in found and name in functions:

@@ -14,7 +14,9 @@ KERNEL = Instance(
 """An instance of the kernel."""
 
 
-NO_KERNEL = {"groups": 0, "slabs": 0, "slab_arrays": 0, "run_queues": 0}
+NO_KERNEL = {
+    "groups": 0, "slabs": 0, "slab_arrays": 0, "run_queues": 0, "semaphore_sets": 0, "message_queues": 0,
+}  # fmt: skip
 """Sizes of tables in an instance of something else."""
 
 

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockscape.kernel import objects as kernel
+from lockscape.kernel.messages import QUEUE_BYTES
 from lockscape.machine import layout as at
 from lockscape.machine.state import State
 from lockscape.program.layout import OBJECT_WORDS
 from lockscape.program.objects import Object
-from lockscape.workloads.load import ZONE_PAGES, Machine
+from lockscape.workloads.load import Machine
 
 Addresses = NDArray[np.int64]
 NOTHING: Addresses = np.zeros(0, np.int64)
@@ -130,7 +131,7 @@ def problems(live: Live, processes: list[int], emptied: bool = True) -> list[str
 def _of_kernel(live: Live, processes: list[int], emptied: bool) -> list[str]:
     """Return what is wrong with a kernel's file system."""
     found = [*_inodes(live), *_groups(live), *_names(live), *_pages(live), *_buffers(live)]
-    found += _processes(live, processes)
+    found += [*_processes(live, processes), *_swap(live), *_semaphores(live), *_messages(live)]
     if emptied:
         found += _emptied(live, processes)
     return found
@@ -322,9 +323,24 @@ def _pages(live: Live) -> Iterator[str]:
     yield from _differ(
         "pages on the list of inactive ones", len(live.members("PageCache", "inactive")), pages
     )
-    given = ZONE_PAGES - live.get(live.system("Zone"), "free")
+    zone = live.system("Zone")
+    given = live.get(zone, "pages") - live.get(zone, "free")
     used = pages + live.total("Memory", "pages") + live.total("Processor", "pages")
     yield from _differ("pages taken from the zone", given, used)
+
+
+def _swap(live: Live) -> Iterator[str]:
+    """Slots of the disk against the pages that are there, and what ended processes have left."""
+    device, spaces = live.system("SwapDevice"), live.system("AddressSpaces")
+    used = set(live.state.bits(device, "slots").tolist())
+    owned = [slot - 1 for cls in ("PageEntry", "Frame") for slot in live.column(cls, "slot").tolist() if slot]
+    yield from _differ("slots in use", live.get(device, "used"), len(used))
+    if used != set(owned) or len(owned) != len(used):
+        yield f"slots: {len(used):,} are taken, {len(set(owned)):,} pages are in them"
+    yield from _differ("address spaces with pages", len(live.items(spaces, "memories")), 0)
+    failed = live.get(live.system("Zone"), "failed")
+    if failed:
+        yield f"memory was used up {failed:,} times, though pages went to disk: give more pages"
 
 
 def _buffers(live: Live) -> Iterator[str]:
@@ -366,6 +382,33 @@ def _processes(live: Live, processes: list[int]) -> Iterator[str]:
     pipes = len(live.of.get("Pipe", NOTHING))
     if pipes:
         yield f"{pipes:,} pipes are left"
+
+
+def _semaphores(live: Live) -> Iterator[str]:
+    """Semaphore sets: their sums against the values, none of which is negative, and that nobody sleeps there."""
+    for number, place in enumerate(live.places("SemaphoreSet").tolist()):
+        who = f"semaphore set {number}"
+        values = [value for _, value in live.items(place, "values")]
+        yield from _differ(f"{who}: sum of its values", live.get(place, "total"), sum(values))
+        yield from (f"{who}: a value is {value}" for value in values if value < 0)
+        yield from _differ(f"{who}: sleepers", len(live.items(place, "sleepers")), 0)
+
+
+def _messages(live: Live) -> Iterator[str]:
+    """Message queues: their bytes against the messages, no more than there is room for; the totals of all."""
+    sizes: list[int] = []
+    for number, place in enumerate(live.places("MessageQueue").tolist()):
+        who = f"message queue {number}"
+        inside = [live.get(message, "size") for message, _ in live.items(place, "messages")]
+        sizes += inside
+        yield from _differ(f"{who}: bytes", live.get(place, "bytes"), sum(inside))
+        if sum(inside) > QUEUE_BYTES:
+            yield f"{who}: {sum(inside):,} bytes are in it, {QUEUE_BYTES:,} have room"
+        for list_ in ("senders", "receivers"):
+            yield from _differ(f"{who}: {list_} that wait", len(live.items(place, list_)), 0)
+    totals = live.system("MessageTotals")
+    yield from _differ("messages in queues", live.get(totals, "messages"), len(sizes))
+    yield from _differ("bytes of messages in queues", live.get(totals, "bytes"), sum(sizes))
 
 
 def _emptied(live: Live, processes: list[int]) -> Iterator[str]:

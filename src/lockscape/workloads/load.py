@@ -31,6 +31,13 @@ FIRST_DIRECTORY = 1 << 19
 ZONE_PAGES = 1 << 20
 """Free pages of a machine that was just loaded: 4 GB, for all fits into memory."""
 
+LEAST_SHARE, LEAST_PAGES, MOST_LEAST_PAGES = 128, 20, 255
+"""The least free pages: this share of all, but between these numbers; the low mark is twice that, the high one
+three times (mm/page_alloc.c of 2.4.31: zone_balance_ratio, zone_balance_min, zone_balance_max)."""
+
+BATCH_SHARE = 4096
+"""A processor takes so small a part of limited memory at once (mm/page_alloc.c of 2.6.11: zone_batchsize)."""
+
 NODE_PROCESSORS = 64
 """Processors in a NUMA node of a larger machine: one socket of the preset ``modern``, as its title says."""
 
@@ -41,12 +48,16 @@ Rows = NDArray[np.int64]
 
 
 class Node(NamedTuple):
-    """A file or directory that is there before a run: numbers of the directories above it, and its own."""
+    """A file or directory that is there before a run: numbers of the directories above it, and its own.
+
+    `link`: length of the path in it, if it is a symbolic link.
+    """
 
     above: tuple[int, ...]
     name: int
     is_directory: bool
     size_bytes: int
+    link: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,18 +120,25 @@ def hardware(costs: CostTable, cpus: int, disks: int = 1) -> Hardware:
 
 def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], traced: bool = False,
          binary: Binary | None = None, together: bool = False,
-         program: str = "postmark", files: int = 0, tree: Sequence[Node] = ()) -> Machine:  # fmt: skip
+         program: str = "postmark", files: int = 0, tree: Sequence[Node] = (),
+         memory_pages: int = 0) -> Machine:  # fmt: skip
     """Load one process for each stream onto a machine of `cpus` processors.
 
     Each process has its own directory in the root of a fresh file system, or `together` they have one; all
     its metadata are cold. It begins in the function `program` of user mode. Where there are several kernels
     with files, each has some of the processes, in turn.
     Each directory has `files` empty files, named 1 and up, and `tree`, all known to no cache of names.
+    `memory_pages`: what each kernel has for pages, in a port with the build option ``swapping``; 0: enough.
     `binary` is the assembled program, if the caller has it (`traced` as here).
     """
     if not streams:
         raise InputError("no processes: give at least 1")
     opt = port.options
+    if bool(memory_pages) != bool(opt["swapping"]):
+        raise InputError(
+            f"{memory_pages:,} pages of memory for a kernel with swapping = {opt['swapping']}: give a number "
+            "of pages to a kernel with swapping = 1, and to no other"
+        )
     binary = binary or assemble(port.program, costs, traced)
     work = np.concatenate([s.rows for s in streams])
     topology = port.topology()
@@ -142,7 +160,9 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
         spare += state.spare_contexts(home, more, "start_process", begin, 1)
         _file_system(state, opt, home, owners[mine], together, files, tree)
         if opt["flush_thread"]:
-            _flusher(state, opt, home)
+            _daemon(state, opt, home, "flush_thread")
+        if memory_pages:
+            _limit_memory(state, opt, home, memory_pages)
     processes = _clients(state, opt, rows, program, owners) if proxies else owners
     if proxies:
         spare = state.spare_contexts(len(instances) - 1, len(spare), "start_thread", program, 1)
@@ -162,7 +182,8 @@ def _sizes(opt: dict[str, int], cpus: int) -> dict[str, int]:
     """Return the sizes of a kernel's tables, by its number of processors."""
     queues = cpus if opt["processor_queues"] else 1 + opt["slave_queue"]
     return {"run_queues": queues, "groups": opt["groups"], "slabs": kernel.SLABS,
-            "slab_arrays": cpus * kernel.SLABS}  # fmt: skip
+            "slab_arrays": cpus * kernel.SLABS, "semaphore_sets": opt["semaphore_sets"],
+            "message_queues": opt["message_queues"]}  # fmt: skip
 
 
 def _rows(streams: Sequence[Stream]) -> list[tuple[int, int]]:
@@ -217,6 +238,8 @@ def _processes(state: State, opt: dict[str, int], instance: int, works: Sequence
         state.set(process, number=number + 1, cpu=cpu, slice=opt["slice_ticks"], weight=opt["slice_ticks"],
                   files=state.new("Files"), memory=state.new("Memory"), waits=state.new("WaitQueue"),
                   references=LOADED, queued=1)  # fmt: skip
+        if opt["swapping"]:
+            state.set(state.get(process, "memory"), users=1)
         state.insert(table, "table", number + 1, process)
         state.insert(queue, "tasks", process, process)
         state.set(queue, length=state.get(queue, "length") + 1)
@@ -245,13 +268,29 @@ def _clients(state: State, opt: dict[str, int], works: Sequence[tuple[int, int]]
     return made
 
 
-def _flusher(state: State, opt: dict[str, int], instance: int) -> None:
-    """Make the kernel's process that writes back; it sleeps until a tick wakes it."""
+def _daemon(state: State, opt: dict[str, int], instance: int, first: str) -> int:
+    """Make a process of the kernel itself, which begins in a function; it sleeps until it is woken."""
     process = state.new("Process")
-    ctx = state.context(process, "flush_thread", "", at.KERNEL)
+    ctx = state.context(process, first, "", at.KERNEL)
     state.m[ctx + at.C_MASK] = 1
     state.set(process, state=kernel.BLOCKED, slice=opt["slice_ticks"], weight=opt["slice_ticks"])
-    state.set(state.system("Clock", 0, instance), flusher=process)
+    if first == "flush_thread":
+        state.set(state.system("Clock", 0, instance), flusher=process)
+    return process
+
+
+def _limit_memory(state: State, opt: dict[str, int], instance: int, pages: int) -> None:
+    """Give a kernel so many pages, the marks below which it frees some, and the daemon that does."""
+    least = min(max(pages // LEAST_SHARE, LEAST_PAGES), MOST_LEAST_PAGES)
+    if pages < 4 * least:
+        raise InputError(f"{pages:,} pages of memory: give at least {4 * LEAST_PAGES}")
+    zone = state.system("Zone", 0, instance)
+    state.set(zone, free=pages, pages=pages, least=least, low=2 * least, high=3 * least,
+              batch=min(max(pages // BATCH_SHARE, 1), kernel.PAGE_BATCH))  # fmt: skip
+    queue, daemon = state.new("WaitQueue"), _daemon(state, opt, instance, "swap_thread")
+    state.set(state.system("AddressSpaces", 0, instance), waits=queue)
+    state.set(daemon, state=kernel.BLOCKED, waiting=1)
+    state.insert(queue, "sleepers", daemon, daemon)
 
 
 def _tick_first_only(state: State) -> None:
@@ -273,7 +312,7 @@ def _file_system(state: State, opt: dict[str, int], instance: int, processes: Se
     groups = opt["groups"]
     state.set(sb, free_inodes=INODES_PER_GROUP * groups, free_blocks=BLOCKS_PER_GROUP * groups,
               serials=ROOT_SERIAL)  # fmt: skip
-    state.set(state.system("Zone", 0, instance), free=ZONE_PAGES)
+    state.set(state.system("Zone", 0, instance), free=ZONE_PAGES, pages=ZONE_PAGES)
     state.set(state.system("Clock", 0, instance), flush=opt["flush_seconds"] * opt["hz"])
     for number, process in enumerate(processes):
         if number == 0 or not together:
@@ -342,10 +381,13 @@ def make_tree(state: State, root: int, tree: Sequence[Node], groups: int, instan
                 parent = made[path[:-1]]
                 state.insert(parent, "entries", path[-1], state.get(made[path], "number"))
                 state.set(parent, nlink=state.get(parent, "nlink") + 1)
-        if not node.is_directory:
+        if node.is_directory:
+            inode = made[*node.above, node.name]
+        else:
             directory = made[node.above]
             inode = _make_file(state, directory, node.name, instance)
             _fill_file(state, directory, inode, node.size_bytes, instance)
+        state.set(inode, link=node.link)
 
 
 def _fill_file(state: State, directory: int, inode: int, size_bytes: int, instance: int) -> None:

@@ -6,7 +6,8 @@ Not all of it can be had; `left_out` says what, for one file, and this module fo
 - Calls that the simulated kernel does not have are left out, with the time in them; computation before them
   counts.
 - Files that were there before are made in advance, with the size that reads and stat show, and lie in memory:
-  no read waits for the disk. Symbolic links are not followed, O_TRUNC does not shorten, a mapping is a page.
+  no read waits for the disk. Symbolic links can be read but are not followed: what is opened by their name is
+  a file or directory of its own. O_TRUNC does not shorten, a mapping is a page.
 - What strace itself takes between two calls is estimated from the shortest gaps, and taken off all of them.
 - A process takes over from another that ended, or waits for it; else the order between processes is the
   simulated kernel's. So that calls find what they found, files and directories that come from another process
@@ -37,6 +38,7 @@ from lockscape.kernel.entry import (
     MUNMAP,
     OPEN,
     READ,
+    READLINK,
     RENAME,
     RMDIR,
     STAT,
@@ -65,7 +67,7 @@ MOST_DESCRIPTORS = 256
 """What the simulated kernel's processes have, in one lane."""
 
 _ON_FILES = {"read": READ, "write": WRITE, "fstat": FSTAT, "fsync": FSYNC}
-_ON_NAMES = {"stat": STAT, "unlink": UNLINK, "mkdir": MKDIR, "rmdir": RMDIR}
+_ON_NAMES = {"stat": STAT, "unlink": UNLINK, "mkdir": MKDIR, "rmdir": RMDIR, "readlink": READLINK}
 _ALONE = {"sync": SYNC, "yield": YIELD, "ioctl": IOCTL}
 
 Row = tuple[int, int, int, int, int, int]

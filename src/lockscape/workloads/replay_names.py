@@ -21,6 +21,8 @@ class Names:
         self.there: dict[str, bool] = {}
         self.directories: set[str] = set()
         self.size: Counter[str] = Counter()
+        self.links: dict[str, int] = {}
+        """Symbolic links, with the length of what is in them."""
         self.makers: dict[str, set[int]] = {}
         self.takers: dict[str, set[int]] = {}
         self.users: dict[str, set[int]] = {}
@@ -60,7 +62,9 @@ class Names:
             self.files.add(operation.other)
         else:
             self.see(path, operation.found)
-            if operation.other:
+            if kind == "readlink":
+                self.links.setdefault(path, operation.amount)
+            elif operation.other:
                 self.directories.add(path)
             elif operation.found:
                 self.grow(path, operation.amount)
@@ -166,5 +170,6 @@ class Names:
             if self.before[path] or (lanes and self.users[path] - lanes) or len(lanes) > 1:
                 parts = self.parts(path, directory)
                 above = tuple(self.number(part, True) for part in parts[:-1])
-                found.append(Node(above, self.number(parts[-1], directory), directory, self.size[path]))
+                size, link = self.size[path], self.links.get(path, 0)
+                found.append(Node(above, self.number(parts[-1], directory), directory, size, link))
         return found

@@ -302,6 +302,13 @@ def _stat(self: _Follower, pid: int, call: Call) -> Iterator[Operation]:
     yield Operation("stat", pid, path, found=found, amount=_size(call), other="/" if directory else "")
 
 
+def _readlink(self: _Follower, pid: int, call: Call) -> Iterator[Operation]:
+    at = call.name == "readlinkat"
+    path = self.path(pid, call, 1 if at else 0, 0 if at else -1)
+    found = call.error not in ("ENOENT", "ENOTDIR")
+    yield Operation("readlink", pid, path, found=found, amount=0 if call.error else call.result or 0)
+
+
 def _named(kind: str, at: bool = False) -> Translate:
     def translate(self: _Follower, pid: int, call: Call) -> Iterator[Operation]:
         path = self.path(pid, call, 1 if at else 0, 0 if at else -1)
@@ -397,7 +404,7 @@ _OF_PATHS: dict[str, Translate] = {
                      "faccessat2"), _stat),
     "unlink": _named("unlink"), "unlinkat": _named("unlink", True), "rmdir": _named("rmdir"),
     "mkdir": _named("mkdir"), "mkdirat": _named("mkdir", True),
-    "rename": _rename, "renameat": _rename, "renameat2": _rename,
+    "readlink": _readlink, "readlinkat": _readlink, "rename": _rename, "renameat": _rename, "renameat2": _rename,
 }  # fmt: skip
 
 _OF_FILES: dict[str, Translate] = {
