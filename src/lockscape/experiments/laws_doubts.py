@@ -82,6 +82,13 @@ def _peak(fits: Fits) -> Iterator[Doubt]:
             f"The peak at N = {peak.cpus:.1f} is extrapolated: nothing was measured below N = "
             f"{min(fits.curve.cpus)}.",
         )
+    _, largest = max((x, n) for n, x in _by_n(fits.curve.cpus, fits.curve.throughputs().tolist()))
+    if peak.high is not None and largest > peak.high:
+        yield Doubt(
+            "no-fall",
+            f"The USL falls after its peak, the curve does not: its largest value is at N = {largest}. A "
+            "queue that is merely full gives such a curve; its beta is then no coherency.",
+        )
     if peak.high is None:
         yield Doubt("no-certain-peak", "There may be no peak: a beta of 0 is not excluded.")
 
