@@ -14,7 +14,6 @@ from cli_tools import Command
 from lockscape.errors import InputError
 from lockscape.experiments.curve_file import read_curves
 from lockscape.experiments.laws import usl
-from lockscape.report.laws import LawsDocument
 from lockscape.report.plot import Curve as Drawn
 from lockscape.report.plot import draw
 from test_schemas import check
@@ -47,10 +46,7 @@ def test_the_table_has_parameters_peak_doubts_drawing_and_residuals(lockscape):
     words = " ".join(done.out.split())
     assert "alpha (sigma) 0.07365 0.0257 0.02773 0.00912" in words
     assert "beta 0.0001044 1.99e-05" in words
-    assert (
-        "USL: peak at N = 96.5 (78.4 to 138.9), there 20.9 ± 3.6 times one, 1,884." in words
-        or "1884" in words
-    )
+    assert "USL: peak at N = 96.5 (78.4 to 138.9), there 20.9 ± 3.6 times one, 1884." in words
     assert "Doubt: At N = 1 the USL is 39% too high." in words
     assert "o measured . USL - Amdahl" in words
     assert "216 1702 1876 -174 -9.3% 1646 +56 +3.4%" in words
@@ -72,7 +68,6 @@ def test_json_and_csv_have_the_same_figures(lockscape):
     assert float(row["usl_beta_se"]) == each["fits"]["usl"]["beta"]["standard_error"]
     assert float(row["peak"]) == each["fits"]["peak"]["cpus"] and row["doubts"] == "far-points"
     assert each["amdahl_limit"] == pytest.approx(1 / each["fits"]["amdahl"]["alpha"]["value"])
-    assert LawsDocument.__struct_fields__[-1] == "curves"
 
 
 SIMULATED = ("simulate", "giant", "fine", "--cpus", "1-5", "--transactions", "20", "--number", "10")

@@ -15,7 +15,7 @@ from lockscape.report.manifest import Stopwatch
 @click.option("--scale", type=click.Choice(["measured", "fitted"]), default=None,
               help="gamma: as measured with N = 1, or fitted.  [default: measured for speedups]")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, 10**6), default=None, metavar="N",
-              help="So many equal processes ran, where a CSV does not say it.")  # fmt: skip
+              help="So many equal processes ran, for a CSV; JSON says it itself.")  # fmt: skip
 @output_options
 def laws(
     curves: tuple[str, ...], measure: str | None, scale: str | None, processes: int | None,
