@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engine_tools import FREE, Machine, assert_cycles_add_up, program, statistic, stop
+from lockscape.experiments.repairman import birth_death, mean_value_analysis
 from lockscape.machine import layout as at
 from lockscape.machine.execute import execute
 from lockscape.program.language import function, hold, next_operation, operand, pause, the
@@ -37,25 +38,6 @@ def customer() -> None:
             pause(operand(2))
             lock.uses += 1
     stop()
-
-
-def mean_value_analysis(processors: int, think: float, work: float) -> float:
-    """Return the throughput (operations a cycle) by exact mean value analysis.
-
-    The arrival theorem (Reiser and Lavenberg 1980): who arrives sees the system with one customer fewer.
-    """
-    waiting = throughput = 0.0
-    for n in range(1, processors + 1):
-        response = work * (1 + waiting)
-        throughput = n / (think + response)
-        waiting = throughput * response
-    return throughput
-
-
-def repairman(processors: int, think: float, work: float) -> float:
-    """Return the same from the birth-death chain of the machine-repairman model."""
-    weights = [math.perm(processors, k) * (work / think) ** k for k in range(processors + 1)]
-    return (1 - weights[0] / sum(weights)) / work
 
 
 def run(processors: int, think: np.ndarray, work: np.ndarray) -> tuple[float, float]:
@@ -95,7 +77,7 @@ COUNTS = (1, 2, 4, 8, 16, 20, 24, 32, 64)
 
 @pytest.mark.parametrize("processors", COUNTS)
 def test_the_two_forms_agree(processors: int) -> None:
-    ours, chain = mean_value_analysis(processors, THINK, WORK), repairman(processors, THINK, WORK)
+    ours, chain = mean_value_analysis(processors, THINK, WORK), birth_death(processors, THINK, WORK)
     assert ours == pytest.approx(chain, rel=1e-12)
 
 

@@ -19,6 +19,9 @@ MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SEVERAL = "*"
 """Stands where points of several curves meet."""
 
+STROKES = " .-"
+"""What a point may cover without meeting another one."""
+
 COLOURS = ("cyan", "yellow", "green", "magenta", "red", "blue", "bright_cyan", "bright_yellow")
 HEIGHT = 16
 WIDEST = 100
@@ -31,10 +34,17 @@ LEAST_WIDTH, MOST_RATIO = 20, 16
 
 @dataclass(frozen=True)
 class Curve:
-    """A named curve of points (x, y), x above 0, y at least 0."""
+    """A named curve of points (x, y), x above 0, y at least 0.
+
+    `mark` stands at its points (default: a letter of its own), `stroke` between them. With an empty mark the
+    points are those of a line alone, close together and within the others'; with an empty stroke there
+    is no line.
+    """
 
     name: str
-    points: Sequence[tuple[int, float]]
+    points: Sequence[tuple[float, float]]
+    mark: str | None = None
+    stroke: str = "."
 
 
 @dataclass
@@ -43,8 +53,8 @@ class _Area:
 
     width: int
     height: int
-    low: int
-    high: int
+    low: float
+    high: float
     top: float
 
     def __post_init__(self) -> None:
@@ -62,18 +72,22 @@ class _Area:
     def row(self, y: float) -> int:
         return self.height - 1 - round(y / self.top * (self.height - 1))
 
-    def line(self, number: int, one: tuple[int, float], two: tuple[int, float]) -> None:
+    def line(self, number: int, one: tuple[float, float], two: tuple[float, float], stroke: str) -> None:
         first, last = self.column(one[0]), self.column(two[0])
         for column in range(first + 1, last):
             share = (column - first) / (last - first)
             row = self.row(one[1] + share * (two[1] - one[1]))
-            if self.cells[row][column][0] == " ":
-                self.cells[row][column] = (".", number)
+            self.dot(number, row, column, stroke)
 
-    def point(self, number: int, x: int, y: float) -> None:
+    def dot(self, number: int, row: int, column: int, stroke: str) -> None:
+        if self.cells[row][column][0] == " ":
+            self.cells[row][column] = (stroke, number)
+
+    def point(self, number: int, x: float, y: float, mark: str) -> None:
         row, column = self.row(y), self.column(x)
-        taken = self.cells[row][column][0] not in " ."
-        self.cells[row][column] = (SEVERAL, -1) if taken else (MARKS[number % len(MARKS)], number)
+        taken, other = self.cells[row][column]
+        meets = taken not in STROKES and other != number
+        self.cells[row][column] = (SEVERAL, -1) if meets else (mark, number)
 
 
 def draw(curves: Sequence[Curve], width: int, x_title: str) -> list[list[tuple[str, int]]]:
@@ -82,19 +96,17 @@ def draw(curves: Sequence[Curve], width: int, x_title: str) -> list[list[tuple[s
     There must be a point. A scale of round numbers stands at the left, the x of the points below; the last
     lines tell which mark is which curve.
     """
-    xs = sorted({x for curve in curves for x, _ in curve.points})
+    xs = sorted({x for curve in curves for x, _ in curve.points if curve.mark != ""})
     largest = max(y for curve in curves for _, y in curve.points) or 1.0
     step, top = _scale(largest)
-    digits = 0 if step >= 1 else 1 if step >= 0.1 else 2
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
     label = max(len(f"{top:.{digits}f}"), 3)
     area = _Area(max(LEAST_WIDTH, width - label - 2), HEIGHT, xs[0], xs[-1], top)
     for number, curve in enumerate(curves):
-        points = sorted(curve.points)
-        for one, two in pairwise(points):
-            area.line(number, one, two)
+        _stroke(area, number, curve)
     for number, curve in enumerate(curves):
-        for x, y in curve.points:
-            area.point(number, x, y)
+        for x, y in curve.points if curve.mark != "" else ():
+            area.point(number, x, y, _sign(number, curve))
     ticks = {area.row(value * step): f"{value * step:.{digits}f}" for value in range(round(top / step) + 1)}
     lines = [[(f"{ticks.get(row, ''):>{label}} |", -1), *cells] for row, cells in enumerate(area.cells)]
     lines.append([(" " * label + " +" + "-" * area.width, -1)])
@@ -104,6 +116,16 @@ def draw(curves: Sequence[Curve], width: int, x_title: str) -> list[list[tuple[s
     return lines + _legend(curves, width, meet)
 
 
+def _stroke(area: _Area, number: int, curve: Curve) -> None:
+    if curve.mark == "":
+        for x, y in curve.points:
+            area.dot(number, area.row(y), area.column(x), curve.stroke)
+    elif curve.stroke:
+        points = sorted(curve.points)
+        for one, two in pairwise(points):
+            area.line(number, one, two, curve.stroke)
+
+
 def _scale(largest: float) -> tuple[float, float]:
     """Return step and end of a scale from 0: at most 8 steps of 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(largest / 8))
@@ -111,19 +133,26 @@ def _scale(largest: float) -> tuple[float, float]:
     return step, step * math.ceil(largest / step - 1e-9)
 
 
-def _numbers(area: _Area, xs: Sequence[int]) -> str:
+def _numbers(area: _Area, xs: Sequence[float]) -> str:
     """Return the x of the points, those that have room, each ending below its column."""
     line = ""
     for x in xs:
-        text = str(x)
+        text = f"{x:.10g}"
         start = max(area.column(x) - len(text) + 1, 0)
         if not line or start > len(line):
             line += " " * (start - len(line)) + text
     return line
 
 
+def _sign(number: int, curve: Curve) -> str:
+    """Return what stands for a curve: its mark, or the stroke of a line alone."""
+    if curve.mark == "":
+        return curve.stroke
+    return curve.mark or MARKS[number % len(MARKS)]
+
+
 def _legend(curves: Sequence[Curve], width: int, meet: bool) -> list[list[tuple[str, int]]]:
-    names = [(f"{MARKS[n % len(MARKS)]} {printable(curve.name)}", n) for n, curve in enumerate(curves)]
+    names = [(f"{_sign(n, curve)} {printable(curve.name)}", n) for n, curve in enumerate(curves)]
     names += [(f"{SEVERAL} several", -1)] if meet else []
     lines: list[list[tuple[str, int]]] = [[]]
     used = 0

@@ -10,6 +10,7 @@ from lockscape.report.census import CensusDocument
 from lockscape.report.fetch import FetchDocument
 from lockscape.report.figure2 import Figure2Document
 from lockscape.report.footprint import FootprintDocument
+from lockscape.report.laws import LawsDocument
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.port import PortDocument
 from lockscape.report.simulate import SimulateDocument
@@ -21,6 +22,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "fetch": FetchDocument,
     "figure2": Figure2Document,
     "footprint": FootprintDocument,
+    "laws": LawsDocument,
     "methods": MethodsDocument,
     "port": PortDocument,
     "simulate": SimulateDocument,
