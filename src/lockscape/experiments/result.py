@@ -27,8 +27,8 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     process with PostMark's seed (``same``), or the seed plus the process' number (``each``). `cost_factors`
     multiply costs by name, see `lockscape.machine.costs`; `cost_sample` is the number of the draw that they
     come from, 0 for the stated costs. `workload`: what runs instead of PostMark, whose options then say only
-    how the C library reads and writes. `memory_pages`: what each kernel has, of which pages of processes go to
-    disk when it is little; 0: as much as it needs.
+    how the C library reads and writes. `memory_pages`: what each kernel has, of which pages of processes go
+    to disk when it is little; 0: as much as it needs.
     """
 
     system: str

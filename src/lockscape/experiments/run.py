@@ -127,7 +127,8 @@ def _built(key: bytes, traced: bool, mixed: bool = False) -> _Built:
     disk_cycles = spec.plan.options.get("disk_cycles", costs.machine["disk_request"])
     kernel = port(
         spec.plan, [user, stress] if mixed else [user], disk_cycles=disk_cycles,
-        sharing=int(mixed), swapping=spec.memory_pages, mapped_buffers=int(spec.libc == "2005"), buffered=int(work.buffered),
+        sharing=int(mixed), swapping=spec.memory_pages,
+        mapped_buffers=int(spec.libc == "2005"), buffered=int(work.buffered),
         read_block=work.read_block_bytes, write_block=work.write_block_bytes,
     )  # fmt: skip
     check_order(kernel)

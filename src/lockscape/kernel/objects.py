@@ -126,7 +126,7 @@ class Area(Object):
 class Memory(Object):
     """The address space of a process.
 
-    Where memory is limited: `users` refer to it, it is `listed` among those with pages, of which `entries`
+    Where memory is limited: `users` refer to it, it is `in_turn` among those with pages, of which `entries`
     are in memory and those `absent` on disk.
     """
 
@@ -134,7 +134,7 @@ class Memory(Object):
     next: int
     pages: int
     users: int
-    listed: int
+    in_turn: int
     areas: Collection = listed(Area)
     entries: Collection = listed("PageEntry")
     absent: Collection = listed("PageEntry")
@@ -427,7 +427,8 @@ class Timer(Object):
 
 
 LIMIT_BATCHES = 6
-"""So many batches it keeps at most, where memory is limited and batches are smaller (setup_pageset of 2.6)."""
+"""So many batches a processor keeps at most, where memory is limited and batches are smaller (setup_pageset
+of 2.6)."""
 
 
 class SemaphoreSet(Object, count="semaphore_sets"):

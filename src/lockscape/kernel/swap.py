@@ -61,8 +61,8 @@ def enter_entry(memory: Memory, area: Area, index: int) -> None:
     entry.young = 1
     with section("enter", memory.entries):
         insert(memory.entries, (area.start << INDEX_BITS) | index, entry)
-    if memory.listed == 0:
-        memory.listed = 1
+    if memory.in_turn == 0:
+        memory.in_turn = 1
         list_space(memory)
 
 

@@ -12,7 +12,7 @@ _NO_ARGUMENT = {
     "interrupted_user": op.FROM_USER, "atomic_depth": op.ATOMIC_DEPTH, "instance": op.INSTANCE,
     "next_operation": op.NEXT_OPERATION,
 }  # fmt: skip
-_ONE_ARGUMENT = {"operand": op.OPERAND, "run": op.RUN, "guest_time": op.GUEST_TIME}
+_ARGUMENTS = {"operand": op.OPERAND, "run": op.RUN, "guest_time": op.GUEST_TIME, "spawn": op.SPAWN}
 _PLAIN = {
     "mask": op.MASK, "unmask": op.UNMASK, "halt": op.HALT, "exit_process": op.EXIT, "barrier": op.BARRIER,
 }  # fmt: skip
@@ -54,10 +54,8 @@ class Operations(Values):
         target = target if target >= 0 else self.temporary()
         if name in _NO_ARGUMENT:
             self.emit(_NO_ARGUMENT[name], target)
-        elif name in _ONE_ARGUMENT:
-            self.emit(_ONE_ARGUMENT[name], target, registers[0])
-        elif name == "spawn":
-            self.emit(op.SPAWN, target, registers[0], registers[1])
+        elif name in _ARGUMENTS:
+            self.emit(_ARGUMENTS[name], target, *registers)
         elif name == "new":
             self.emit(op.NEW, target, self.names.classes.index(node.cls))
         elif name == "the_of":
