@@ -7,7 +7,20 @@ import numpy as np
 from lockscape.experiments.run import settle
 from lockscape.experiments.sample import kernel_steps
 from lockscape.experiments.trials import Trial, run_trial
-from lockscape.kernel.entry import CLOSE, EXEC, KILL, OPEN, PAUSE, PIPE, READ, SIGNAL, SLEEP, TIME, WAIT, WRITE
+from lockscape.kernel.entry import (
+    CLOSE,
+    EXEC,
+    KILL,
+    OPEN,
+    PAUSE,
+    PIPE,
+    READ,
+    SIGNAL,
+    SLEEP,
+    TIME,
+    WAIT,
+    WRITE,
+)
 from lockscape.kernel.files import CREATING
 from lockscape.kernel.signals import HANDLE, IGNORE
 from lockscape.machine import layout as at
