@@ -74,7 +74,11 @@ def test_who_wants_more_than_there_is_sleeps_until_it_is(name):
 @pytest.mark.parametrize("name", KERNELS)
 def test_who_waits_for_zero_goes_on_when_it_is(name):
     waiter = [call(SEMOP, 0, 1, 0, think_cycles=LATER // 2), call(TIME, 1)]
-    other = [call(SEMOP, 0, 1, 2), call(SEMOP, 0, 1, -1, think_cycles=LATER), call(SEMOP, 0, 1, -1, think_cycles=LATER)]
+    other = [
+        call(SEMOP, 0, 1, 2),
+        call(SEMOP, 0, 1, -1, think_cycles=LATER),
+        call(SEMOP, 0, 1, -1, think_cycles=LATER),
+    ]
     machine, _ = ran_together(name, [np.concatenate(waiter), np.concatenate(other)], cpus=3)
     assert values(machine) == {}
     assert marks(machine)[0] > 2 * LATER

@@ -11,7 +11,17 @@ from lockscape.kernel.objects import (
     SlabArray,
     Zone,
 )  # fmt: skip
-from lockscape.program.language import add_return, atomic, function, masked, option, section, step, the, this_cpu
+from lockscape.program.language import (
+    add_return,
+    atomic,
+    function,
+    masked,
+    option,
+    section,
+    step,
+    the,
+    this_cpu,
+)
 
 ENOUGH = 1 << 40
 """Pages left that are enough for anything."""

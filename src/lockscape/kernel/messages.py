@@ -1,13 +1,13 @@
 """System V message queues: that there are from the start, empty, each with so many bytes at most.
 
 From 2.4 on a sender gives its message to the first receiver that waits for one of its kind (option
-``message_handover``); in 2.4 the receiver then takes the lock once more to look (``message_recheck``). Before,
-it calls all who wait, and each looks through the queue itself. Whoever receives calls all senders that wait
-for room.
+``message_handover``); in 2.4 the receiver then takes the lock once more to look (``message_recheck``).
+Before, it calls all who wait, and each looks through the queue itself. Whoever receives calls all senders
+that wait for room.
 """
 
 from lockscape.kernel.allocate import slab_alloc, slab_free
-from lockscape.kernel.objects import MESSAGES, Message, MessageQueue, MessageTotals, Process
+from lockscape.kernel.objects import MESSAGES, Process
 from lockscape.kernel.semaphores import INVALID
 from lockscape.kernel.waits import call, wait_until_called
 from lockscape.program.language import (
@@ -25,12 +25,36 @@ from lockscape.program.language import (
     step,
     the,
 )
+from lockscape.program.objects import Collection, Object, listed
 
 MESSAGE_BYTES, QUEUE_BYTES = 8192, 16384
 """The longest message, and the bytes of a queue (include/linux/msg.h: MSGMAX, MSGMNB)."""
 
 PART_BYTES = 4096 - 20
 """Bytes of a message that one object of memory holds (ipc/msg.c: DATALEN_MSG, a page less its head)."""
+
+
+class Message(Object):
+    """A System V message."""
+
+    kind: int
+    size: int
+
+
+class MessageQueue(Object, count="message_queues"):
+    """A System V message queue, with who waits for room and who for a message."""
+
+    bytes: int
+    messages: Collection = listed(Message)
+    senders: Collection = listed(Process)
+    receivers: Collection = listed(Process)
+
+
+class MessageTotals(Object, count=1):
+    """All messages that are in queues."""
+
+    messages: int
+    bytes: int
 
 
 @function()
@@ -138,7 +162,7 @@ def count_messages(number: int, size: int) -> None:
 
 @function()
 def sys_msgrcv(number: int, kind: int) -> int:
-    """Receive the first message of a kind, or of any (0), and sleep while there is none; return its length."""
+    """Receive the first message of a kind, or of any (0); sleep while there is none. Return its length."""
     me: Process = current()
     step("msgrcv")
     if number < 0 or number >= option("message_queues"):
@@ -161,7 +185,7 @@ def sys_msgrcv(number: int, kind: int) -> int:
 
 @function()
 def given_message(queue: MessageQueue, me: Process) -> Message:
-    """Return the message that a sender gave to this process, in some kernels with another look at the queue."""
+    """Return the message that a sender gave to this process; some kernels look at the queue again."""
     if option("message_recheck"):
         with section("look", queue.receivers):
             step("look_at_receiver")
@@ -174,7 +198,7 @@ def given_message(queue: MessageQueue, me: Process) -> Message:
 
 @function()
 def take(queue: MessageQueue, me: Process) -> Message:
-    """Take the first message of the kind wanted out of a queue, or enter the list of those who wait for it."""
+    """Take the first message of the kind wanted out of a queue, or enter the list of who waits for it."""
     with section("take", queue.bytes, queue.messages, queue.receivers):
         step("take_message")
         message: Message = first(queue.messages)

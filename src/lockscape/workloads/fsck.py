@@ -378,7 +378,7 @@ def _processes(live: Live, processes: list[int]) -> Iterator[str]:
 
 
 def _semaphores(live: Live) -> Iterator[str]:
-    """Semaphore sets: their sums against the values, none of which is negative, and that nobody sleeps there."""
+    """Semaphore sets: their sums against the values, none of which is negative; nobody sleeps there."""
     for number, place in enumerate(live.places("SemaphoreSet").tolist()):
         who = f"semaphore set {number}"
         values = [value for _, value in live.items(place, "values")]

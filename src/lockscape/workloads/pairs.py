@@ -8,7 +8,7 @@ from lockscape.workloads.families import Rows, call, fork
 
 
 def pair(seed: int, turns: int = 10) -> Rows:
-    """Return a process and its child: one gives what the other wants, so that they end, whoever else is there.
+    """Return a process and its child: one gives what the other wants, so that they end, whoever is there.
 
     All meet at set 0 and queue 0, and take turns with semaphore 0 of set 1; the kind in queue 2 and the
     semaphore of set 3 are a pair's own. Users ask for what was given before a message was sent, so that no

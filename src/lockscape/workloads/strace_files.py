@@ -404,7 +404,8 @@ _OF_PATHS: dict[str, Translate] = {
                      "faccessat2"), _stat),
     "unlink": _named("unlink"), "unlinkat": _named("unlink", True), "rmdir": _named("rmdir"),
     "mkdir": _named("mkdir"), "mkdirat": _named("mkdir", True),
-    "readlink": _readlink, "readlinkat": _readlink, "rename": _rename, "renameat": _rename, "renameat2": _rename,
+    "readlink": _readlink, "readlinkat": _readlink,
+    "rename": _rename, "renameat": _rename, "renameat2": _rename,
 }  # fmt: skip
 
 _OF_FILES: dict[str, Translate] = {
