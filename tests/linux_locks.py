@@ -178,13 +178,14 @@ LOCKS = {
         "kernel_flag dcache_lock inode_lock files_lock arbitration_lock pagecache_lock pagemap_lru_lock"
         " lru_list_lock hash_table_lock unused_list_lock zone_lock slab_lock page_table_lock mmap_sem file_lock"
         " fs_lock i_sem i_zombie s_lock PG_locked runqueue_lock tasklist_lock buffer_wait_lock semaphore_lock"
-        " alloc_lock timerlist_lock xtime_lock io_request_lock desc_lock wait_queue_lock"
+        " alloc_lock timerlist_lock xtime_lock io_request_lock desc_lock wait_queue_lock sem_ids_ary msg_ids_ary"
+        " mmlist_lock swaplock sdev_lock"
     ),
     "2.6": (
         "dcache_lock d_lock rename_lock inode_lock files_lock i_sem i_lock i_size_seqcount i_meta_lock sb_bgl_lock"
         " s_next_gen_lock percpu_counter_lock tree_lock bdev_tree_lock private_lock bdev_private_lock PG_locked"
         " lru_lock zone_lock slab_lock file_lock fs_lock mmap_sem page_table_lock rq_lock xtime_lock queue_lock"
-        " desc_lock tasklist_lock wait_queue_lock"
+        " desc_lock tasklist_lock wait_queue_lock sem_perm_lock msg_perm_lock mmlist_lock swaplock sdev_lock"
     ),
 }
 """Every lock that the calls of PostMark and about processes, the scheduler, ticks and write-back take in the source,

@@ -1,5 +1,6 @@
 """Swapping: pages go to disk when memory is little and come back, also of processes that share them, in every port."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from lockscape.errors import InputError
 from lockscape.experiments.result import RunSpec
+from lockscape.experiments.run import load_run, simulate
 from lockscape.experiments.trials import Trial, run_trial
 from lockscape.kernel.areas import RANGE_PAGES
 from lockscape.kernel.entry import CLOSE, EXEC, FAULT, MUNMAP, OPEN, WAIT, WRITE
@@ -15,6 +17,7 @@ from lockscape.machine.faults import Detector
 from lockscape.ports.plan import load_plan, plan_names
 from lockscape.workloads.families import call, fork
 from lockscape.workloads.load import Stream
+from lockscape.workloads.workload_file import named_workload
 from run_tools import ran_together
 from trial_tools import kernel
 
@@ -69,9 +72,19 @@ def test_a_child_has_the_pages_that_are_on_disk_as_well(name):
 def test_memory_that_is_too_little_and_kernels_without_swapping_are_refused():
     with pytest.raises(InputError, match=r"^70 pages of memory: give at least 80$"):
         served("fine", *PROGRAM, memory_pages=70)
-    spec = RunSpec("linux-2.4", load_plan("linux-2.4"), 2, processes=2)
-    with pytest.raises(InputError, match="only with a workload other than PostMark"):
-        RunSpec(spec.system, spec.plan, spec.cpus, spec.processes, memory_pages=100)
+    spec = RunSpec("linux-2.4", load_plan("linux-2.4"), 2, processes=2, memory_pages=100)
+    with pytest.raises(InputError, match="PostMark's files fit into memory"):
+        load_run(spec)
+    with pytest.raises(InputError, match="give a number of pages to a kernel with swapping = 1"):
+        ran_together("fine", [PROGRAM[0]], files=0, memory_pages=0)
+
+
+def test_a_run_of_a_workload_has_the_memory_that_is_asked_for():
+    """The processes of `forkexec` and their children, with all the memory they need and with little."""
+    work = named_workload("forkexec")
+    spec = RunSpec("linux-2.4", load_plan("linux-2.4"), 2, work.processes, workload=work)
+    enough = simulate(spec).makespan_cycles
+    assert simulate(msgspec.structs.replace(spec, memory_pages=4000)).makespan_cycles > 0.9 * enough
 
 
 # --- all ports ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lockscape.errors import LockscapeError
+from lockscape.errors import InputError, LockscapeError
 from lockscape.experiments.collect import collect
 from lockscape.experiments.result import ProcessTime, RunResult, RunSpec, Throughput
 from lockscape.experiments.sample import kernel_steps
@@ -86,6 +86,10 @@ def simulate(
 
 def load_run(spec: RunSpec, traced: bool = False) -> Loaded:
     """Build kernel, machine and workload of a run. Raises `InputError` for what cannot be built."""
+    if spec.memory_pages and spec.workload is None:
+        raise InputError(
+            f"{spec.memory_pages:,} pages of memory: PostMark's files fit into memory, give another workload"
+        )
     built = _built(_kernel_key(spec), traced, spec.workload is not None)
     work, placed = _works(spec)
     streams = tuple(each.stream for each in work)
@@ -127,9 +131,8 @@ def _built(key: bytes, traced: bool, mixed: bool = False) -> _Built:
     disk_cycles = spec.plan.options.get("disk_cycles", costs.machine["disk_request"])
     kernel = port(
         spec.plan, [user, stress] if mixed else [user], disk_cycles=disk_cycles,
-        sharing=int(mixed), swapping=spec.memory_pages,
-        mapped_buffers=int(spec.libc == "2005"), buffered=int(work.buffered),
-        read_block=work.read_block_bytes, write_block=work.write_block_bytes,
+        sharing=int(mixed), swapping=spec.memory_pages, mapped_buffers=int(spec.libc == "2005"),
+        buffered=int(work.buffered), read_block=work.read_block_bytes, write_block=work.write_block_bytes,
     )  # fmt: skip
     check_order(kernel)
     return _Built(kernel, costs, assemble(kernel.program, costs, traced))

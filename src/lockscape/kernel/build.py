@@ -207,7 +207,8 @@ def functions(chosen: Mapping[str, int], more: Sequence[types.ModuleType] = ()) 
 
 def classes() -> list[type[Object]]:
     """Return the kernel's object classes, the process first."""
-    return sorted(declared_in(objects), key=lambda c: c.__name__ != "Process")
+    found = [each for module in (objects, *MODULES) for each in declared_in(module)]
+    return sorted(found, key=lambda c: c.__name__ != "Process")
 
 
 def declared_in(module: types.ModuleType) -> list[type[Object]]:

@@ -2,12 +2,12 @@
 
 From 2.4 on a sender gives its message to the first receiver that waits for one of its kind (option
 ``message_handover``); in 2.4 the receiver then takes the lock once more to look (``message_recheck``).
-Before, it calls all who wait, and each looks through the queue itself. Whoever receives calls all
-senders that wait for room.
+Before, it calls all who wait, and each looks through the queue itself. Whoever receives calls all senders
+that wait for room.
 """
 
 from lockscape.kernel.allocate import slab_alloc, slab_free
-from lockscape.kernel.objects import MESSAGES, Message, MessageQueue, MessageTotals, Process
+from lockscape.kernel.objects import MESSAGES, Process
 from lockscape.kernel.semaphores import INVALID
 from lockscape.kernel.waits import call, wait_until_called
 from lockscape.program.language import (
@@ -25,12 +25,36 @@ from lockscape.program.language import (
     step,
     the,
 )
+from lockscape.program.objects import Collection, Object, listed
 
 MESSAGE_BYTES, QUEUE_BYTES = 8192, 16384
 """The longest message, and the bytes of a queue (include/linux/msg.h: MSGMAX, MSGMNB)."""
 
 PART_BYTES = 4096 - 20
 """Bytes of a message that one object of memory holds (ipc/msg.c: DATALEN_MSG, a page less its head)."""
+
+
+class Message(Object):
+    """A System V message."""
+
+    kind: int
+    size: int
+
+
+class MessageQueue(Object, count="message_queues"):
+    """A System V message queue, with who waits for room and who for a message."""
+
+    bytes: int
+    messages: Collection = listed(Message)
+    senders: Collection = listed(Process)
+    receivers: Collection = listed(Process)
+
+
+class MessageTotals(Object, count=1):
+    """All messages that are in queues."""
+
+    messages: int
+    bytes: int
 
 
 @function()
@@ -161,7 +185,7 @@ def sys_msgrcv(number: int, kind: int) -> int:
 
 @function()
 def given_message(queue: MessageQueue, me: Process) -> Message:
-    """Return the message that a sender gave to this process; some kernels look at the queue once more."""
+    """Return the message that a sender gave to this process; some kernels look at the queue again."""
     if option("message_recheck"):
         with section("look", queue.receivers):
             step("look_at_receiver")

@@ -1,8 +1,11 @@
 """The kernel's objects: what its functions read and write. Names are those of Unix and Linux."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from lockscape.program.objects import Collection, Object, Racy, bitmap, hashed, listed, slotted
+
+if TYPE_CHECKING:
+    from lockscape.kernel.messages import Message
 
 RUNNABLE, BLOCKED, DONE, INTERRUPTIBLE = 0, 1, 2, 3
 """States of a process; INTERRUPTIBLE: it sleeps, and a signal ends that."""
@@ -126,15 +129,15 @@ class Area(Object):
 class Memory(Object):
     """The address space of a process.
 
-    Where memory is limited: `users` refer to it, it is `in_turn` among those with pages, of which `entries`
-    are in memory and those `absent` on disk.
+    Where memory is limited: `users` refer to it; it is `known` as one with pages, of which `entries` are in
+    memory and those `absent` on disk.
     """
 
     end: int
     next: int
     pages: int
     users: int
-    in_turn: int
+    known: int
     areas: Collection = listed(Area)
     entries: Collection = listed("PageEntry")
     absent: Collection = listed("PageEntry")
@@ -331,7 +334,7 @@ class FileTable(Object, count=1):
 
 
 class Zone(Object, count=1):
-    """Free pages, of all `pages`; the marks at which more are freed, and how often there were none left.
+    """Free pages, of all `pages`; the marks at which more are freed; how often there were none left.
 
     `batch`: pages that a processor takes at once where memory is limited.
     """
@@ -427,63 +430,4 @@ class Timer(Object):
 
 
 LIMIT_BATCHES = 6
-"""So many batches a processor keeps at most, where memory is limited and batches are smaller (setup_pageset
-of 2.6)."""
-
-
-class SemaphoreSet(Object, count="semaphore_sets"):
-    """A System V semaphore set: `values` by number + 1, of which `total` is the sum."""
-
-    total: int
-    values: Collection = listed()
-    sleepers: Collection = listed(Process)
-
-
-class Message(Object):
-    """A System V message."""
-
-    kind: int
-    size: int
-
-
-class MessageQueue(Object, count="message_queues"):
-    """A System V message queue, with who waits for room and who for a message."""
-
-    bytes: int
-    messages: Collection = listed(Message)
-    senders: Collection = listed(Process)
-    receivers: Collection = listed(Process)
-
-
-class MessageTotals(Object, count=1):
-    """All messages that are in queues."""
-
-    messages: int
-    bytes: int
-
-
-class PageEntry(Object):
-    """A page that one process alone has, where memory is limited: used lately (`young`), on disk (`slot`)."""
-
-    young: Annotated[int, Racy("the processor sets it whenever the page is used")]
-    slot: int
-
-
-class AddressSpaces(Object, count=1):
-    """All address spaces that have pages which can go to disk, in turn; the daemon waits for work."""
-
-    waits: WaitQueue
-    memories: Collection = listed(Memory)
-
-
-class SwapDevice(Object, count=1):
-    """The slots of the disk for pages that memory has no room for."""
-
-    used: int
-    slots: Collection = bitmap(65536, base="swap_search", each="bitmap_word")
-
-
-class SwapBatch(Object):
-    """Pages that are written to slots together, by who has made the batch."""
-
-    buffers: Collection = listed(Buffer)
+"""So many batches it keeps, where memory is limited and batches are smaller (setup_pageset of 2.6)."""

@@ -4,9 +4,9 @@ Three marks of the zone say when: below the low one an allocation wakes the daem
 high one; below the least one who allocates frees some pages himself (2.4: mm/page_alloc.c: __alloc_pages).
 """
 
-from lockscape.kernel.objects import AddressSpaces, Zone
+from lockscape.kernel.objects import Zone
 from lockscape.kernel.scheduler import finish_switch
-from lockscape.kernel.swap import swap_out
+from lockscape.kernel.swap import AddressSpaces, swap_out
 from lockscape.kernel.waits import begin_wait, wait_until_called, wake_up
 from lockscape.program.language import function, section, step, the, unmask
 

@@ -6,7 +6,7 @@ place on the list until it succeeds (option ``semaphore_handover`` 0); 2.0 and 2
 who can go for them (1). Who waits for 0 is taken off the list and called in all versions.
 """
 
-from lockscape.kernel.objects import Process, SemaphoreSet
+from lockscape.kernel.objects import Process
 from lockscape.kernel.waits import call, wait_until_called
 from lockscape.program.language import (
     NONE,
@@ -22,6 +22,7 @@ from lockscape.program.language import (
     step,
     the,
 )
+from lockscape.program.objects import Collection, Object, listed
 
 INVALID, TOO_BIG, OUT_OF_RANGE = -22, -27, -34
 """Results of calls that fail, as in Unix."""
@@ -31,6 +32,14 @@ SEMAPHORES, MOST = 250, 32767
 
 ASLEEP, AGAIN = 1, 2
 """What `Process.given` says: still asleep, or called to try again; 0: the operation is done."""
+
+
+class SemaphoreSet(Object, count="semaphore_sets"):
+    """A System V semaphore set: `values` by number + 1, of which `total` is the sum."""
+
+    total: int
+    values: Collection = listed()
+    sleepers: Collection = listed(Process)
 
 
 @function()

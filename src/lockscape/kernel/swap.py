@@ -8,16 +8,10 @@ serves requests in order, so a page can be read, and its slot be used anew, whil
 Pages that processes share since a fork stay in memory; those that were on disk then are read by each.
 """
 
+from typing import Annotated
+
 from lockscape.kernel.allocate import gather_page, page_alloc, page_free, release_anonymous
-from lockscape.kernel.objects import (
-    AddressSpaces,
-    Area,
-    Buffer,
-    Memory,
-    PageEntry,
-    SwapBatch,
-    SwapDevice,
-)
+from lockscape.kernel.objects import Area, Buffer, Memory, WaitQueue
 from lockscape.kernel.release import put_memory
 from lockscape.kernel.synchronise import wait_for_disk
 from lockscape.kernel.writeback import queue_buffer, start_disk
@@ -40,6 +34,7 @@ from lockscape.program.language import (
     step,
     the,
 )
+from lockscape.program.objects import Collection, Object, Racy, bitmap, listed
 
 SWAP_BLOCK = 4 << 36
 """Numbers of the blocks of slots begin here, above those of bitmaps and descriptors."""
@@ -49,6 +44,33 @@ INDEX_BITS = 20
 
 NO_ENTRY, OLD, YOUNG = 0, 1, 2
 """What a look at the next entry of an address space shows."""
+
+
+class PageEntry(Object):
+    """A page that one process alone has, where memory is limited: used lately (`young`), on disk (`slot`)."""
+
+    young: Annotated[int, Racy("the processor sets it whenever the page is used")]
+    slot: int
+
+
+class AddressSpaces(Object, count=1):
+    """All address spaces that have pages which can go to disk, in turn; the daemon waits for work."""
+
+    waits: WaitQueue
+    memories: Collection = listed(Memory)
+
+
+class SwapDevice(Object, count=1):
+    """The slots of the disk for pages that memory has no room for."""
+
+    used: int
+    slots: Collection = bitmap(65536, base="swap_search", each="bitmap_word")
+
+
+class SwapBatch(Object):
+    """Pages that are written to slots together, by who has made the batch."""
+
+    buffers: Collection = listed(Buffer)
 
 
 # --- entries of pages ---------------------------------------------------------------------------------------
@@ -61,8 +83,8 @@ def enter_entry(memory: Memory, area: Area, index: int) -> None:
     entry.young = 1
     with section("enter", memory.entries):
         insert(memory.entries, (area.start << INDEX_BITS) | index, entry)
-    if memory.in_turn == 0:
-        memory.in_turn = 1
+    if memory.known == 0:
+        memory.known = 1
         list_space(memory)
 
 

@@ -375,17 +375,21 @@ def _processes(live: Live, processes: list[int]) -> Iterator[str]:
     if left:
         yield f"{left:,} open files are left in the system's table"
     yield from _differ("processes", live.total("Kernel", "processes"), 0)
-    for cls, part in (("WaitQueue", "sleepers"), ("TimerBase", "due")):
-        left = len(live.members(cls, part))
-        if left:
-            yield f"{left:,} are left in {part} of a {cls}"
+    daemons = set(live.column("AddressSpaces", "waits").tolist())
+    queues = set(live.of.get("WaitQueue", NOTHING).tolist()) - daemons
+    left = sum(len(live.items(queue, "sleepers")) for queue in queues)
+    if left:
+        yield f"{left:,} processes are left in wait queues"
+    left = len(live.members("TimerBase", "due"))
+    if left:
+        yield f"{left:,} timers are left"
     pipes = len(live.of.get("Pipe", NOTHING))
     if pipes:
         yield f"{pipes:,} pipes are left"
 
 
 def _semaphores(live: Live) -> Iterator[str]:
-    """Semaphore sets: their sums against the values, none of which is negative, and that nobody sleeps."""
+    """Semaphore sets: their sums against the values, none of which is negative; nobody sleeps there."""
     for number, place in enumerate(live.places("SemaphoreSet").tolist()):
         who = f"semaphore set {number}"
         values = [value for _, value in live.items(place, "values")]

@@ -33,7 +33,7 @@ ZONE_PAGES = 1 << 20
 
 LEAST_SHARE, LEAST_PAGES, MOST_LEAST_PAGES = 128, 20, 255
 """The least free pages: this share of all, but between these numbers; the low mark is twice that, the high
-one three times (mm/page_alloc.c of 2.4.31: zone_balance_ratio, zone_balance_min, zone_balance_max)."""
+one three times (mm/page_alloc.c of 2.4.31: zone_balance_ratio, _min and _max)."""
 
 BATCH_SHARE = 4096
 """A processor takes so small a part of limited memory at once (mm/page_alloc.c of 2.6.11: zone_batchsize)."""
