@@ -10,6 +10,8 @@ from lockscape.kernel import (
     balance,
     blocks,
     buffers,
+    card,
+    connections,
     deferral,
     directories,
     entries,
@@ -18,6 +20,7 @@ from lockscape.kernel import (
     forked,
     inodes,
     names,
+    network_objects,
     objects,
     pages,
     processes,
@@ -25,6 +28,7 @@ from lockscape.kernel import (
     release,
     rename,
     scheduler,
+    sockets,
     synchronise,
     waits,
     writeback,
@@ -37,7 +41,7 @@ from lockscape.program.parse import parse
 MODULES: tuple[types.ModuleType, ...] = (
     entry, files, names, directories, entries, inodes, blocks, buffers, pages, readwrite, areas,
     allocate, deferral, balance, scheduler, writeback, synchronise, rename,
-    processes, forked, waits, release,
+    processes, forked, waits, release, sockets, connections, card,
 )  # fmt: skip
 
 OPTIONS: dict[str, int] = {
@@ -119,6 +123,10 @@ OPTIONS: dict[str, int] = {
     "slice_ticks": 20,  # length of a slice
     "groups": 8,  # block groups
     "disk_cycles": 16_000_000,  # time of a disk request; in a run the machine's cost disk_request
+    "softirqs": 1,  # each processor looks at the packets that came to it; 0: one for all does (bottom halves)
+    "exclusive_accept": 1,  # a connection wakes one of those who accept; 0: all (2.0)
+    "wire_byte_cycles": 160,  # time of a byte on the link: 100 Mbit/s (IEEE 802.3u); in a run by the clock
+    "round_trip_cycles": 400_000,  # until a client's next packet comes: 200 microseconds; in a run by the clock
     "buffered": 1,  # PostMark uses streams
     "mapped_buffers": 1,  # their buffers are mapped (C library of 2005)
     "read_block": 512,  # PostMark's blocks, bytes
@@ -136,6 +144,7 @@ SEMAPHORES = (
     LockClass("s_lock", "SuperBlock", "sema", evidence="locks.h: lock_super"),
     LockClass("PG_locked", "Page", "sema", evidence="mm.h: the bit of a page that is being read or written"),
     LockClass("mmap_sem", "Memory", "rwsem", evidence="sched.h: mmap_sem"),
+    LockClass("sk_lock", "Socket", "sema", evidence="sock.h: lock_sock, of processes"),
 )  # fmt: skip
 """Sleeping locks that the uniprocessor kernel has itself, for it sleeps inside."""
 
@@ -147,6 +156,14 @@ MASKED_SECTIONS = frozenset({
     "sleep_on_disk/sleep", "wait_for_disk/register", "due_sleeper/due",
     "finish_switch/again", "leave_queue/leave", "sys_yield/yield",
     "wait_until_called/sleep", "call/call", "share_slice/share",
+    "begin_wait/enter", "end_wait/leave", "take_sleeper/take",
+    "put_socket/put", "take_left/left", "hash_socket/enter", "unhash_socket/leave", "find_socket/find", "find_listener/find",
+    "own_socket/own", "next_of_backlog/next", "socket_input/owned", "queue_data/data", "change_state/state",
+    "new_connection/pending", "acknowledge/acknowledge", "close_connection/close", "unbind/unbind", "bind/bind",
+    "take_pending/take", "are_pending/look", "answer_to/look", "reserve/reserve", "take_part/take",
+    "netif_rx/queue", "run_network/begin", "next_packet/next", "count_packets/count", "queue_packet/queue",
+    "start_transmit/start", "take_sent/sent", "meet/meet", "new_key/number", "start_receive/start",
+    "take_arrived/arrived",
 })  # fmt: skip
 """Sections that an interrupt handler also enters: on one processor they are done with interrupts masked."""
 
@@ -180,7 +197,8 @@ def functions(chosen: Mapping[str, int], more: Sequence[types.ModuleType] = ()) 
 
 def classes() -> list[type[Object]]:
     """Return the kernel's object classes, the process first."""
-    return sorted(declared_in(objects), key=lambda c: c.__name__ != "Process")
+    found = [*declared_in(objects), *declared_in(network_objects)]
+    return sorted(found, key=lambda c: c.__name__ != "Process")
 
 
 def declared_in(module: types.ModuleType) -> list[type[Object]]:

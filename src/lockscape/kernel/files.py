@@ -3,8 +3,10 @@
 from lockscape.kernel import names
 from lockscape.kernel.allocate import slab_alloc, slab_free
 from lockscape.kernel.blocks import discard_reserved
+from lockscape.kernel.connections import close_socket
 from lockscape.kernel.directories import NOT_FOUND, create, create_dentry
 from lockscape.kernel.inodes import iget, iput
+from lockscape.kernel.network_objects import Socket
 from lockscape.kernel.objects import FILES, Dentry, File, Files, FileTable, Inode, Process
 from lockscape.program.language import (
     NONE,
@@ -28,7 +30,8 @@ from lockscape.program.language import (
 READING, WRITING, CREATING, APPENDING = 0, 1, 3, 4
 """How a file is opened: bit 0 to write, bit 1 to create it, bit 2 to write at its end (O_APPEND)."""
 
-BAD_DESCRIPTOR = -9
+BAD_DESCRIPTOR, NO_FILE = -9, -22
+"""Results of calls that fail: a descriptor that is not open, and one of something else than a file."""
 
 
 @function()
@@ -240,8 +243,23 @@ def sys_close(fd: int) -> int:
     if option("sharing"):
         if drop_share(file) == 1:
             return 0
+        if file.socket != NONE:
+            close_endpoint(file)
+            return 0
     close_file(file)
     return 0
+
+
+@function()
+def close_endpoint(file: File) -> None:
+    """Close an open file that stands for a socket, which goes with it."""
+    socket: Socket = file.socket
+    close_socket(socket)
+    unlist_file(file)
+    step("file_free")
+    free(file)
+    if option("file_slab"):
+        slab_free(FILES)
 
 
 @function()
@@ -330,6 +348,11 @@ def sys_fstat(fd: int) -> int:
     file = fget(fd)
     if file == NONE:
         return BAD_DESCRIPTOR
+    if option("sharing"):
+        if file.inode == NONE:
+            if option("file_counts"):
+                fput(file)
+            return NO_FILE
     step("stat_copy")
     size = inode_size(file.inode)
     if option("file_counts"):
@@ -386,6 +409,11 @@ def sys_lseek(fd: int, offset: int) -> int:
         file = fget(fd)
     if file == NONE:
         return BAD_DESCRIPTOR
+    if option("sharing"):
+        if file.inode == NONE:
+            if option("file_counts") and not option("light_descriptors"):
+                fput(file)
+            return NO_FILE
     if option("seek_semaphore"):
         with hold("i_sem", file.inode):
             seek(file, offset)

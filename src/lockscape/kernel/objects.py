@@ -68,7 +68,8 @@ class Page(Object):
 
 
 class File(Object):
-    """An open file. `shares`: descriptors and mappings that refer to it, besides the first one."""
+    """An open file. `shares`: descriptors and mappings that refer to it, besides the first one; `socket`: what
+    it stands for instead of a file."""
 
     inode: Inode
     dentry: Dentry
@@ -77,6 +78,7 @@ class File(Object):
     appending: int
     count: int
     shares: int
+    socket: "Socket"
 
 
 class Files(Object):
@@ -321,8 +323,8 @@ class Clock(Object, count=1):
     flusher: Process
 
 
-class InterruptLine(Object, count=2):
-    """The descriptor of an interrupt line: of the timer, and of the disk."""
+class InterruptLine(Object, count=3):
+    """The descriptor of an interrupt line: of the timer, of the disk, and of the network card."""
 
     handled: int
 

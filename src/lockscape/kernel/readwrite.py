@@ -3,7 +3,7 @@
 from lockscape.kernel.allocate import page_alloc
 from lockscape.kernel.blocks import alloc_block, enter_block, find_goal, known_block, map_block
 from lockscape.kernel.buffers import bread, mark_buffer_dirty
-from lockscape.kernel.files import BAD_DESCRIPTOR, fget, fget_light, fput, notify
+from lockscape.kernel.files import BAD_DESCRIPTOR, NO_FILE, fget, fget_light, fput, notify
 from lockscape.kernel.inodes import mark_inode_dirty
 from lockscape.kernel.objects import Buffer, BufferCache, File, Inode, Page
 from lockscape.kernel.pages import (
@@ -29,6 +29,11 @@ def sys_read(fd: int, length: int) -> int:
         file = fget(fd)
     if file == NONE:
         return BAD_DESCRIPTOR
+    if option("sharing"):
+        if file.inode == NONE:
+            if option("file_counts") and not option("light_descriptors"):
+                fput(file)
+            return NO_FILE
     inode: Inode = file.inode
     step("read")
     with section("size", inode.size):
@@ -143,6 +148,11 @@ def sys_write(fd: int, length: int) -> int:
         file = fget(fd)
     if file == NONE:
         return BAD_DESCRIPTOR
+    if option("sharing"):
+        if file.inode == NONE:
+            if option("file_counts") and not option("light_descriptors"):
+                fput(file)
+            return NO_FILE
     inode: Inode = file.inode
     step("write")
     with hold("i_sem", inode):

@@ -5,7 +5,7 @@ The disk serves requests in order, so that who waits for several buffers waits o
 
 from lockscape.kernel.blocks import PAGE_BYTES, known_block
 from lockscape.kernel.buffers import bread
-from lockscape.kernel.files import BAD_DESCRIPTOR, fget, fput
+from lockscape.kernel.files import BAD_DESCRIPTOR, NO_FILE, fget, fput
 from lockscape.kernel.inodes import INODES_PER_BLOCK, TABLE_BLOCK, clean_inode, write_inode
 from lockscape.kernel.objects import Buffer, Clock, Disk, Inode, Process
 from lockscape.kernel.pages import clean_buffer, find_page
@@ -38,6 +38,11 @@ def sys_fsync(fd: int) -> int:
     file = fget(fd)
     if file == NONE:
         return BAD_DESCRIPTOR
+    if option("sharing"):
+        if file.inode == NONE:
+            if option("file_counts"):
+                fput(file)
+            return NO_FILE
     inode: Inode = file.inode
     step("fsync")
     with hold("i_sem", inode):

@@ -50,8 +50,9 @@ def stress() -> None:
     while kind != 0 and wrong == 0:
         pause(operand(PROBES))
         if kind >= FIRST_CALL:
+            expected = operand(BEFORE)  # a fork goes on behind the rows of the child
             result = system_call(kind - FIRST_CALL, operand(PATH), operand(NAME), operand(BYTES))
-            wrong = operand(BEFORE) > 0 and result != operand(BEFORE) - 1
+            wrong = expected > 0 and result != expected - 1
         elif kind == DO_STAT:
             system_call(STAT, operand(PATH), operand(NAME), 0)
         elif kind == DO_BRK:
