@@ -160,7 +160,7 @@ MASKED_SECTIONS = frozenset({
     "put_socket/put", "take_left/left", "hash_socket/enter", "unhash_socket/leave", "find_socket/find", "find_listener/find",
     "own_socket/own", "next_of_backlog/next", "socket_input/owned", "queue_data/data", "change_state/state",
     "new_connection/pending", "acknowledge/acknowledge", "close_connection/close", "unbind/unbind", "bind/bind",
-    "take_pending/take", "are_pending/look", "answer_to/look", "reserve/reserve", "take_part/take",
+    "take_pending/take", "are_pending/look", "reserve/reserve", "take_part/take",
     "netif_rx/queue", "run_network/begin", "next_packet/next", "count_packets/count", "queue_packet/queue",
     "start_transmit/start", "take_sent/sent", "meet/meet", "new_key/number", "start_receive/start",
     "take_arrived/arrived",

@@ -1,7 +1,9 @@
 """The network's objects: sockets, packets, the card, and clients of the outside world."""
 
+from typing import Annotated
+
 from lockscape.kernel.objects import WaitQueue
-from lockscape.program.objects import Collection, Object, hashed, listed
+from lockscape.program.objects import Collection, Object, Racy, hashed, listed
 
 DATA, ENDING, CALL, ANSWER = 0, 1, 2, 3
 """Kinds of packets: bytes; no more will come (FIN); a wish for a connection (SYN), and the answer to one."""
@@ -52,12 +54,12 @@ class Socket(Object):
     """
 
     key: int
-    peer: int
+    peer: Annotated[int, Racy("set once, before `connected` is")]
     port: int
     references: int
     owned: int
-    connected: int
-    refused: int
+    connected: Annotated[int, Racy("set once; looked at before sleeping, and again on the wait queue")]
+    refused: Annotated[int, Racy("set once, as `connected`")]
     ended: int
     closed: int
     unread: int

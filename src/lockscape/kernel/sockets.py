@@ -143,6 +143,12 @@ def sys_accept(listener: Socket) -> int:
     step("accept")
     if listener.port == 0:
         return INVALID
+    return install_socket(wait_for_connection(listener))
+
+
+@function()
+def wait_for_connection(listener: Socket) -> Socket:
+    """Return the next connection that waits to be accepted, perhaps after a sleep (wait_for_connect)."""
     socket = accept_now(listener)
     while socket == NONE:
         begin_wait(listener.waits)
@@ -153,7 +159,7 @@ def sys_accept(listener: Socket) -> int:
             end_wait(listener.waits)
     if are_pending(listener) == 1:  # who was called for one of these may have been this process
         wake_up_one(listener.waits)
-    return install_socket(socket)
+    return socket
 
 
 @function()
@@ -201,9 +207,7 @@ def sys_connect(socket: Socket, port: int) -> int:
 @function()
 def answer_to(socket: Socket) -> int:
     """Return 1 if a connection is made, -1 if it was refused, and 0 while there is no answer."""
-    with section("look", socket.connected, socket.refused):
-        result = socket.connected - socket.refused
-    return result
+    return socket.connected - socket.refused
 
 
 # --- data ---------------------------------------------------------------------------------------------------
