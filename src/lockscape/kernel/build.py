@@ -125,8 +125,8 @@ OPTIONS: dict[str, int] = {
     "disk_cycles": 16_000_000,  # time of a disk request; in a run the machine's cost disk_request
     "softirqs": 1,  # each processor looks at the packets that came to it; 0: one for all does (bottom halves)
     "exclusive_accept": 1,  # a connection wakes one of those who accept; 0: all (2.0)
-    "wire_byte_cycles": 160,  # time of a byte on the link: 100 Mbit/s (IEEE 802.3u); in a run by the clock
-    "round_trip_cycles": 400_000,  # until a client's next packet comes: 200 microseconds; in a run by the clock
+    "wire_byte_cycles": 160,  # time of a byte on the link: 100 Mbit/s (IEEE 802.3u), by the clock
+    "round_trip_cycles": 400_000,  # until a client's next packet comes: 200 microseconds, by the clock
     "buffered": 1,  # PostMark uses streams
     "mapped_buffers": 1,  # their buffers are mapped (C library of 2005)
     "read_block": 512,  # PostMark's blocks, bytes
@@ -157,9 +157,11 @@ MASKED_SECTIONS = frozenset({
     "finish_switch/again", "leave_queue/leave", "sys_yield/yield",
     "wait_until_called/sleep", "call/call", "share_slice/share",
     "begin_wait/enter", "end_wait/leave", "take_sleeper/take",
-    "put_socket/put", "take_left/left", "hash_socket/enter", "unhash_socket/leave", "find_socket/find", "find_listener/find",
+    "put_socket/put", "take_left/left", "hash_socket/enter", "unhash_socket/leave", "find_socket/find",
+    "find_listener/find",
     "own_socket/own", "next_of_backlog/next", "socket_input/owned", "queue_data/data", "change_state/state",
-    "new_connection/pending", "acknowledge/acknowledge", "close_connection/close", "unbind/unbind", "bind/bind",
+    "new_connection/pending", "acknowledge/acknowledge", "close_connection/close", "unbind/unbind",
+    "bind/bind",
     "take_pending/take", "are_pending/look", "reserve/reserve", "take_part/take",
     "netif_rx/queue", "run_network/begin", "next_packet/next", "count_packets/count", "queue_packet/queue",
     "start_transmit/start", "take_sent/sent", "meet/meet", "new_key/number", "start_receive/start",

@@ -5,10 +5,11 @@ of its own, as with cards of that time. A packet takes its bytes at the speed of
 IP and TCP add.
 
 The outside world has clients, each with one connection: it connects, sends a request, and when the whole
-reply has come sends the next one after a round trip; after its last reply it ends the connection. What clients
-do takes no processor; their state is kept with the card's. The time of a round trip (on the way, and thinking)
-is the same for all, so that their packets come in the order in which they were due. A packet that cannot come
-yet because the link or the driver is busy waits outside: none is dropped.
+reply has come sends the next one after a round trip; after its last reply it ends the connection. What
+clients do takes no processor; their state is kept with the card's. The time of a round trip (on the way, and
+thinking) is the same for all, so that their packets come in the order in which they were due. A packet that
+cannot come yet because the link or the driver is busy waits outside: none is dropped. Acknowledgements travel
+with data both ways: none is a packet of its own, and what is out is taken as received.
 """
 
 from lockscape.kernel.network_objects import (
@@ -113,7 +114,8 @@ def count_packets(number: int) -> None:
 
 @function()
 def transmit(packet: Packet) -> None:
-    """Send a packet to the outside world (dev_queue_xmit)."""
+    """Send a packet to the outside world (ip_queue_xmit, dev_queue_xmit)."""
+    step("ip_output")
     queue_packet(packet)
     start_transmit()
 
@@ -150,6 +152,7 @@ def take_sent() -> Packet:
         remove(card.transmit, packet)
         card.sending = 0
         client = packet.client
+        packet.client = NONE
         gone = hear(card, client, packet)
     if gone == 1:
         free(client)

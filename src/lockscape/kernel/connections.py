@@ -207,18 +207,24 @@ def next_packet(queue: InputQueue) -> Packet:
 @function()
 def receive_packet(packet: Packet) -> None:
     """Take a packet through the protocols, to its socket."""
-    step("net_receive")
-    step("ip_input")
+    do_protocols(packet)
     if packet.kind == CALL:
         socket = find_listener(packet.key)
     else:
         socket = find_socket(packet.key)
     if socket != NONE:
-        step("tcp_input")
         socket_input(socket, packet)
         put_socket(socket)
     else:
         drop_packet(packet)
+
+
+@function()
+def do_protocols(packet: Packet) -> None:
+    """Look at what a packet has of the link's protocol, of IP and of TCP."""
+    step("net_receive")
+    step("ip_input")
+    step("tcp_input")
 
 
 @function()
@@ -233,7 +239,6 @@ def drop_packet(packet: Packet) -> None:
 @function()
 def send_packet(packet: Packet) -> None:
     """Send a packet from where packets that come are looked at: one for this kernel is next there."""
-    step("ip_output")
     if packet.client != NONE:
         transmit(packet)
     else:
@@ -243,6 +248,7 @@ def send_packet(packet: Packet) -> None:
 @function()
 def loop_back(packet: Packet) -> None:
     """Send a packet to this kernel itself (loopback_xmit)."""
+    step("ip_output")
     step("loopback_transmit")
     with atomic():
         netif_rx(packet)

@@ -35,13 +35,15 @@ class Client(Object):
 class Packet(Object):
     """A packet (sk_buff) for the connection `key`, or of a wish to connect the port of that number.
 
-    `source`: the connection that it comes from; `client`: who gets it, or sends it, in the outside world.
+    `source`: the connection that it comes from; `client`: who gets it, or sends it, in the outside world;
+    `ready`: a processor of its own has taken it through the protocols.
     """
 
     kind: int
     key: int
     source: int
     bytes: int
+    ready: int
     client: Client
 
 

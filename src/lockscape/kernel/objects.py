@@ -1,8 +1,11 @@
 """The kernel's objects: what its functions read and write. Names are those of Unix and Linux."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from lockscape.program.objects import Collection, Object, Racy, bitmap, hashed, listed, slotted
+
+if TYPE_CHECKING:
+    from lockscape.kernel.network_objects import Socket
 
 RUNNABLE, BLOCKED, DONE = 0, 1, 2
 """States of a process."""
@@ -68,8 +71,8 @@ class Page(Object):
 
 
 class File(Object):
-    """An open file. `shares`: descriptors and mappings that refer to it, besides the first one; `socket`: what
-    it stands for instead of a file."""
+    """An open file. `shares`: descriptors and mappings that refer to it, besides the first one; `socket`:
+    what it stands for instead of a file."""
 
     inode: Inode
     dentry: Dentry

@@ -8,7 +8,6 @@ from lockscape.kernel.connections import (
     make_socket,
     output,
     own_socket,
-    put_socket,
     run_network,
     take_pending,
     unhash_socket,
@@ -33,7 +32,15 @@ from lockscape.program.language import (
     the,
 )
 
-NO_SOCKET, IN_USE, IS_CONNECTED, NOT_CONNECTED, REFUSED, BROKEN, INVALID = -88, -98, -106, -107, -111, -32, -22
+NO_SOCKET, IN_USE, IS_CONNECTED, NOT_CONNECTED, REFUSED, BROKEN, INVALID = (
+    -88,
+    -98,
+    -106,
+    -107,
+    -111,
+    -32,
+    -22,
+)
 """Results of calls that fail, as in Unix."""
 
 SEGMENT, LOOPBACK_SEGMENT = 1460, 16384
@@ -275,12 +282,12 @@ def reserve(socket: Socket, length: int) -> int:
 
 @function()
 def sys_receive(socket: Socket, wanted: int, whole: int) -> int:
-    """Receive up to so many bytes, or just as many (`whole`, as MSG_WAITALL); return how many, 0 at the end."""
+    """Receive up to so many bytes, or just as many (`whole`: MSG_WAITALL); return how many, 0 at the end."""
     step("receive")
     if answer_to(socket) != 1:
         return NOT_CONNECTED
     got = 0
-    going = wanted > 0
+    going: int = wanted > 0
     while going == 1:
         part = receive_now(socket, wanted - got)
         while part == 0:

@@ -102,7 +102,7 @@ CARD = (SENT, ARRIVED)
 
 
 def hardware(costs: CostTable, cpus: int, disks: int = 1, card: bool = False) -> Hardware:
-    """Return the hardware of a machine preset with so many processors and disks, and perhaps a network card."""
+    """Return the hardware of a machine preset with so many processors, disks, and perhaps a network card."""
     m = costs.machine
     return Hardware(
         processors=cpus, transfer=m["line_transfer"], memory=m["line_memory"], upgrade=m["line_upgrade"],
