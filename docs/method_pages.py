@@ -48,7 +48,7 @@ PAGES = {
     "coarse": Page("coarse", "coarse lookup", "coarse coarse-funnel coarse-master",
                    f"coarse coarse-funnel coarse-master giant {SMALL}", f"coarse coarse-funnel fine {SMALL}"),
     "fine": Page("fine", "fine dput", "fine", f"fine coarse giant {SMALL}",
-                 "fine linux-2.6 --workload mailserver --cpus 1,2,4,8"),
+                 "fine linux-2.6 lock-free --workload dbench --cpus 1,2,4,8"),
     "lockfree": Page("lockfree", "lock-free detach", "lock-free lock-free-single fine",
                       "lock-free lock-free-single fine linux-2.6 --workload dbench --cpus 1,2,4,8",
                       "lock-free lock-free-single fine --workload mailserver --cpus 1,2,4,8"),

@@ -1,4 +1,4 @@
-"""Shared fixtures."""
+"""Shared fixtures, and what is done once for all processes that tests run in."""
 
 import os
 import sys
@@ -7,6 +7,16 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the engine before pytest-xdist starts its workers: each of them would do so at the same time."""
+    if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
+        from lockscape.machine.compiled import prepare
+        from lockscape.machine.engine import run
+
+        prepare(run)
 
 
 @pytest.fixture(scope="session")

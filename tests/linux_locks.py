@@ -189,7 +189,8 @@ LOCKS = {
         " slock sk_lock tcp_ehash_lock tcp_lhash_lock tcp_portalloc_lock tcp_bhash_lock dev_queue_lock xmit_lock sp_lock"
     ),
 }
-"""Every lock that the calls of PostMark, the scheduler, ticks and write-back take in the source, and the plan has."""
+"""Every lock that the calls of PostMark and about processes, the scheduler, ticks and write-back take in the source,
+and the plan has."""
 
 LEFT_OUT = {
     "2.0": "PG_locked BH_Lock i_condemned smp_process_available",

@@ -252,6 +252,14 @@ class Context(ObjectOperations):
             self.kernel.done.succeed()
             yield Event(self.env)  # the run ends here, whatever could still be done at this time
 
+    def spawn(self, process: Thing, rows: int) -> int:
+        self.kernel.running += 1
+        self.kernel.made.append(self.kernel.context(process, [next(self.rows) for _ in range(rows)]))
+        return 1
+
+    def pause(self, cycles: int) -> Generator:
+        yield from self.compute(cycles)
+
     def current(self) -> Thing:
         return self.me
 
@@ -282,7 +290,9 @@ class Context(ObjectOperations):
         return result
 
 
-SEMAPHORES = {name: {"kind": "sema"} for name in ("i_sem", "i_zombie", "I_LOCK", "s_lock", "PG_locked")}
+SEMAPHORES = {
+    name: {"kind": "sema"} for name in ("i_sem", "i_zombie", "I_LOCK", "s_lock", "PG_locked", "pipe_sem")
+}
 SEMAPHORES["mmap_sem"] = {"kind": "rwsem"}
 """Sleeping locks that the uniprocessor kernel has already."""
 
@@ -296,11 +306,11 @@ class Kernel:
 
     def __init__(
         self, plan: Mapping, options: Mapping[str, int], costs: Mapping[str, int], cpus: int, signal_cycles: int,
-        streams: Sequence[Sequence[Sequence[int]]], together: bool = False, tick_cycles: int = 0, fair: bool = True,
+        streams: Sequence[Sequence[Sequence[int]]], together: bool = False, tick_cycles: int = 0, fair: bool = True, program: str = "postmark",
     ) -> None:  # fmt: skip
         self.env = simpy.Environment()
         self.options, self.costs, self.signal_cycles = options, costs, signal_cycles
-        self.fair = fair
+        self.fair, self.program = fair, program
         self.rules = Rules(plan, options["preemptible"])
         self.functions = generators(self.rules, options, Context)
         self.locks = SEMAPHORES | self.rules.locks
@@ -314,6 +324,7 @@ class Kernel:
         self.done = Event(self.env)
         self.processes = [self.process(number, rows) for number, rows in enumerate(streams)]
         self.running = len(self.processes)
+        self.made: list[Context] = []
         self.the["Kernel"][0].processes = self.running
         fresh_file_system(self.classes, self.the, [x.me for x in self.processes], together)
         if options["flush_thread"]:
@@ -336,7 +347,7 @@ class Kernel:
     def process(self, number: int, rows: Sequence[Sequence[int]]) -> Context:
         """Make a process that is runnable and has never run; it begins with interrupts masked, in a switch."""
         me = self.make(declared.Process)
-        x = me.context = Context(self, me, 1, rows)
+        x = self.context(me, rows)
         queues = self.the["RunQueue"]
         me.cpu = number % len(queues) if self.options["processor_queues"] else 0
         queue = queues[me.cpu] if self.options["processor_queues"] else queues[-1]
@@ -345,6 +356,15 @@ class Kernel:
         me.files, me.memory = self.make(declared.Files), self.make(declared.Memory)
         queue.tasks.insert(me, me)
         queue.length += 1
+        me.waits, me.references = self.make(declared.WaitQueue), 2
+        table = self.the["ProcessTable"][0]
+        table.table.insert(number + 1, me)
+        table.last = number + 1
+        return x
+
+    def context(self, me: Thing, rows: Sequence[Sequence[int]]) -> Context:
+        """Make what a process is to the machine: it begins with interrupts masked, in a switch."""
+        x = me.context = Context(self, me, 1, rows)
         x.process = self.env.process(x.live(self.begin))
         return x
 
@@ -352,7 +372,7 @@ class Kernel:
         yield from self.functions["start_process"](x, 0)
         x.from_user.pop()
         x.user = True
-        yield from self.functions["postmark"](x)
+        yield from self.functions[self.program](x)
 
     def flusher(self) -> None:
         """Make the process that writes back; it sleeps until a tick wakes it."""
@@ -379,4 +399,4 @@ class Kernel:
             self.env.run(until=self.done)
         finally:
             self.over = True
-        return max(x.end for x in self.processes)
+        return max(x.end for x in (*self.processes, *self.made))

@@ -150,6 +150,13 @@ class ObjectOperations:
             setattr(thing, name, getattr(thing, name) + sign * amount)
             yield from self.compute(self.atomic_cost(thing.cls, name))
 
+    def add_return(self, thing: Thing, name: str, amount: int, by_swap: bool) -> Generator:
+        if by_swap and f"{thing.cls}.{name}" in self.kernel.atomic:
+            return (yield from self.add_by_swap(thing, name, 1, amount))
+        found = getattr(thing, name) + amount
+        yield from self.add(thing, name, 1, amount)
+        return found  # what it was then: others may have added since
+
     def add_by_swap(self, thing: Thing, name: str, sign: int, amount: int) -> Generator:
         if f"{thing.cls}.{name}" not in self.kernel.atomic:
             yield from self.add(thing, name, sign, amount)
@@ -158,6 +165,7 @@ class ObjectOperations:
         while not done:
             seen = getattr(thing, name)
             done = yield from self.compare_and_swap(thing, name, seen, seen + sign * amount)
+        return seen + sign * amount
 
     def compare_and_swap(self, thing: Thing, name: str, old: int, new: int) -> Generator:
         done = getattr(thing, name) == old

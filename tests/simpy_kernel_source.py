@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from lockscape.kernel.build import MASKED_SECTIONS, MODULES
 from lockscape.program.language import Operation
 from lockscape.program.objects import Object
-from lockscape.workloads import user
+from lockscape.workloads import stress, user
 from simpy_kernel_machine import Abandoned
 
 
@@ -41,7 +41,8 @@ class Rules:
         return len(self.numbered) - 1
 
     def of_section(self, function: str, name: str) -> list[int]:
-        listed = self.at.get(f"section {function}/{name}", [])
+        every = self.at.get(f"section {function}/{name}", [])
+        listed = [k for k in every if self.numbered[k].get("mode") != "barrier"]  # takes no time
         found = [k for k in listed if self.numbered[k].get("mode") != "cas"]
         # an interrupt that changes what a section on versions, or a loop of compare-and-swap, has read only has
         # it done again
@@ -78,7 +79,7 @@ def generators(rules: Rules, options: Mapping[str, int], operations: type) -> di
     `operations`: the class of contexts, whose methods do what the language's operations mean.
     """
     made: dict[str, Callable] = {}
-    for module in (*MODULES, user, *rules.modules):
+    for module in (*MODULES, user, stress, *rules.modules):
         for source in vars(module).values():
             if "lockscape_role" in getattr(source, "__dict__", {}) and source.__module__ == module.__name__:
                 made[source.__name__] = _Maker(source, rules, options, operations).function(made)
@@ -219,6 +220,10 @@ class _Maker(ast.NodeTransformer):
                 place, *values = node.args
                 parts = [self.visit(place.value), ast.Constant(place.attr), *(self.visit(v) for v in values)]
                 return self.own(target.name, parts)
+            if target.name == "add_return":
+                place, amount = node.args
+                parts = [self.visit(place.value), ast.Constant(place.attr), self.visit(amount)]
+                return self.own(target.name, [*parts, ast.Constant(self.swapping)])
             return self.own(target.name, [self.visit(a) for a in node.args])
         assert "lockscape_role" in target.__dict__, ast.unparse(node)
         function = ast.Subscript(ast.Name("made_", ast.Load()), ast.Constant(target.__name__), ast.Load())

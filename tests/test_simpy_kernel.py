@@ -26,8 +26,9 @@ from lockscape.machine.execute import execute
 from lockscape.ports.plan import load_plan, plan_names
 from lockscape.ports.port import port
 from lockscape.program.assemble import assemble
-from lockscape.workloads import postmark, user
-from lockscape.workloads.load import load, postmark_stream
+from lockscape.workloads import postmark, stress, user
+from lockscape.workloads.families import family
+from lockscape.workloads.load import Stream, load, postmark_stream
 from lockscape.workloads.scramble import scramble
 from simpy_kernel_machine import DEVICE_FIRST
 
@@ -87,10 +88,15 @@ def port_of(name, chosen, fair):
     """Return a port; a fair one has locks that are handed over in order of arrival, and not taken back meanwhile."""
     plan = load_plan(name)
     if not fair:
-        return port(plan, [user], **dict(chosen))
-    declared = port(plan, [user], **dict(chosen)).program.locks.values()
+        return port(plan, [user, stress], **dict(chosen))
+    declared = port(plan, [user, stress], **dict(chosen)).program.locks.values()
     locks = tuple(msgspec.structs.replace(lock, fair=True) for lock in declared)
-    return port(msgspec.structs.replace(plan, lock=locks), [user], **dict(chosen))
+    return port(msgspec.structs.replace(plan, lock=locks), [user, stress], **dict(chosen))
+
+
+def program_of(case):
+    """Return the function of user mode that the processes of a case begin in."""
+    return stress.PROGRAM if case.streams[0] == "families" else "postmark"
 
 
 def simulated(name, case, streams):
@@ -99,7 +105,9 @@ def simulated(name, case, streams):
     table = CostTable(preset(MACHINE), kernel_steps(), factors=dict.fromkeys(LINES, 0.0))
     table.machine["ipi_delivery"] = case.signal_cycles
     binary = assemble(kernel.program, case.costs.__getitem__)
-    machine = load(kernel, table, case.cpus, streams, binary=binary, together=case.together)
+    machine = load(
+        kernel, table, case.cpus, streams, binary=binary, together=case.together, program=program_of(case)
+    )
     state = machine.state
     state.set(state.system("Clock"), flush=0)
     if not case.hz:
@@ -135,7 +143,16 @@ def modelled(name, case, streams, kernel=simpy_kernel.Kernel):
     tick_cycles = CLOCK_HZ // case.hz if case.hz else 0
     rows = [stream.rows.tolist() for stream in streams]
     model = kernel(
-        plan, options, case.costs, case.cpus, case.signal_cycles, rows, case.together, tick_cycles, case.fair
+        plan,
+        options,
+        case.costs,
+        case.cpus,
+        case.signal_cycles,
+        rows,
+        case.together,
+        tick_cycles,
+        case.fair,
+        program_of(case),
     )
     makespan = model.run()
     ends = tuple(x.end for x in model.processes)
@@ -147,6 +164,8 @@ def streams_of(drawn):
     kind, processes, *rest = drawn
     if kind == "scramble":
         return scramble(processes, *rest)
+    if kind == "families":
+        return [Stream(family(*rest, number)) for number in range(processes)]
     work, each = rest
     made = [
         postmark.PostmarkOptions(**dict(work), seed=work_seed)
@@ -280,6 +299,13 @@ def test_every_port_takes_the_same_time_in_many_cases(name, case):
 def test_every_other_port_takes_the_same_time(name):
     ticks = CLOCK_HZ // 100_000
     agree(name, Case(3, ("scramble", 4, 8, 3, 1, 5000), True, drawn_costs(1, 100), 20, ticks, fair=False))
+
+
+@pytest.mark.parametrize("name", PORTS)
+def test_families_take_the_same_time(name):
+    """Processes that make others, which execute programs, share pages and are waited for, or are not."""
+    ticks = CLOCK_HZ // 100_000
+    agree(name, Case(3, ("families", 3, 7), True, drawn_costs(2, 100), 20, ticks, fair=False))
 
 
 class FirstDueFirst(simpy_kernel.Kernel):

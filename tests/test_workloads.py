@@ -10,6 +10,9 @@ import pytest
 from cli_tools import Command
 from lockscape.errors import InputError
 from lockscape.experiments.workload_run import measure_workload
+from lockscape.kernel.entry import FAULT, FORK
+from lockscape.workloads.children import DO_RUN
+from lockscape.workloads.user import FIRST_CALL
 from lockscape.workloads.workload_file import (
     OPERATIONS,
     named_workload,
@@ -38,8 +41,53 @@ def test_what_comes_with_lockscape_is_complete(name: str) -> None:
     streams = workload.streams()
     assert len(streams) == workload.processes
     kinds = np.concatenate([stream.rows[:, 0] for stream in streams])
-    assert set(kinds) == {OPERATIONS[operation] for operation in workload.mix}
+    children = workload.child.levels() if workload.child is not None else []
+    mixed = {operation for mix in (workload.mix, *(child.mix for child in children)) for operation in mix}
+    assert set(kinds[kinds < DO_RUN]) == {OPERATIONS[operation] for operation in mixed - {"run"}}
     assert all((a.rows == b.rows).all() for a, b in zip(streams, workload.streams(), strict=True))
+
+
+CHILDREN = (
+    MINE
+    + """
+run = 1
+[child]
+program_bytes = 9000
+data_pages = 70
+operations = 3
+[child.mix]
+stat = 1
+run = 1
+[child.child]
+"""
+)
+
+
+def test_children_do_what_their_part_of_the_file_says() -> None:
+    workload = parse_workload(CHILDREN.replace("300", "40"), "mine")
+    rows = np.concatenate([stream.rows for stream in workload.streams()])
+    forks = int((rows[:, 0] == FIRST_CALL + FORK).sum())
+    made = measure_workload(workload).calls
+    assert made["fork"] == made["exec"] == made["wait"] == forks > 10
+    assert made["fault"] >= int((rows[:, 0] == FIRST_CALL + FAULT).sum()) > 70
+    assert [node.size_bytes for node in workload.programs()] == [9000, 9000]
+    assert {node.name for node in workload.programs()} == {11, 12}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[child.child]\n", "", r"run = … in its mix has no \[child\]: say both or neither"),
+        ("stat = 1\nrun = 1\n[child.child]", "stat = 1\n[child.child]", r"a \[child\] has no run in its mix"),
+        ("[child.mix]\nstat", "[child.mix]\nstatt", "unknown operation 'statt': did you mean stat"),
+        ("operations = 3\n", "operations = 900000\n", "operations in all: at most 10,000,000"),
+    ],
+)
+def test_what_is_wrong_about_children_is_said(old: str, new: str, message: str) -> None:
+    text = CHILDREN.replace(old, new)
+    assert text != CHILDREN
+    with pytest.raises(InputError, match=message):
+        parse_workload(text, "mine")
 
 
 def test_operations_are_drawn_with_their_weights() -> None:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from lockscape.machine.activity import Activity
+from lockscape.machine.activity import Activity, Lockset
 from lockscape.machine.faults import Detector
 from lockscape.machine.findings import Now, Rules
 from lockscape.machine.state import State
@@ -16,15 +16,21 @@ Part = tuple[int, int, int]
 @dataclass(slots=True)
 class Uses:
     """Who used a part of an object, and when: each thread's first and last use; when it first changed it with
-    each set of locks held exclusively; and `late`, when it first did so after another had come to it."""
+    each set of locks held exclusively; and `late`, when it first did so after another had come to it. `locks`
+    were held each time, exclusively by who changed it; `plain`: somebody came by no atomic or racy access."""
 
     first: dict[int, int] = field(default_factory=dict)
     last: dict[int, int] = field(default_factory=dict)
     changed: dict[tuple[int, frozenset[int]], int] = field(default_factory=dict)
     late: dict[int, int] = field(default_factory=dict)
+    locks: frozenset[int] | None = None
+    plain: bool = False
 
-    def use(self, thread: int, when: int, write: bool) -> None:
+    def use(self, thread: int, when: int, write: bool, held: Lockset, how: int) -> None:
         """A thread comes to the part."""
+        locks = held.exclusive if write else held.any
+        self.locks = locks if self.locks is None else self.locks & locks
+        self.plain |= how == op.EXCLUSIVE
         if write and thread not in self.late and any(other != thread for other in self.last):
             self.late[thread] = when
         self.first.setdefault(thread, when)
@@ -94,7 +100,7 @@ class Follower(Detector):
         life = self.lives[place, generation]
         life.cls = self.lifetimes.objects[place].cls
         uses = life.parts[offset]
-        uses.use(act.thread, self.clock, write)
+        uses.use(act.thread, self.clock, write, act.cover.lockset, how)
         if how == op.RACY:
             return
         if write:

@@ -10,6 +10,9 @@ rules, which are checked on runs of the port as it is (`lockscape.experiments.wi
   processor that both are on, or that one of them makes just one atomic access; or one came to it first, or
   last, in each of those runs.
 
+What explains mutants of messages and barriers is said in `lockscape.experiments.told`. A notification that is
+not sent costs nothing but time where a tick looks as well: such a mutant is tried in kernels without ticks.
+
 A mutant that neither rule explains, or only the order that was seen in runs, is tried in further trials that
 are drawn (`DRAWN` of them): it must be caught there, or not caught if it is to count as covered.
 
@@ -27,7 +30,10 @@ from lockscape.experiments.follow import Unprotected
 from lockscape.experiments.overlap import Overlaps
 from lockscape.experiments.pool import each_done
 from lockscape.experiments.swapped import need_of_swap
+from lockscape.experiments.told import OBSERVED as TOLD_BY_RUNS
+from lockscape.experiments.told import alone, excuses
 from lockscape.experiments.trials import (
+    NO_TICKS,
     Kernel,
     Trial,
     assembled,
@@ -39,7 +45,7 @@ from lockscape.experiments.trials import (
 )
 from lockscape.experiments.witness import OBSERVED, Need, Span, Witness, unprotected_parts
 from lockscape.machine.execute import RunError
-from lockscape.ports.mutants import Mutant, holds, swaps_of
+from lockscape.ports.mutants import TOLD, Mutant, holds, swaps_of
 from lockscape.ports.plan import Plan
 from lockscape.program import opcodes as op
 from lockscape.program.nodes import While
@@ -54,6 +60,9 @@ UNEXPLAINED: tuple[Outcome, ...] = ("never taken", "survived")
 
 DRAWN = 32
 """Further trials of a mutant that no rule of the port explains."""
+
+MASKED = "interrupts off already"
+"""What explains a lock that need not mask them itself."""
 
 ACQUIRING = ("exclusive", "shared", "retry", "rcu")
 """Modes of holds that one row of code begins."""
@@ -139,9 +148,9 @@ class _Meter:
         return [found[number] for number in sorted(found)]
 
 
-@functools.lru_cache(maxsize=1)
-def _kernel(key: bytes) -> Kernel:
-    return kernel_of(msgspec.json.decode(key, type=Plan))
+@functools.lru_cache(maxsize=2)
+def _kernel(key: bytes, ticks: bool = True) -> Kernel:
+    return kernel_of(msgspec.json.decode(key, type=Plan), **({} if ticks else NO_TICKS))
 
 
 # --- the port as it is --------------------------------------------------------------------------------------
@@ -172,6 +181,8 @@ def _watched(kernel: Kernel, trial: Trial) -> Witness:
 
 def _row(kernel: Kernel, mutant: Mutant) -> int:
     """Return the row of code that is a mutant's acquisition, or -1 for what is no acquisition of a lock."""
+    if mutant.mode in TOLD:
+        return -1
     if mutant.mode == "cas":
         return _swap_rows(kernel, mutant.function)[mutant.ordinal]
     listed = holds(kernel.port.ported[mutant.function].body)
@@ -208,9 +219,14 @@ def _acquires(row: list[int]) -> bool:
 
 
 def _seen(witness: Witness, need: Need, row: int, mutant: Mutant) -> Seen:
+    if mutant.mode in TOLD:
+        return Seen(True, "", frozenset())  # the mutant itself tells whether it was reached
     if mutant.mode == "cas":
         needed, excuses = need_of_swap(witness, row)
         return Seen(row in witness.rows, needed, frozenset(excuses))
+    if mutant.change == "unmasked":
+        masked = all(span.masked for span in witness.spans if span.pc == row)
+        return Seen(row in witness.rows, "" if masked else "interrupts were on", frozenset({MASKED}))
     needed = ""
     excuses = set[str]()
     for a, b, part in need.pairs(row, mutant.change == "shared"):
@@ -246,7 +262,10 @@ def _judge(task: _Task) -> Verdict:
     taken = sorted(((t, s) for t, s in task.seen if s.taken), key=lambda run: not run[1].needed)
     if not taken:
         return Verdict(mutant, "never taken", how="no trial comes to this place")
-    changed = assembled(_kernel(task.key).port.mutated(mutant))
+    if mutant.mode in TOLD:
+        return _judge_told(task)
+    kernel = _kernel(task.key)
+    changed = assembled(kernel.port.mutated(mutant))
     met = False
     for trial, _ in taken:
         detector, verdict = _try(task, changed, trial)
@@ -254,12 +273,46 @@ def _judge(task: _Task) -> Verdict:
             return verdict
         met |= detector.met_others()
     found = _explained(task, [seen for _, seen in taken], met)
-    if found.explained and not any(why in found.how.split(", ") for why in OBSERVED):
+    return _drawn(task, kernel, changed, found, OBSERVED)
+
+
+def _judge_told(task: _Task) -> Verdict:
+    """Try a mutant of a message or a barrier."""
+    mutant = task.mutant
+    kernel = _kernel(task.key, mutant.change != "unsent")
+    changed = assembled(kernel.port.mutated(mutant))
+    reached, apart = False, True
+    found: set[str] | None = set()
+    for trial, _ in task.seen:
+        detector, verdict = _try(task, changed, trial)
+        if verdict:
+            _watched(kernel, trial)
+            return verdict
+        reached |= detector.reached
+        apart &= alone(detector) or not detector.executed
+        more = excuses(detector)
+        found = None if found is None or more is None else found | more
+    if not reached:
+        if mutant.change == "unsent" and apart:
+            return Verdict(mutant, "private", how="no other processor")
+        return Verdict(mutant, "never taken", how="no trial comes to this place")
+    if found is None or mutant.change == "unsent":
+        verdict = Verdict(mutant, "survived")
+    elif found:
+        verdict = Verdict(mutant, "covered", how=", ".join(sorted(found)))
+    else:
+        verdict = Verdict(mutant, "private", how="no two threads need it")
+    return _drawn(task, kernel, changed, verdict, TOLD_BY_RUNS)
+
+
+def _drawn(task: _Task, kernel: Kernel, changed: Kernel, found: Verdict, observed: Sequence[str]) -> Verdict:
+    """Return what was found if a rule explains it; else try the mutant in trials that are drawn."""
+    if found.explained and not any(why in found.how.split(", ") for why in observed):
         return found
     for trial in map(further, range(DRAWN)):
         _, verdict = _try(task, changed, trial)
         if verdict:
-            _watched(_kernel(task.key), trial)  # which the port itself must pass
+            _watched(kernel, trial)  # which the port itself must pass
             return verdict
     return found
 

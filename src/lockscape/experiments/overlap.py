@@ -15,7 +15,7 @@ from lockscape.machine.activity import Activity
 from lockscape.machine.execute import Stopped
 from lockscape.machine.findings import Now, Rules
 from lockscape.machine.state import State
-from lockscape.ports.mutants import UNPROTECTED, Mutant
+from lockscape.ports.mutants import TOLD, UNPROTECTED, Mutant
 from lockscape.program import opcodes as op
 from lockscape.program.assemble import Binary
 
@@ -24,7 +24,7 @@ Conflict = tuple[Part, Now, Now]
 
 
 NO_LOCK = -1
-"""What stands for the lock of a region that was on the master processor instead."""
+"""What stands for the lock of a region that was on the master processor instead, or tells something."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +36,7 @@ class Region:
     broken: bool
     thread: int
     level: int
+    began: int = 0
     parts: dict[Part, tuple[bool, Now]] = field(default_factory=dict)
     after: dict["Region", Conflict] = field(default_factory=dict)
     live: bool = True
@@ -49,6 +50,10 @@ class Overlaps(Follower):
     ) -> None:
         super().__init__(state, rules)
         binary = state.binary
+        self.mutant = mutant
+        self.rows = {k for k, name in enumerate(binary.where) if name == mutant.function}
+        self.executed: set[int] = set()
+        """Virtual processors that came to the mutant's function."""
         self.shared = mutant.mode in ("shared", "retry")
         self.weakened = row
         self.unprotected = frozenset(each[1:] for each in unprotected if each[0] == mutant.lock)
@@ -56,24 +61,26 @@ class Overlaps(Follower):
         name = f"{mutant.function}/{UNPROTECTED}"
         self.section_number = binary.sections.index(name) if name in binary.sections else -1
         self.tells = _first_loads(binary, self.section_number) if self.lock >= 0 else set[int]()
-        self.funnel = mutant.mode == "funnel"
+        self.told = mutant.mode in TOLD
+        self.lockless = self.told or mutant.mode == "funnel"
+        self.reached = False
         self.open: dict[int, list[Region]] = defaultdict(list)
         self.regions: dict[int, list[Region]] = defaultdict(list)
-        self.off_master: list[Region] = []
+        self.bare: list[Region] = []
         self.cycles: list[tuple[Conflict, Conflict]] = []
 
     # --- regions ------------------------------------------------------------------------------------------
 
     def begin(self, act: Activity, lock: int, shared: bool, broken: bool) -> None:
         """A region begins. Those that ended before all that are live began can overlap with none."""
-        region = Region(lock, shared, broken, act.thread, len(act.frames))
+        region = Region(lock, shared, broken, act.thread, len(act.frames), self.clock)
         known = self.regions[lock]
         if not any(other.live for other in known):
             known.clear()
         known.append(region)
         self.open[act.context].append(region)
         if lock == NO_LOCK:
-            self.off_master.append(region)
+            self.bare.append(region)
 
     def end(self, act: Activity, lock: int, broken: bool) -> None:
         """The last region of a lock is over."""
@@ -85,7 +92,8 @@ class Overlaps(Follower):
 
     def section(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """A section begins, but for one where the lock is missing: its first access tells whose that is."""
-        if place == self.section_number and self.funnel:
+        self.reached |= place == self.section_number
+        if place == self.section_number and self.lockless:
             self.begin(act, NO_LOCK, False, True)
         elif place != self.section_number:
             super().section(now, act, place, offset, value)
@@ -101,6 +109,8 @@ class Overlaps(Follower):
 
     def access(self, now: Now, act: Activity, write: bool, place: int, offset: int, how: int) -> None:
         """An object's part is read or written, or a region begins where the lock is missing."""
+        if now[3] in self.rows:
+            self.executed.add(now[1])
         if now[3] in self.tells:
             lock = place + self.state.class_of(place).locks[self.state.binary.locks[self.lock]]
             self.tracker.lock_places[lock] = place
@@ -161,14 +171,14 @@ class Overlaps(Follower):
     def finish(self, stopped: Stopped) -> None:
         """The run has ended: report the first broken critical section."""
         super().finish(stopped)
-        if self.cycles:
+        if self.cycles and not self.told:
             self.tell(*self.cycles[0])
 
     def met_others(self) -> bool:
         """Say whether another thread changed what was done off the master processor, or saw its changes."""
         return any(
             any(thread != region.thread for thread, _ in uses.changed) or (wrote and len(uses.last) > 1)
-            for region in self.off_master
+            for region in self.bare
             for part, (wrote, _) in region.parts.items()
             for uses in [self.lives[part[:2]].parts[part[2]]]
         )

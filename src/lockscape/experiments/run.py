@@ -159,7 +159,7 @@ def _works(spec: RunSpec) -> tuple[list[_Work], dict[str, Any]]:
         placed |= {"together": True, "tree": tree}
     else:
         streams = mixed.streams()
-        placed |= {"together": mixed.shared, "files": mixed.files}
+        placed |= {"together": mixed.shared, "files": mixed.files, "tree": mixed.programs()}
     return [_Work(stream, 0, 0, len(stream.rows)) for stream in streams], placed
 
 

@@ -27,6 +27,7 @@ from lockscape.ports.plan import Plan
 from lockscape.ports.port import Port, port
 from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
+from lockscape.workloads.families import family
 from lockscape.workloads.load import Machine, Stream, load, postmark_stream
 from lockscape.workloads.stress import ALL, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_READ, FIRST_CALL, KIND, NAME
@@ -38,6 +39,9 @@ BUSY = {
     "disk_cycles": 100_000, "slab_batch": 8, "wire_byte_cycles": 5, "round_trip_cycles": 20_000,
 }  # fmt: skip
 """Build options of a kernel in which ticks, write-back and the disk come in the way all the time."""
+
+NO_TICKS = {"hz": 1}
+"""Further options of a kernel in which trials end before the first tick, so that nobody looks untold."""
 
 LOOK_CYCLES = 2_000_000
 """After so much simulated time it is looked whether a fault was found."""
@@ -81,7 +85,10 @@ def trials() -> tuple[Trial, ...]:
         Trial("3 processes take turns at files, and delete them", _take_turns(3), 3, True),
         Trial("4 processes write to disk at once, on 3 processors", _write_at_once(4), 3, True),
         Trial("3 processes drop much at once, on 3 processors", _drop_at_once(3), 3, True),
-        Trial("5 processes rename the same files, and yield, on 4 processors", _rename(5), 4, True, 3),
+        Trial("3 families on 3 processors", families(3, 1), 3, True),
+        Trial("8 processes, some of which end early, on 2 processors", _end_early(8), 2, False),
+        Trial("5 processes rename files that others have open, on 4 processors", _rename(5, 3), 4, True, 3),
+        Trial("5 processes rename the same files, and yield, on 4 processors", _rename(5, 1), 4, True, 3),
     )
 
 
@@ -94,6 +101,9 @@ def further(seed: int) -> Trial:
     if not draw.integers(0, 8):
         streams = [_make_and_delete(int(draw.integers(1 << 30)), 2) for _ in range(3)]
         return Trial(f"drawn {seed}: 3 processes make and delete", tuple(streams), 2, False, 0, True)
+    if not draw.integers(0, 6):
+        made = families(min(processes, 4), int(draw.integers(1 << 20)))
+        return Trial(f"drawn {seed}: {len(made)} families", made, cpus, bool(draw.integers(0, 2)))
     every = sorted(set(ALL))
     kinds = [[k for k in every if draw.integers(0, 2)] or every for _ in range(processes)]
     names, directories = int(draw.choice([1, 2, 4, 8, 100])), int(draw.integers(0, 3))
@@ -103,6 +113,11 @@ def further(seed: int) -> Trial:
     where = "together" if together else "apart"
     name = f"drawn {seed}: {processes} processes {where} on {cpus} processors"
     return Trial(name, tuple(streams), cpus, together, files)
+
+
+def families(number: int, seed: int) -> tuple[Stream, ...]:
+    """Return processes that make others, which execute programs and have children themselves."""
+    return tuple(Stream(family(seed * 100 + k)) for k in range(number))
 
 
 def _take_turns(processes: int) -> tuple[Stream, ...]:
@@ -154,11 +169,17 @@ def _drop_at_once(processes: int) -> tuple[Stream, ...]:
     return tuple(found)
 
 
-def _rename(processes: int) -> tuple[Stream, ...]:
+def _end_early(processes: int) -> tuple[Stream, ...]:
+    """Return processes that end one after the other, so that the kernel must balance those that are left."""
+    streams = stress_streams(16, 4, 7, [ALL] * processes)
+    return tuple(Stream(each.rows[: len(each.rows) * (1 + k % 4) // 4]) for k, each in enumerate(streams))
+
+
+def _rename(processes: int, seed: int) -> tuple[Stream, ...]:
     """Return processes that make, rename, read, ask for and delete files of the same few names, and yield."""
     often = [DO_RENAME, DO_STAT] * 3
     kinds = (*often, DO_CREATE, DO_CREATE, DO_READ, DO_DELETE, DO_YIELD)
-    return tuple(stress_streams(80, 3, 1, [kinds] * processes, 0, 5000, 5000))
+    return tuple(stress_streams(80, 3, seed, [kinds] * processes, 0, 5000, 5000))
 
 
 def _make_and_delete(seed: int, times: int = 1) -> Stream:
@@ -181,15 +202,15 @@ class Kernel:
     rules: Rules
 
 
-def kernel_of(plan: Plan) -> Kernel:
-    """Build the kernel of a plan for trials."""
-    return assembled(port(plan, [user, stress], **BUSY))
+def kernel_of(plan: Plan, **options: int) -> Kernel:
+    """Build the kernel of a plan for trials; `options` go over those that keep it busy."""
+    return assembled(port(plan, [user, stress], **(BUSY | options)))
 
 
 def assembled(built: Port) -> Kernel:
     """Assemble a port, or a mutant of one, for trials."""
     costs = CostTable(preset(MACHINE), kernel_steps(), built.plan.costs)
-    return Kernel(built, costs, assemble(built.program, costs, traced=True), built.rules())
+    return Kernel(built, costs, assemble(built.program, costs, traced=True), built.rules(weakly_ordered=True))
 
 
 D = TypeVar("D", bound=Detector)

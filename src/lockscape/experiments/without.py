@@ -10,6 +10,7 @@ from lockscape.errors import InputError, unknown
 from lockscape.experiments.result import FaultRecord, Removal, RunSpec
 from lockscape.experiments.run import Loaded, damage, load_run, run_to_end
 from lockscape.machine import layout as at
+from lockscape.machine.costs import preset
 from lockscape.machine.execute import RunError, TraceReader, execute
 from lockscape.machine.faults import Detector, Fault, interleaving
 from lockscape.ports.plan import Plan
@@ -48,7 +49,8 @@ def without(spec: RunSpec, lock: str) -> Removal:
     plan, rules = plan_without(spec.plan, lock)
     bare = msgspec.structs.replace(spec, plan=plan)
     loaded = load_run(bare, traced=True)
-    detector = Detector(loaded.machine.state, loaded.port.rules())
+    weakly_ordered = not preset(spec.machine).stores_in_order
+    detector = Detector(loaded.machine.state, loaded.port.rules(weakly_ordered))
     ended = _run(loaded, detector.read)
     state = loaded.machine.state  # asked once more to go on, it says whether it is stuck
     detector.finish(execute(state, int(state.m[at.H_TIME]), detector.read))

@@ -13,6 +13,7 @@ from lockscape.kernel import (
     card,
     connections,
     deferral,
+    delivery,
     directories,
     entries,
     entry,
@@ -23,13 +24,17 @@ from lockscape.kernel import (
     network_objects,
     objects,
     pages,
+    pipe_files,
+    pipes,
     processes,
     readwrite,
     release,
     rename,
     scheduler,
+    signals,
     sockets,
     synchronise,
+    timers,
     waits,
     writeback,
 )  # fmt: skip
@@ -41,7 +46,9 @@ from lockscape.program.parse import parse
 MODULES: tuple[types.ModuleType, ...] = (
     entry, files, names, directories, entries, inodes, blocks, buffers, pages, readwrite, areas,
     allocate, deferral, balance, scheduler, writeback, synchronise, rename,
-    processes, forked, waits, release, sockets, connections, card,
+    processes, forked, waits, release,
+    pipes, pipe_files, timers, signals, delivery,
+    sockets, connections, card,
 )  # fmt: skip
 
 OPTIONS: dict[str, int] = {
@@ -117,6 +124,11 @@ OPTIONS: dict[str, int] = {
     "double_cas": 1,  # the hardware compares and swaps two words at once (CAS2)
     "hot_swap": 0,  # objects change their implementation in use (reimplemented kernel)
     "sharing": 1,  # processes make others, with whom they share files and pages; 0: none does, as PostMark's
+    "pipe_pages": 1,  # pages of a pipe's buffer; more than one are taken as it fills, and given back (2.6)
+    "pipe_merging": 1,  # who has read something waits for more as long as a writer waits for room
+    "pipe_wake_held": 0,  # the other end is woken before the pipe's semaphore is given back (2.4)
+    "processor_timers": 0,  # each processor has timers of its own; 0: the first one those of all
+    "signal_interrupt": 1,  # who is sent a signal while running elsewhere is interrupted
     "preemptible": 0,  # the kernel can be preempted
     "spread_interrupts": 0,  # devices interrupt the processor that asked; 0: the first
     "hz": 100,  # ticks a second
@@ -144,6 +156,8 @@ SEMAPHORES = (
     LockClass("s_lock", "SuperBlock", "sema", evidence="locks.h: lock_super"),
     LockClass("PG_locked", "Page", "sema", evidence="mm.h: the bit of a page that is being read or written"),
     LockClass("mmap_sem", "Memory", "rwsem", evidence="sched.h: mmap_sem"),
+    LockClass("pipe_sem", "Pipe", "sema",
+              evidence="pipe_fs_i.h of 2.4: PIPE_SEM; held over the copy for the user, which may sleep"),
     LockClass("sk_lock", "Socket", "sema", evidence="sock.h: lock_sock, of processes"),
 )  # fmt: skip
 """Sleeping locks that the uniprocessor kernel has itself, for it sleeps inside."""
@@ -156,6 +170,8 @@ MASKED_SECTIONS = frozenset({
     "sleep_on_disk/sleep", "wait_for_disk/register", "due_sleeper/due",
     "finish_switch/again", "leave_queue/leave", "sys_yield/yield",
     "wait_until_called/sleep", "call/call", "share_slice/share",
+    "sleep_interruptibly/rest", "signal_wake_up/wake",
+    "add_timer/add", "delete_timer/delete", "take_due/due",
     "begin_wait/enter", "end_wait/leave", "take_sleeper/take",
     "put_socket/put", "take_left/left", "hash_socket/enter", "unhash_socket/leave", "find_socket/find",
     "find_listener/find",

@@ -8,7 +8,7 @@ from lockscape.kernel.entries import add_entry, delete_entry, search, write_entr
 from lockscape.kernel.inodes import iget, iput, mark_inode_dirty, new_inode
 from lockscape.kernel.objects import BlockGroup, Dentry, Inode, SuperBlock
 from lockscape.kernel.pages import add_page, list_late
-from lockscape.program.language import NONE, count, function, hold, option, section, step, the
+from lockscape.program.language import NONE, add_return, count, function, hold, option, section, step, the
 
 NOT_FOUND, EXISTS, NOT_EMPTY = -2, -17, -39
 """Results of calls that fail, as in Unix."""
@@ -37,7 +37,9 @@ def unlink_entry(directory: Inode, name: int, inode: Inode) -> None:
     search(directory, name)
     delete_entry(directory, name)
     with section("links", inode.nlink):
-        inode.nlink -= 1
+        left = add_return(inode.nlink, -1)
+        if left == 0:
+            inode.unlinked = 1
     mark_inode_dirty(inode)
 
 
@@ -123,7 +125,9 @@ def unlink_old(directory: Inode, name: int) -> int:
             step("unlink")
             delete_entry(directory, name)
             with section("links", inode.nlink):
-                inode.nlink -= 1
+                left = add_return(inode.nlink, -1)
+                if left == 0:
+                    inode.unlinked = 1
             mark_inode_dirty(inode)
             iput(inode)
     return result
@@ -317,6 +321,7 @@ def remove_directory(directory: Inode, name: int, victim: Inode) -> int:
     with section("links", directory.nlink, victim.nlink):
         directory.nlink -= 1
         victim.nlink = 0
+        victim.unlinked = 1
     mark_inode_dirty(victim)
     return 0
 

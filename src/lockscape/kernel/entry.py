@@ -3,16 +3,20 @@
 from lockscape.kernel.areas import sys_brk, sys_mmap, sys_munmap, touch_page
 from lockscape.kernel.card import free_packet, start_receive, start_transmit, take_arrived, take_sent
 from lockscape.kernel.connections import acknowledge, netif_rx, run_network
+from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.directories import sys_mkdir, sys_rmdir, sys_unlink
 from lockscape.kernel.files import sys_close, sys_fstat, sys_lseek, sys_open, sys_stat
 from lockscape.kernel.network_objects import DATA as DATA_PACKET
 from lockscape.kernel.objects import InterruptLine, Process, Processor
+from lockscape.kernel.pipe_files import sys_pipe
 from lockscape.kernel.processes import sys_exec, sys_exit, sys_fork, sys_wait, sys_yield
 from lockscape.kernel.readwrite import sys_read, sys_write
 from lockscape.kernel.rename import sys_rename
 from lockscape.kernel.scheduler import advance_clock, schedule, tick_all, tick_process
+from lockscape.kernel.signals import sys_kill, sys_pause, sys_signal
 from lockscape.kernel.sockets import socket_call, sys_socket
 from lockscape.kernel.synchronise import sys_fsync, sys_sync
+from lockscape.kernel.timers import run_due_timers, sys_sleep
 from lockscape.kernel.writeback import disk_done, flush_due
 from lockscape.program.language import (
     atomic,
@@ -46,7 +50,8 @@ TIMER_LINE, DISK_LINE, CARD_LINE = 0, 1, 2
 CALLS = (
     "open", "close", "read", "write", "lseek", "fstat", "stat", "unlink", "mkdir", "rmdir", "mmap", "munmap",
     "fault", "brk", "time", "exit", "ioctl", "fsync", "sync",
-    "rename", "yield", "fork", "exec", "wait", "pipe", "kill", "signal", "pause", "sleep", "semop", "msgsnd", "msgrcv",
+    "rename", "yield", "fork", "exec", "wait", "pipe", "kill", "signal", "pause", "sleep",
+    "semop", "msgsnd", "msgrcv",
     "socket", "listen", "accept", "connect", "send", "receive", "readlink",
 )  # fmt: skip
 
@@ -62,6 +67,8 @@ def system_call(number: int, a: int, b: int, c: int) -> int:
     processor: Processor = the(Processor, this_cpu())
     if processor.need_resched == 1:
         schedule()
+    if option("sharing"):
+        check_signals()
     step("syscall_exit")
     return result
 
@@ -107,7 +114,23 @@ def process_call(number: int, a: int, b: int, c: int) -> int:
         return sys_fork(a)
     if number == EXEC:
         return sys_exec(a, b, c)
-    return sys_wait()
+    if number == WAIT:
+        return sys_wait()
+    return message_call(number, a, b)
+
+
+@function()
+def message_call(number: int, a: int, b: int) -> int:
+    """Do a system call about pipes, signals and time."""
+    if number == PIPE:
+        return sys_pipe()
+    if number == KILL:
+        return sys_kill(a, b)
+    if number == SIGNAL:
+        return sys_signal(a, b)
+    if number == PAUSE:
+        return sys_pause()
+    return sys_sleep(a)
 
 
 @function()
@@ -179,6 +202,12 @@ def leave_interrupt() -> None:
                 reschedule_here()
         elif interrupted_user() == 1:
             reschedule_here()
+    if option("sharing"):
+        me: Process = current()
+        if interrupted_user() == 1 and me.pending == 1:
+            unmask_interrupts()
+            check_signals()
+            mask_interrupts()
 
 
 @function()
@@ -209,6 +238,9 @@ def timer_interrupt() -> None:
         flush_due()
         if option("interrupt_lines"):
             mark_line(TIMER_LINE, 0)
+    if option("sharing"):
+        if option("processor_timers") or this_cpu() == 0:
+            run_due_timers()
     if option("boot_tick"):
         tick_all()
     else:

@@ -8,6 +8,7 @@ from lockscape.kernel.directories import NOT_FOUND, create, create_dentry
 from lockscape.kernel.inodes import iget, iput
 from lockscape.kernel.network_objects import Socket
 from lockscape.kernel.objects import FILES, Dentry, File, Files, FileTable, Inode, Process
+from lockscape.kernel.pipes import leave_pipe
 from lockscape.program.language import (
     NONE,
     add_return,
@@ -30,8 +31,8 @@ from lockscape.program.language import (
 READING, WRITING, CREATING, APPENDING = 0, 1, 3, 4
 """How a file is opened: bit 0 to write, bit 1 to create it, bit 2 to write at its end (O_APPEND)."""
 
-BAD_DESCRIPTOR, NO_FILE = -9, -22
-"""Results of calls that fail: a descriptor that is not open, and one of something else than a file."""
+BAD_DESCRIPTOR, NO_FILE, ILLEGAL_SEEK = -9, -22, -29
+"""Results of calls that fail: a descriptor that is not open, one of a socket, and of what has no position."""
 
 
 @function()
@@ -243,6 +244,9 @@ def sys_close(fd: int) -> int:
     if option("sharing"):
         if drop_share(file) == 1:
             return 0
+        if file.pipe != NONE:
+            close_end(file)
+            return 0
         if file.socket != NONE:
             close_endpoint(file)
             return 0
@@ -255,11 +259,43 @@ def close_endpoint(file: File) -> None:
     """Close an open file that stands for a socket, which goes with it."""
     socket: Socket = file.socket
     close_socket(socket)
-    unlist_file(file)
+    if option("file_list"):
+        unlist_file(file)
+    free_file(file)
+
+
+@function()
+def close_end(file: File) -> None:
+    """Close one end of a pipe."""
+    leave_pipe(file.pipe, file.writing)
+    if option("file_list"):
+        unlist_file(file)
+    free_file(file)
+
+
+@function()
+def free_file(file: File) -> None:
+    """Free an open file that stands for nothing any more."""
     step("file_free")
     free(file)
     if option("file_slab"):
         slab_free(FILES)
+
+
+@function()
+def refuse_pipe(file: File, result: int) -> int:
+    """Return what a call returns that a pipe does not know."""
+    if option("file_counts"):
+        fput(file)
+    return result
+
+
+@function()
+def refuse_socket(file: File) -> int:
+    """Return what a call returns that knows files only; it has a reference where such calls count one."""
+    if option("file_counts") and not option("light_descriptors"):
+        fput(file)
+    return NO_FILE
 
 
 @function()
@@ -349,10 +385,10 @@ def sys_fstat(fd: int) -> int:
     if file == NONE:
         return BAD_DESCRIPTOR
     if option("sharing"):
-        if file.inode == NONE:
-            if option("file_counts"):
-                fput(file)
-            return NO_FILE
+        if file.pipe != NONE:
+            return refuse_pipe(file, 0)
+        if file.socket != NONE:
+            return refuse_pipe(file, NO_FILE)
     step("stat_copy")
     size = inode_size(file.inode)
     if option("file_counts"):
@@ -410,10 +446,12 @@ def sys_lseek(fd: int, offset: int) -> int:
     if file == NONE:
         return BAD_DESCRIPTOR
     if option("sharing"):
-        if file.inode == NONE:
-            if option("file_counts") and not option("light_descriptors"):
-                fput(file)
-            return NO_FILE
+        if file.pipe != NONE:
+            if option("light_descriptors"):
+                return ILLEGAL_SEEK
+            return refuse_pipe(file, ILLEGAL_SEEK)
+        if file.socket != NONE:
+            return refuse_socket(file)
     if option("seek_semaphore"):
         with hold("i_sem", file.inode):
             seek(file, offset)

@@ -166,14 +166,14 @@ def iput(inode: Inode) -> None:
         # who comes to the inode from now on may delete it himself
         gone = 0
         if last == 1:
-            if inode.nlink == 0:
+            if inode.unlinked == 1:
                 gone = 1
                 inode.freeing = 1
         if option("clean_with_count"):
             if gone == 1:
                 take_off_lists(inode)
     if option("write_on_iput"):
-        if last == 1 and inode.nlink > 0 and inode.dirty == 1:
+        if last == 1 and inode.unlinked == 0 and inode.dirty == 1:
             clean_inode(inode)
             write_locked(inode)
     if gone == 1:

@@ -7,14 +7,15 @@ from lockscape.program.objects import Collection, Object, Racy, bitmap, hashed, 
 if TYPE_CHECKING:
     from lockscape.kernel.network_objects import Socket
 
-RUNNABLE, BLOCKED, DONE = 0, 1, 2
-"""States of a process."""
+RUNNABLE, BLOCKED, DONE, INTERRUPTIBLE = 0, 1, 2, 3
+"""States of a process; INTERRUPTIBLE: it sleeps, and a signal ends that."""
 
 
 class Inode(Object):
     """A file or directory: its on-disk inode, its pages (the mapping) and, for a directory, its entries.
 
-    `freeing`: its last reference is gone and with it the file, though lists may still have it (I_FREEING).
+    `unlinked`: it has no name any more; `freeing`: its last reference is gone and with it the file, though
+    lists may still have it (I_FREEING).
     """
 
     number: int
@@ -27,6 +28,9 @@ class Inode(Object):
     since: int
     writers: int
     freeing: int
+    unlinked: Annotated[
+        int, Racy("set once, by who has a reference, and read by who gives the last one back")
+    ]
     users: int
     group: int
     block: int
@@ -71,10 +75,13 @@ class Page(Object):
 
 
 class File(Object):
-    """An open file. `shares`: descriptors and mappings that refer to it, besides the first one; `socket`:
-    what it stands for instead of a file."""
+    """An open file, an end of a pipe, or a socket.
+
+    `shares`: descriptors and mappings that refer to it, besides the first one.
+    """
 
     inode: Inode
+    pipe: "Pipe"
     dentry: Dentry
     offset: int
     writing: int
@@ -133,7 +140,8 @@ class Process(Object):
     """A process. Its first field is its context: the machine's, which switches by it.
 
     `waiting`: it is on a wait queue, or was taken off and not yet called; `ended`: its parent may take leave
-    of it; `references`: who may still look at it.
+    of it; `references`: who may still look at it. `signals`: those that have come, one bit each, as are those
+    `handled` and `ignored`; `pending`: some may have come; `frames`: handlers that the program is to run.
     """
 
     context: int
@@ -158,6 +166,14 @@ class Process(Object):
     parent: "Process"
     ended: int
     references: int
+    signals: Annotated[
+        int, Racy("a set of bits: looked at without its lock before sleeping, and noticed again by who sends")
+    ]
+    pending: Annotated[int, Racy("cleared by the process itself, which then looks at its signals")]
+    handled: int
+    ignored: int
+    frames: int
+    youngest: int
     children: Collection = listed("Process")
     marks: Collection = listed()
 
@@ -350,3 +366,36 @@ SLABS = 6
 
 PAGE_BATCH, PAGE_LIMIT = 16, 96
 """Pages that a processor takes from the zone at once, and the most that it keeps."""
+
+
+class Pipe(Object):
+    """A pipe: `bytes` lie in its buffer, the first of them `start` bytes after the beginning of a page.
+
+    `spare`: a page that it keeps for the next write; `readers`, `writers`: open files of either end;
+    `blocked`: writers that wait for room. Who waits for anything sleeps in `waits`.
+    """
+
+    start: int
+    bytes: int
+    spare: int
+    readers: int
+    writers: int
+    blocked: int
+    waits: WaitQueue
+
+
+class TimerBase(Object, count="cpus"):
+    """Timers of a processor, or of all, by the tick in which they are due. `time`: until when all ran."""
+
+    time: int
+    due: Collection = listed("Timer")
+
+
+class Timer(Object):
+    """A timer of a process that sleeps until the tick `expires`. `later`: the one behind it of that tick;
+    `last`: the last of them, which the first knows."""
+
+    expires: int
+    process: Process
+    later: "Timer"
+    last: "Timer"

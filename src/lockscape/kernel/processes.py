@@ -30,7 +30,8 @@ from lockscape.kernel.pages import find_page
 from lockscape.kernel.readwrite import missing_page
 from lockscape.kernel.release import put_process
 from lockscape.kernel.scheduler import queue_of, schedule, wake
-from lockscape.kernel.waits import begin_wait, end_wait, wait_until_called, wake_up
+from lockscape.kernel.signals import SIGCHLD, inherit_actions, post_signal, reset_handlers
+from lockscape.kernel.waits import INTERRUPTED, begin_wait, end_wait, wait_interruptibly, wake_up
 from lockscape.program.language import (
     NONE,
     after,
@@ -76,7 +77,9 @@ def sys_fork(rows: int) -> int:
     child.cpu = this_cpu()
     child.state = BLOCKED
     share_slice(me, child)
+    inherit_actions(me, child)
     number = enter_process(me, child)
+    me.youngest = number
     wake_new(child)
     return number
 
@@ -127,6 +130,7 @@ def sys_exec(path: int, name: int, ranges: int) -> int:
     if file == NONE:
         return NOT_FOUND
     pages = read_header(file)
+    reset_handlers(me)
     memory: Memory = me.memory
     drop_areas(memory)
     map_image(memory, file, pages, ranges)
@@ -206,6 +210,7 @@ def tell_family(me: Process) -> None:
         child = let_go(me)
     parent = become_zombie(me)
     if parent != NONE:
+        post_signal(parent, SIGCHLD)
         wake_up(parent.waits)
         put_process(parent)
 
@@ -249,17 +254,19 @@ def leave_queue(me: Process) -> None:
 
 @function()
 def sys_wait() -> int:
-    """Wait until a child has ended, and take leave of it; return its number."""
+    """Wait until a child has ended, and take leave of it; return its number. A signal ends the wait, too."""
     me: Process = current()
     step("wait")
     begin_wait(me.waits)
     child = take_ended(me)
-    while child == NONE and count(me.children) > 0:
-        wait_until_called()
+    while child == NONE and count(me.children) > 0 and me.signals == 0:
+        wait_interruptibly(me.waits)
         begin_wait(me.waits)
         child = take_ended(me)
     end_wait(me.waits)
     if child == NONE:
+        if count(me.children) > 0:
+            return INTERRUPTED
         return NO_CHILD
     number = child.number
     step("release_process")

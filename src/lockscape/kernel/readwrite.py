@@ -3,7 +3,7 @@
 from lockscape.kernel.allocate import page_alloc
 from lockscape.kernel.blocks import alloc_block, enter_block, find_goal, known_block, map_block
 from lockscape.kernel.buffers import bread, mark_buffer_dirty
-from lockscape.kernel.files import BAD_DESCRIPTOR, NO_FILE, fget, fget_light, fput, notify
+from lockscape.kernel.files import BAD_DESCRIPTOR, fget, fget_light, fput, notify, refuse_socket
 from lockscape.kernel.inodes import mark_inode_dirty
 from lockscape.kernel.objects import Buffer, BufferCache, File, Inode, Page
 from lockscape.kernel.pages import (
@@ -15,6 +15,7 @@ from lockscape.kernel.pages import (
     mark_page_accessed,
     mark_page_dirty,
 )
+from lockscape.kernel.pipe_files import read_end, write_end
 from lockscape.program.language import NONE, function, hold, option, section, step, the
 
 PAGE_BYTES = 4096
@@ -30,10 +31,10 @@ def sys_read(fd: int, length: int) -> int:
     if file == NONE:
         return BAD_DESCRIPTOR
     if option("sharing"):
-        if file.inode == NONE:
-            if option("file_counts") and not option("light_descriptors"):
-                fput(file)
-            return NO_FILE
+        if file.pipe != NONE:
+            return read_end(file, length)
+        if file.socket != NONE:
+            return refuse_socket(file)
     inode: Inode = file.inode
     step("read")
     with section("size", inode.size):
@@ -149,10 +150,10 @@ def sys_write(fd: int, length: int) -> int:
     if file == NONE:
         return BAD_DESCRIPTOR
     if option("sharing"):
-        if file.inode == NONE:
-            if option("file_counts") and not option("light_descriptors"):
-                fput(file)
-            return NO_FILE
+        if file.pipe != NONE:
+            return write_end(file, length)
+        if file.socket != NONE:
+            return refuse_socket(file)
     inode: Inode = file.inode
     step("write")
     with hold("i_sem", inode):

@@ -14,7 +14,17 @@ from lockscape.kernel.entries import (
 )
 from lockscape.kernel.inodes import iget, iput, mark_inode_dirty
 from lockscape.kernel.objects import Dentry, Inode
-from lockscape.program.language import NONE, function, hold, insert, option, position, section, step
+from lockscape.program.language import (
+    NONE,
+    add_return,
+    function,
+    hold,
+    insert,
+    option,
+    position,
+    section,
+    step,
+)
 
 IS_DIRECTORY = -21
 """Result for a directory: only files are renamed."""
@@ -117,7 +127,9 @@ def change_entries(directory: Inode, name: int, new: int, inode: Inode, replaced
     delete_entry(directory, name)
     if replaced != NONE:
         with section("links", replaced.nlink):
-            replaced.nlink -= 1
+            left = add_return(replaced.nlink, -1)
+            if left == 0:
+                replaced.unlinked = 1
         mark_inode_dirty(replaced)
     mark_inode_dirty(inode)
 

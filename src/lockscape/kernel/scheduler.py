@@ -107,10 +107,10 @@ def finish_switch() -> None:
                 if previous.queued == 1 and previous.running == 0:
                     waiting = 1
     if waiting == 1:
-        if option("binding"):
-            if previous.bound > 0:
-                kick_master()
-        kick(choose_cpu(previous.cpu))
+        if option("binding") and previous.bound > 0:
+            kick_master()
+        else:
+            kick(choose_cpu(previous.cpu))
     if option("sharing"):
         processor.previous = NONE
         ended: Process = processor.leaving
@@ -212,7 +212,10 @@ def wake(p: Process) -> None:
             if not option("processor_queues") or p.cpu == cpu:
                 woken = enqueue(queue, p)
     if woken == 1:
-        kick(choose_cpu(cpu))
+        if option("binding") and p.bound > 0:
+            kick_master()
+        else:
+            kick(choose_cpu(cpu))
 
 
 @function()

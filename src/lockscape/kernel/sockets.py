@@ -66,7 +66,8 @@ def install_socket(socket: Socket) -> int:
     fd = new_descriptor(files)
     file = new_file()
     file.socket = socket
-    list_file(file)
+    if option("file_list"):
+        list_file(file)
     install(files, fd, file)
     return fd
 

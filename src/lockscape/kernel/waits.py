@@ -5,7 +5,7 @@ called. Whoever takes it off the queue must call it, and nobody else does: until
 that who has taken it off may still look at it.
 """
 
-from lockscape.kernel.objects import BLOCKED, Process, WaitQueue
+from lockscape.kernel.objects import BLOCKED, INTERRUPTIBLE, Process, WaitQueue
 from lockscape.kernel.scheduler import choose_cpu, enqueue, kick, queue_of, schedule
 from lockscape.program.language import (
     NONE,
@@ -20,6 +20,9 @@ from lockscape.program.language import (
     step,
     this_cpu,
 )
+
+INTERRUPTED = -4
+"""What a call returns whose sleep a signal has ended (EINTR)."""
 
 
 @function()
@@ -60,6 +63,32 @@ def wait_until_called() -> None:
         if asleep == 1:
             step("sleep")
             schedule()
+
+
+@function()
+def wait_interruptibly(queue: WaitQueue) -> None:
+    """Sleep until somebody has called this process or a signal has come; it is on the queue no more."""
+    if sleep_interruptibly() == 0:
+        end_wait(queue)
+
+
+@function()
+def sleep_interruptibly() -> int:
+    """Sleep until somebody has called this process or a signal has come; return 1 if it was called."""
+    me: Process = current()
+    asleep = 1
+    while asleep == 1:
+        asleep = 0
+        with atomic():
+            queue = queue_of(this_cpu())
+            with section("rest", queue.tasks, me.state, me.waiting):
+                if me.waiting == 1 and me.signals == 0:
+                    me.state = INTERRUPTIBLE
+                    asleep = 1
+        if asleep == 1:
+            step("sleep")
+            schedule()
+    return me.waiting == 0
 
 
 @function()

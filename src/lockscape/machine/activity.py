@@ -148,6 +148,12 @@ class Tracker:
         self.clocks: list[Clock] = []
         self.followed: list[Clock] = []
         """What each thread knows besides of objects made in the run, for it followed references to them."""
+        self.weakly_ordered = rules.weakly_ordered
+        self.fenced: list[Clock] = []
+        """What each thread knew at its last barrier that a weakly ordered machine shows others with what it
+        stores since (see `passed`)."""
+        self.unlocked: dict[int, Clock] = {}
+        """What those who released a lock knew: who takes it sees that on a weakly ordered machine, too."""
         self.owned: list[list[Held]] = [[] for _ in state.virtuals]
         self.running: dict[int, Activity] = {}
         self.lock_places: dict[int, int] = {}
@@ -178,14 +184,38 @@ class Tracker:
         """Return the number of a new thread; its clock knows only itself."""
         self.clocks.append({len(self.clocks): 1})
         self.followed.append({})
+        self.fenced.append({})
         return len(self.clocks) - 1
 
     def release(self, thread: int) -> Clock:
         """Return what a thread knows now, for others to learn; what it does next is not part of that."""
         clock = self.clocks[thread]
+        if self.weakly_ordered:
+            clock[~thread] = clock[thread]
         known = dict(clock)
         clock[thread] += 1
         return known
+
+    def passed(self, thread: int) -> Clock:
+        """Return what a plain store makes known: on weakly ordered machines what was before the last barrier.
+
+        What is known there stands in a clock under the complement of a thread's number, beside what would be
+        known if stores were seen in order.
+        """
+        known = self.release(thread)
+        return known if not self.weakly_ordered else in_order(known) | self.fenced[thread]
+
+    def fence(self, thread: int) -> Clock:
+        """A thread comes to a barrier: return what it knows now, for others to learn."""
+        known = self.release(thread)
+        if self.weakly_ordered:
+            self.fenced[thread] = _weak(known)
+        return known
+
+    def goes_on(self, thread: int, other: int) -> None:
+        """A thread goes on where another one was on the same processor, whose stores it sees in any case."""
+        if self.weakly_ordered and thread != other:
+            self.learn(thread, _weak(self.release(other)))
 
     def learn(self, thread: int, known: Clock) -> None:
         """Let a thread know what another knew: all that happened before what it does next."""
@@ -258,7 +288,9 @@ class Tracker:
         act.frames.append(Frame(may_switch, True, act.rcu, act.sections, act.optimistic, act.putting))
         act.rcu, act.sections, act.optimistic, act.putting = 0, [], [], []
         act.mask, act.mode = 1, at.INTERRUPT
+        before = act.thread
         self.refresh(act)
+        self.goes_on(act.thread, before)
 
     def end_interrupt(self, act: Activity, mode: int) -> None:
         """The handler returns to what it interrupted."""
@@ -268,7 +300,9 @@ class Tracker:
             act.optimistic, act.putting = frame.optimistic, frame.putting
         act.mask -= 1
         act.mode = mode
+        before = act.thread
         self.refresh(act)
+        self.goes_on(act.thread, before)
 
     def set_mask(self, act: Activity, depth: int) -> None:
         """Interrupts are masked or allowed again."""
@@ -283,11 +317,13 @@ class Tracker:
     def switch(self, act: Activity, new: Activity) -> None:
         """A processor goes on with another context; the locks of the processor pass to it."""
         virtual = act.virtual
+        self.fence(act.thread)
         act.virtual, new.virtual = -1, virtual
         self.running[virtual] = new
         for held in self.owned[virtual]:
             held.level = len(new.frames)
         self.refresh(new)
+        self.goes_on(new.thread, act.thread)
 
     def acquire(self, act: Activity, pc: int, place: int, offset: int, cls: int, shared: bool) -> None:
         """A lock is taken."""
@@ -299,6 +335,12 @@ class Tracker:
             owner += [held] * (act.dropped.pop(lock)[0] - 1)
         self.lock_places[lock] = place
         act.cover = self.cover(act, self.lockset(self.holds(act)))
+        self.lock_seen(act, lock)
+
+    def lock_seen(self, act: Activity, lock: int) -> None:
+        """A lock was taken, or its readers' sequence looked at: what its holders did before is seen."""
+        if lock in self.unlocked:
+            self.learn(act.thread, self.unlocked[lock])
 
     def set_depth(self, act: Activity, lock: int, depth: int) -> None:
         """A recursive lock of this processor is now as deep as the context that goes on had it."""
@@ -322,6 +364,10 @@ class Tracker:
         else:
             del owner[last]
         act.cover = self.cover(act, self.lockset(self.holds(act)))
+        if self.weakly_ordered:
+            swapped = self.locks[cls].kind == "version"
+            known = self.fence(act.thread) if swapped else self.release(act.thread)
+            _learn(self.unlocked.setdefault(lock, {}), _weak(known))
 
     def release_others(self, lock: int) -> None:
         """Somebody releases a lock that another context took."""
@@ -331,6 +377,16 @@ class Tracker:
                     other.held.remove(held)
                     self.refresh(other)
                     return
+
+
+def _weak(clock: Clock) -> Clock:
+    """Return the part of a clock that holds on a weakly ordered machine."""
+    return {k: epoch for k, epoch in clock.items() if k < 0}
+
+
+def in_order(clock: Clock) -> Clock:
+    """Return the part of a clock that holds if stores are seen in order."""
+    return {k: epoch for k, epoch in clock.items() if k >= 0}
 
 
 def _learn(clock: Clock, known: Clock) -> None:

@@ -26,10 +26,16 @@ class Cost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A machine: its clock and costs."""
+    """A machine: its clock and costs.
+
+    `stores_in_order`: others see a processor's stores in the order of its program, so that a barrier between
+    two is nothing; with the evidence. A machine without that asks for them (`lockscape.machine.publishing`).
+    """
 
     title: str
     clock_mhz: int
+    stores_in_order: bool
+    stores_evidence: str
     cost: tuple[Cost, ...]
 
 

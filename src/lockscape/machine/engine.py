@@ -441,6 +441,10 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 if tracing:
                     note(m, trace, t, v, r, at.T_SECTION if o2 else at.T_SECTION_END, o1, at.NONE, at.NONE)
                 continue
+            elif o == op.BARRIER:
+                if tracing:
+                    note(m, trace, t, v, r, at.T_BARRIER, at.NONE, at.NONE, at.NONE)
+                continue
             elif o == op.PAUSE:
                 delay = m[fp + o1]
                 if delay < 0:

@@ -3,7 +3,7 @@
 Give `Detector(state, rules).read` as the reader to `lockscape.machine.execute.execute`, then call `finish`
 with what that returned, and look at `faults`. The program must have been assembled with ``traced=True``, or
 its sections are not seen. What each kind of fault is and what it lets pass is said where it is looked for:
-`races`, `sections`, `sleeping`, `lockorder`, `lifetimes` and `waiting`.
+`races`, `publishing`, `sections`, `sleeping`, `lockorder`, `lifetimes` and `waiting`.
 """
 
 import gc
@@ -20,6 +20,7 @@ from lockscape.machine.interleaving import interleaving
 from lockscape.machine.lifetimes import FREED, SHARED, Known, Lifetimes, Part
 from lockscape.machine.lockorder import LockOrder
 from lockscape.machine.places import Places
+from lockscape.machine.publishing import Publishing
 from lockscape.machine.races import Races
 from lockscape.machine.sections import Sections
 from lockscape.machine.sleeping import why_atomic
@@ -52,6 +53,7 @@ class Detector:
         self.lifetimes = Lifetimes(state, self.rules, self.tracker, self.places, self.findings)
         self.races = Races(self.tracker, self.places, self.findings)
         self.sections = Sections(state, self.places, self.findings)
+        self.publishing = Publishing(self.tracker, self.places, self.findings)
         self.order = LockOrder(self.tracker, self.rules, self.places, self.findings)
         self.opcodes = [int(row[0]) for row in state.binary.code]
         self.results = [int(row[5]) for row in state.binary.code]
@@ -67,6 +69,7 @@ class Detector:
             at.T_SEQ: self.optimistic, at.T_RETRY: self.retry, at.T_HALT: self.halt, at.T_ATOMIC: self.atomic,
             at.T_ATOMIC_END: self.atomic, at.T_WAIT: self.wait, at.T_DEPTH: self.depth, at.T_PUT: self.put,
             at.T_GET: self.get, at.T_RUN: self.run, at.T_TRAP: self.run, at.T_SPAWN: self.spawn,
+            at.T_BARRIER: self.barrier,
         }  # fmt: skip
 
     @property
@@ -117,6 +120,8 @@ class Detector:
         """An object's part is read or written."""
         known = self.lifetimes.objects.get(place) or self.lifetimes.meet(place)
         if known.owner == act.thread:
+            if write and self.rules.weakly_ordered:
+                self.publishing.access(now, act, write, known, offset, how)
             return
         if act.optimistic:
             act.optimistic[-1].append((*now, write, place, offset, how))
@@ -125,6 +130,8 @@ class Detector:
             self.lifetimes.use_after_free(known, now, "written" if write else "read")
             return
         known.owner = SHARED
+        if self.rules.weakly_ordered:
+            self.publishing.access(now, act, write, known, offset, how)
         if act.rcu:
             self.lifetimes.met_in_rcu(act, known, now)
         if known.suspects:
@@ -169,7 +176,7 @@ class Detector:
     def published(self, part: Part, act: Activity, write: bool) -> bool:
         """A part that its writers publish: say whether an RCU reader reads it, who may meet them."""
         if write:
-            part.clock = self.joined(part.clock, self.tracker.release(act.thread))
+            part.clock = self.joined(part.clock, self.tracker.passed(act.thread))
             return False
         if act.rcu and part.clock is not None:
             self.tracker.learn(act.thread, part.clock)
@@ -182,7 +189,8 @@ class Detector:
         if (both or not write) and part.clock is not None:
             self.tracker.learn(act.thread, part.clock)
         if both or (write and code in _ATOMIC_RELEASE):
-            part.clock = self.joined(part.clock, self.tracker.release(act.thread))
+            known = self.tracker.passed if code == op.STORE else self.tracker.fence
+            part.clock = self.joined(part.clock, known(act.thread))
 
     def joined(self, known: Clock | None, more: Clock) -> Clock:
         """Return what two clocks know together."""
@@ -253,6 +261,7 @@ class Detector:
         self.sections.finish_all(act, depth)
         if not value & 1:
             return
+        self.tracker.lock_seen(act, place + offset)
         plain = act.cover
         act.cover = self.tracker.with_reader(act, place, offset, value >> 1)
         for time, virtual, ctx, pc, write, where, part, how in rows:
@@ -280,6 +289,8 @@ class Detector:
     def get(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """Something is found in a collection or taken out."""
         self.lifetimes.get(act, place, offset, value)
+        if act.rcu and self.rules.weakly_ordered and offset in self.lifetimes.meet(place).published:
+            self.publishing.found(now, act, self.lifetimes.meet(value))
         if self.opcodes[now[3]] == op.REMOVE:
             self.lifetimes.take_out(act, place, offset, value)
 
@@ -326,6 +337,10 @@ class Detector:
         if self.rules.preemptible:
             self.tracker.refresh(act)
 
+    def barrier(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
+        """What was written before is seen before what is written after."""
+        self.tracker.fence(act.thread)
+
     def rcu(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """An RCU read section begins."""
         act.rcu += 1
@@ -338,26 +353,26 @@ class Detector:
 
     def send(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """A message to a processor, perhaps through a device: its handler knows what was done before."""
-        known = self.tracker.release(act.thread)
+        known = self.tracker.fence(act.thread)
         self.sent[value, offset] = self.joined(self.sent.get((value, offset)), known)
 
     def wake(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """A context is woken: if it sleeps, it knows what was done before."""
         other = self.tracker.activities.get(value)
         if other is not None and other.virtual < 0:
-            known = self.tracker.release(act.thread)
+            known = self.tracker.fence(act.thread)
             self.woken[value] = self.joined(self.woken.get(value), known)
 
     def spawn(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """A process gets a context: what it does comes after what its maker did."""
         self.tracker.begin_anew(value)
-        self.woken[value] = self.tracker.release(act.thread)
+        self.woken[value] = self.tracker.fence(act.thread)
 
     def run(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """A hypervisor lets a virtual processor run, or one leaves to it: each knows what the other did."""
         other = self.tracker.running.get(value)
         if other is not None:
-            self.tracker.learn(other.thread, self.tracker.release(act.thread))
+            self.tracker.learn(other.thread, self.tracker.fence(act.thread))
 
     def switch(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """A processor goes on with another context."""

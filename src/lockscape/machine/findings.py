@@ -22,7 +22,7 @@ Kind = Literal[
     "no progress",
     "publish without barrier",
 ]
-"""What can be wrong. `publish without barrier` is a rule on the steps of a program and not yet looked for."""
+"""What can be wrong."""
 
 MOST_FAULTS = 1000
 """Faults kept; further ones are only counted."""
@@ -62,14 +62,16 @@ class Rules:
     an RCU read section may read while a holder of the writers' lock changes them; an empty part means the
     whole class. `nesting`: classes of locks that may be taken while another of the same class is held, in a
     fixed order of the objects. `preemptible`: code in kernel mode may lose its processor at any step unless
-    preemption or interrupts are off. `patience_cycles`: longest time without any system call completed (0:
-    any).
+    preemption or interrupts are off. `weakly_ordered`: a processor's stores may be seen in another order than
+    it made them, unless a barrier stands between them. `patience_cycles`: longest time without any system
+    call completed (0: any).
     """
 
     local: frozenset[tuple[str, str]] = frozenset()
     published: frozenset[tuple[str, str]] = frozenset()
     nesting: frozenset[str] = frozenset()
     preemptible: bool = False
+    weakly_ordered: bool = False
     patience_cycles: int = 0
 
     def check(self, state: State) -> None:

@@ -120,7 +120,8 @@ TRACE_COLUMNS = 8
 (T_READ, T_WRITE, T_ACQUIRE, T_RELEASE, T_NEW, T_FREE, T_SECTION, T_SECTION_END, T_SWITCH,
  T_INTERRUPT, T_RETURN,
  T_MASK, T_UNMASK, T_RCU, T_RCU_END, T_SEND, T_BLOCK, T_WAKE, T_CALL, T_CALL_END, T_SEQ, T_RETRY, T_HALT,
- T_ATOMIC, T_ATOMIC_END, T_WAIT, T_DEPTH, T_PUT, T_GET, T_RUN, T_TRAP, T_SPAWN) = range(1, 33)  # fmt: skip
+ T_ATOMIC, T_ATOMIC_END, T_WAIT, T_DEPTH, T_PUT, T_GET, T_RUN, T_TRAP, T_SPAWN,
+ T_BARRIER) = range(1, 34)  # fmt: skip
 """Kinds of trace rows: (time, virtual processor, context, row of code, kind, object, offset, value).
 
 The value is: of an access how it is made (a compare-and-swap that fails is a read); of a lock its class * 2

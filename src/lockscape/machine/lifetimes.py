@@ -13,7 +13,7 @@ of one run queue to that of another. Only accesses to this one object are ordere
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lockscape.machine.activity import Activity, Clock, Cover, Lockset, Tracker
+from lockscape.machine.activity import Activity, Clock, Cover, Lockset, Tracker, in_order
 from lockscape.machine.findings import Findings, Now, Rules
 from lockscape.machine.places import Places
 from lockscape.machine.state import State
@@ -37,7 +37,7 @@ class Part:
 
     __slots__ = (
         "atomic", "candidates", "clock", "done", "handled", "home", "last", "loose",
-        "open", "plain", "records", "virtual",
+        "open", "plain", "records", "virtual", "wrote",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -53,6 +53,8 @@ class Part:
         self.atomic = self.plain = self.loose = self.open = self.handled = False
         self.clock: Clock | None = None
         """What an atomic or publishing write of it makes known to its readers."""
+        self.wrote: tuple[int, int, Now] | None = None
+        """Which thread wrote it last, in which epoch, when and where (on weakly ordered machines only)."""
         self.done: tuple[dict[int, Now], ...] = ({}, {}, {})
         """Section executions that read, wrote or added to it: when and where they did so last."""
 
@@ -80,7 +82,7 @@ class Known:
     """One object: `owner` is the thread that has it for itself, or SHARED or FREED."""
 
     __slots__ = (
-        "cls", "dynamic", "freed_at", "generation", "given", "got", "local", "moved", "owner",
+        "cls", "dynamic", "filled", "freed_at", "generation", "given", "got", "local", "moved", "owner",
         "parts", "place", "published", "references", "suspects", "taken",
     )  # fmt: skip
 
@@ -98,6 +100,8 @@ class Known:
         self.taken: dict[int, Done] = {}
         """What was over when these threads took it out of a collection."""
         self.suspects: list[Suspect] = []
+        self.filled: tuple[int, int, Now] | None = None
+        """Who made it wrote to it last before others could know it (on weakly ordered machines only)."""
         self.freed_at: Now = (0, 0, 0, 0)
 
 
@@ -241,6 +245,10 @@ class Lifetimes:
         clock = known.given.get(place + offset) if known is not None else None
         if known is None or clock is None:
             return
+        if self.tracker.weakly_ordered and not act.cover.lockset.any:
+            clock = in_order(
+                clock
+            )  # it was given when a lock was released, which this thread did not look at
         mine = known.got.get(act.thread)
         if mine is None:
             known.got[act.thread] = clock

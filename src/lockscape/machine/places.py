@@ -10,8 +10,8 @@ from lockscape.program.emit import FunctionCode
 from lockscape.program.listing import listing
 from lockscape.program.nodes import Body, Function, Hold, If, Section, Stmt, While
 
-_MAY_BE_MISSING = (op.COMPUTE, op.SECTION)
-"""Rows that a program may be assembled without: steps that cost nothing, and sections when not traced."""
+_MAY_BE_MISSING = (op.COMPUTE, op.SECTION, op.BARRIER)
+"""Rows that a program may be assembled without: steps that cost nothing, sections, barriers if not traced."""
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,16 @@ with the result.
 from dataclasses import replace
 
 from lockscape.kernel import objects
+from lockscape.kernel.delivery import deliver_signals
 from lockscape.kernel.entry import EXIT, FAULT, FORK, IOCTL, NOT_A_DEVICE, leave_interrupt
 from lockscape.kernel.objects import BLOCKED, DONE, RUNNABLE, Processor
+from lockscape.kernel.processes import sys_exit
 from lockscape.kernel.scheduler import TICK, schedule, wake
 from lockscape.machine.state import Instance
 from lockscape.ports.topology import KERNEL, NO_KERNEL, Options, Topology
 from lockscape.program.language import (
     NONE,
+    barrier,
     cpus,
     current,
     exit_process,
@@ -28,6 +31,7 @@ from lockscape.program.language import (
     mask,
     masked,
     new,
+    option,
     remove,
     send,
     send_instance,
@@ -58,7 +62,9 @@ ASKED, ANSWERED = 1, 2
 class Channel(Object):
     """Memory that a program and its bootstrap thread share: the call that is being forwarded.
 
-    `child`: that of the process which the last fork made; `made`: 1 if it was itself made in a run.
+    `child`: that of the process which the last fork made; `made`: 1 if it was itself made in a run; `taken`:
+    1 while the bootstrap thread does the call; `killed`: 1 when a signal has ended that; `frames`: handlers
+    that the program is to run.
     """
 
     state: int
@@ -69,6 +75,9 @@ class Channel(Object):
     result: int
     cpu: int
     made: int
+    taken: int
+    killed: int
+    frames: int
     child: "Channel"
     proxy: "Process"
     client: "Process"
@@ -114,6 +123,7 @@ def forward_call(number: int, a: int, b: int, c: int) -> int:
     channel.a = a
     channel.b = b
     channel.c = c
+    barrier()
     channel.state = ASKED
     box: Mailbox = the_of(Mailbox, FIRST_KERNEL, 0)
     insert(box.calls, channel, channel)
@@ -128,12 +138,23 @@ def forward_call(number: int, a: int, b: int, c: int) -> int:
         if asleep == 1:
             next_thread()
     step("syscall_exit")
-    if number == EXIT:
-        end_thread(channel)
-    if number == FORK and channel.result > 0:
+    if number == FORK and channel.child != NONE:
         start_child(channel.child, a)
         channel.child = NONE
+    if number == EXIT or was_killed(channel) == 1:
+        end_thread(channel)
+    if option("sharing"):
+        me.frames += channel.frames
+        channel.frames = 0
     return channel.result
+
+
+@function()
+def was_killed(channel: Channel) -> int:
+    """Return 1 if the bootstrap thread has been ended by a signal."""
+    if option("sharing"):
+        return channel.killed
+    return 0
 
 
 @function()
@@ -146,11 +167,12 @@ def start_child(made: Channel, rows: int) -> None:
     thread.slice = SLICE_TICKS
     made.client = thread
     made.cpu = (this_cpu() + 1) % cpus()
-    if spawn(thread, rows) == 1:
-        queue: ThreadQueue = the(ThreadQueue, made.cpu)
-        insert(queue.replies, made, made)
-        step("send_signal")
-        send(made.cpu, REPLIED)
+    while spawn(thread, rows) == 0:  # a thread whose last call was answered has not ended yet
+        next_thread()
+    queue: ThreadQueue = the(ThreadQueue, made.cpu)
+    insert(queue.replies, made, made)
+    step("send_signal")
+    send(made.cpu, REPLIED)
 
 
 @function()
@@ -289,14 +311,24 @@ def sys_ioctl(device: int, result: int) -> int:
     step("fget")
     if device != DRIVER:  # a program's own, forwarded
         return NOT_A_DEVICE
-    if channel.state == ASKED:
+    if channel.state == ASKED and was_taken(channel) == 1:
         number = channel.number
         reply(channel, result)
         if number == EXIT:
             return EXIT
     while channel.state != ASKED:
         wait_for_call(channel)
+    if option("sharing"):
+        channel.taken = 1
     return channel.number
+
+
+@function()
+def was_taken(channel: Channel) -> int:
+    """Return 1 if the bootstrap thread has done the call that was asked for; at its start it has not."""
+    if option("sharing"):
+        return channel.taken
+    return 1
 
 
 @function(replaces=True)
@@ -317,12 +349,38 @@ def wake_new(child: Process) -> None:
 def reply(channel: Channel, result: int) -> None:
     """Give a result to the program, and signal its processor."""
     step("message")
+    if option("sharing"):
+        me: Process = current()
+        channel.taken = 0
+        channel.frames += me.frames
+        me.frames = 0
     channel.result = result
+    barrier()
     channel.state = ANSWERED
     queue: ThreadQueue = the_of(ThreadQueue, SMALL_KERNEL, channel.cpu)
     insert(queue.replies, channel, channel)
     step("send_signal")
     send_instance(SMALL_KERNEL, channel.cpu, REPLIED)
+
+
+@function(replaces=True)
+def check_signals() -> None:
+    """Deliver what signals have come, when the program waits for a call: else at its next one."""
+    me: Process = current()
+    channel = me.channel
+    if me.pending == 1 and (channel == NONE or was_taken(channel) == 1):
+        deliver_signals(me)
+
+
+@function(replaces=True)
+def end_by_signal() -> None:
+    """End the current process, for a signal came that it does not handle, and its program."""
+    me: Process = current()
+    channel = me.channel
+    if channel != NONE:
+        channel.killed = 1
+        reply(channel, 0)
+    sys_exit()
 
 
 @function()

@@ -17,6 +17,7 @@ from typing import Any
 from lockscape.kernel import objects
 from lockscape.kernel.allocate import slab_free
 from lockscape.kernel.areas import drop_areas, sys_brk, sys_mmap, sys_munmap, touch_page
+from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import (
     BRK,
     CLOSE,
@@ -190,8 +191,18 @@ def system_call(number: int, a: int, b: int, c: int) -> int:
     processor: Processor = the(Processor, this_cpu())
     if processor.need_resched == 1:
         schedule()
+    if option("sharing"):
+        check_signals()
     step("syscall_exit")
     return result
+
+
+@function(replaces=True)
+def end_by_signal() -> None:
+    """End the current process, for a signal came that it does not handle: this counts as a call."""
+    begin_call()
+    take_worker()
+    sys_exit()
 
 
 @function()

@@ -5,9 +5,19 @@ where it ran last; a processor that runs out of processes takes one from the lon
 """
 
 from lockscape.kernel.balance import move_task
-from lockscape.kernel.objects import BLOCKED, DONE, RUNNABLE, Buffer, Process, Processor, RunQueue
+from lockscape.kernel.objects import (
+    BLOCKED,
+    DONE,
+    INTERRUPTIBLE,
+    RUNNABLE,
+    Buffer,
+    Process,
+    Processor,
+    RunQueue,
+)
 from lockscape.kernel.release import put_process
 from lockscape.kernel.scheduler import enqueue, kick
+from lockscape.kernel.signals import interrupt_runner
 from lockscape.ports.clustered import advance_generation, begin_call, end_call
 from lockscape.ports.clustered_memory import give_what_is_asked
 from lockscape.program.language import (
@@ -174,6 +184,30 @@ def wait_until_called() -> None:
 
 
 @function(replaces=True)
+def sleep_interruptibly() -> int:
+    """Sleep until this process is called or a signal has come, in no call meanwhile; return 1 if called."""
+    me: Process = current()
+    end_call()
+    asleep = 1
+    while asleep == 1:
+        asleep = 0
+        with atomic():
+            queue: RunQueue = the(RunQueue, this_cpu())
+            with (
+                hold("dispatcher_lock", queue),
+                section("repose", queue.tasks, me.state, me.waiting),
+            ):
+                if me.waiting == 1 and me.signals == 0:
+                    me.state = INTERRUPTIBLE
+                    asleep = 1
+        if asleep == 1:
+            step("sleep")
+            schedule()
+    begin_call()
+    return me.waiting == 0
+
+
+@function(replaces=True)
 def call(p: Process) -> None:
     """Let a process that was taken off its wait queue go on, where it ran last."""
     step("wake")
@@ -191,6 +225,31 @@ def call(p: Process) -> None:
                 woken = enqueue(queue, p)
     if woken == 1:
         kick(cpu)
+
+
+@function(replaces=True)
+def signal_wake_up(p: Process) -> None:
+    """Let a process notice a signal: from its sleep, or on the processor where it runs."""
+    cpu = p.cpu
+    running = 0
+    woken = -1
+    while woken < 0:
+        cpu = p.cpu
+        queue: RunQueue = the(RunQueue, cpu)
+        with (
+            hold("dispatcher_lock", queue),
+            section("notice", queue.tasks, p.state, p.pending),
+        ):
+            if p.cpu == cpu:
+                woken = 0
+                p.pending = 1
+                running = p.running
+                if p.state == INTERRUPTIBLE:
+                    woken = enqueue(queue, p)
+    if woken == 1:
+        kick(cpu)
+    elif running == 1:
+        interrupt_runner(cpu)
 
 
 @function(replaces=True)

@@ -189,7 +189,7 @@ def iput(inode: Inode) -> None:
     with hold("inodes_lock", part), section("put", inode.count):
         inode.count -= 1
         gone = 0
-        if inode.count == 0 and inode.nlink == 0:  # who comes later may delete it himself
+        if inode.count == 0 and inode.unlinked == 1:  # who comes later may delete it himself
             gone = 1
             inode.freeing = 1
     if gone == 1:

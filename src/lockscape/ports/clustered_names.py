@@ -8,20 +8,17 @@ deletion is for. Changes hold the lock in the directory's cache.
 from lockscape.kernel import objects
 from lockscape.kernel.allocate import slab_alloc, slab_free
 from lockscape.kernel.blocks import discard_reserved
-from lockscape.kernel.connections import close_socket
 from lockscape.kernel.directories import NOT_FOUND
 from lockscape.kernel.entries import ENTRIES_PER_PAGE, get_page, search, write_entry
 from lockscape.kernel.files import (
     READING,
     install,
     new_descriptor,
-    new_file,
     open_dentry,
     release_descriptor,
 )  # fmt: skip
 from lockscape.kernel.inodes import iget, iput, mark_inode_dirty
 from lockscape.kernel.names import leave_directory, walk
-from lockscape.kernel.network_objects import Socket
 from lockscape.kernel.objects import DENTRIES, FILES, File, Files
 from lockscape.ports.clustered import Dentry, Inode, NameSpace, Process, doom
 from lockscape.program.language import (
@@ -233,28 +230,6 @@ def close_file(file: File) -> None:
     if file.writing == 1:
         discard_reserved(file.inode)
     dput(file.dentry)
-    step("file_free")
-    free(file)
-    slab_free(FILES)
-
-
-@function(replaces=True)
-def install_socket(socket: Socket) -> int:
-    """Give a socket a descriptor; only its process knows that it is open."""
-    me: Process = current()
-    files: Files = me.files
-    fd = new_descriptor(files)
-    file = new_file()
-    file.socket = socket
-    install(files, fd, file)
-    return fd
-
-
-@function(replaces=True)
-def close_endpoint(file: File) -> None:
-    """Close an open file that stands for a socket, which goes with it."""
-    socket: Socket = file.socket
-    close_socket(socket)
     step("file_free")
     free(file)
     slab_free(FILES)

@@ -23,6 +23,7 @@ from lockscape.ports.clustered import (
 )
 from lockscape.program.language import (
     NONE,
+    barrier,
     compare_and_swap,
     cpus,
     find,
@@ -100,6 +101,7 @@ def note_use(cache: FileCache) -> None:
             mine: Generation = the(Generation, this_cpu())
             step("swap_interpose")
             cache.since = mine.number
+            barrier()
             cache.phase = FORWARDING
 
 

@@ -19,7 +19,7 @@ from lockscape.program.listing import listing, sites
 from lockscape.program.lower import lower
 from lockscape.program.nodes import Function
 
-KINDS = ("bkl", "spinlock", "rwlock", "seqlock", "rcu", "sema", "rwsem", "version", "cas")
+KINDS = ("bkl", "spinlock", "rwlock", "seqlock", "rcu", "sema", "rwsem", "version", "cas", "barrier")
 """Kinds of locks, in the order of the paper's Table 2, readers-writer semaphores added."""
 
 

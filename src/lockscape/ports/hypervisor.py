@@ -289,6 +289,13 @@ def kick(cpu: int) -> None:
             trap(NOTIFY + KINDS * cpu)
 
 
+@function(replaces=True)
+def interrupt_runner(cpu: int) -> None:
+    """Interrupt another virtual processor, so that what runs there looks for signals."""
+    if cpu != this_cpu():
+        trap(NOTIFY + KINDS * cpu)
+
+
 @function()
 def enter_guest_kernel() -> None:
     """Tell the hypervisor that this virtual processor is in its kernel."""

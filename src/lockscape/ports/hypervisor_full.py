@@ -7,6 +7,7 @@ port.
 """
 
 from lockscape.kernel.card import SENDING
+from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import FAULT, call_body
 from lockscape.kernel.objects import Area, Disk, Memory, Processor
 from lockscape.kernel.scheduler import ARRIVED, SENT, schedule
@@ -42,6 +43,8 @@ def system_call(number: int, a: int, b: int, c: int) -> int:
     processor: Processor = the(Processor, this_cpu())
     if processor.need_resched == 1:
         schedule()
+    if option("sharing"):
+        check_signals()
     if option("delayed_preemption"):
         leave_guest_kernel()
     step("syscall_exit")

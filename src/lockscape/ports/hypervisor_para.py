@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Annotated
 
 from lockscape.kernel.card import SENDING
+from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import DISK_LINE, FAULT, call_body, leave_interrupt, mark_line
 from lockscape.kernel.objects import Area, Buffer, Disk, Memory, Processor
 from lockscape.kernel.scheduler import ARRIVED, DISK, SENT, TICK, schedule
@@ -32,6 +33,7 @@ from lockscape.ports.topology import KERNEL, NO_KERNEL, Topology
 from lockscape.program.language import (
     NONE,
     after,
+    barrier,
     count,
     first,
     function,
@@ -104,6 +106,8 @@ def system_call(number: int, a: int, b: int, c: int) -> int:
     processor: Processor = the(Processor, this_cpu())
     if processor.need_resched == 1:
         schedule()
+    if option("sharing"):
+        check_signals()
     if option("delayed_preemption"):
         leave_guest_kernel()
     step("syscall_exit")
@@ -143,6 +147,7 @@ def start_disk() -> None:
             buffer: Buffer = first(disk.queue)
             ring.block = buffer.block
             requests = ring.requests + 1
+            barrier()
             ring.requests = requests  # after what it tells of: the backend may look before it is signalled
             trap(TO_DRIVER + KINDS * ring.backend)
 
@@ -224,6 +229,7 @@ def backend_disk() -> None:
     step("message")
     ring.result = 1
     answers = ring.answers + 1
+    barrier()
     ring.answers = answers
     trap(TO_GUEST + KINDS * ring.frontend)
     start_backend(backend)

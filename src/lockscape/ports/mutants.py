@@ -1,13 +1,15 @@
 """Mutants of a port: each with one acquisition removed or weakened, to see that the fault detector notices.
+Those of messages and barriers are in `lockscape.ports.messages`.
 
 Where a lock was taken out the mutant waits a while before each statement that the lock protected, so that
 others have time to interfere. So it does before the plain store that stands for a compare-and-swap.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from lockscape.ports.messages import Messages, answered
 from lockscape.program.locks import LockClass
 from lockscape.program.nodes import (
     Assign,
@@ -29,7 +31,7 @@ from lockscape.program.nodes import (
 from lockscape.program.objects import Object, layout
 from lockscape.program.walk import bodies, nodes, replaced, walk, with_bodies
 
-Change = Literal["removed", "shared", "plain"]
+Change = Literal["removed", "shared", "plain", "unsent", "early", "unmasked"]
 
 DELAY_CYCLES = 20_000
 """How long a mutant waits where its lock is missing: several times the longest step of the kernel, and a
@@ -39,6 +41,9 @@ UNPROTECTED = "unprotected"
 """Name of the section in which a mutant does what its lock or funnel protected. Where it was a lock, the
 first access there reads from the object that the lock lies in, to tell whose it was."""
 
+TOLD = ("message", "barrier")
+"""Modes of mutants that are about what is told, not about a lock."""
+
 TAKING = ("exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel")
 """Modes of holds that are acquisitions; masking and preemption are the lock's own business."""
 
@@ -47,9 +52,11 @@ TAKING = ("exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel")
 class Mutant:
     """One acquisition changed: the hold number `ordinal` of a function, in the order of its listing.
 
-    `removed`: not done at all; `shared`: readers let in where a writer excluded them. Or the
-    compare-and-swap of that number (mode ``cas``), whose field stands for the lock: a `plain` store, whatever
-    is there by then.
+    `removed`: not done at all; `shared`: readers let in where a writer excluded them; `unmasked`: interrupts
+    left on where the lock masks them. Or the compare-and-swap of that number (mode ``cas``), whose field
+    stands for the lock: a `plain` store, whatever is there by then. Or the change of that number to a
+    function's messages (mode ``message``): `unsent`; `early`, told before what it is about is filled in; or
+    `plain`, a word stored as if nobody looked. Or a barrier `removed`.
     """
 
     function: str
@@ -60,14 +67,29 @@ class Mutant:
 
     def __str__(self) -> str:
         """Return what the mutant does, in words."""
+        if self.mode in TOLD:
+            return f"{self.lock} {_DONE[self.change]} in {self.function} ({self.mode} {self.ordinal + 1})"
         if self.change == "plain":
             return f"{self.lock} stored plainly, not swapped, in {self.function} (swap {self.ordinal + 1})"
-        what = "taken as a reader" if self.change == "shared" else "not taken"
+        what = _TAKEN[self.change]
         return f"{self.lock or self.mode} {what} in {self.function} (hold {self.ordinal + 1})"
 
 
-def mutants(functions: Mapping[str, Function], locks: Mapping[str, LockClass]) -> list[Mutant]:
-    """Return every mutant of ported functions, before their holds are made explicit."""
+_TAKEN = {"removed": "not taken", "shared": "taken as a reader", "unmasked": "taken with interrupts on"}
+_DONE = {
+    "unsent": "not sent", "early": "told before it is filled in", "plain": "stored plainly",
+    "removed": "left out",
+}  # fmt: skip
+
+
+def mutants(
+    functions: Mapping[str, Function], locks: Mapping[str, LockClass], atomic: Set[str], new: Set[str]
+) -> list[Mutant]:
+    """Return every mutant of ported functions, before their holds are made explicit.
+
+    `atomic`: parts ("Class.part") by which those of the functions that are `new` send messages.
+    """
+    reasons = answered(functions)
     found: list[Mutant] = []
     for function in functions.values():
         for ordinal, node in enumerate(holds(function.body)):
@@ -76,8 +98,16 @@ def mutants(functions: Mapping[str, Function], locks: Mapping[str, LockClass]) -
             found.append(Mutant(function.name, ordinal, node.lock, node.mode, "removed"))
             if node.mode == "exclusive" and locks[node.lock].has_readers:
                 found.append(Mutant(function.name, ordinal, node.lock, node.mode, "shared"))
+            if node.mode in ("exclusive", "shared") and locks[node.lock].masks:
+                found.append(Mutant(function.name, ordinal, node.lock, node.mode, "unmasked"))
         for ordinal, swap in enumerate(swaps(function.body)):
             found.append(Mutant(function.name, ordinal, _field(swap), "cas", "plain"))
+        sent = Messages(function.name in new, atomic, reasons)
+        sent.body(function.body)
+        found += [
+            Mutant(function.name, ordinal, each.what, each.mode, each.change)
+            for ordinal, each in enumerate(sent.found)
+        ]
     return found
 
 
@@ -100,11 +130,20 @@ def _field(swap: Op) -> str:
 
 
 def mutate(
-    functions: Mapping[str, Function], locks: Mapping[str, LockClass], mutant: Mutant
+    functions: Mapping[str, Function],
+    locks: Mapping[str, LockClass],
+    mutant: Mutant,
+    atomic: Set[str],
+    new: Set[str],
 ) -> dict[str, Function]:
-    """Return the functions with one mutant's change made."""
+    """Return the functions with one mutant's change made; `atomic` and `new` as for `mutants`."""
     changed = dict(functions)
     source = changed[mutant.function]
+    if mutant.mode in TOLD:
+        new_code = mutant.function in new
+        messages = Messages(new_code, atomic, answered(functions), mutant.ordinal, UNPROTECTED, DELAY_CYCLES)
+        changed[mutant.function] = source.with_body(messages.body(source.body))
+        return changed
     if mutant.change == "plain":
         changed[mutant.function] = source.with_body(_Plain(mutant.ordinal).body(source.body))
         return changed
@@ -137,6 +176,8 @@ class _Change:
         inner = self.body(node.body)
         if not chosen:
             return (replace(node, body=inner),)
+        if self.mutant.change == "unmasked":
+            return (replace(node, body=inner, unmasked=True),)
         if self.mutant.change == "shared":
             return (replace(node, mode="shared", body=delayed(inner)),)
         if node.mode == "funnel":
@@ -150,8 +191,14 @@ class _Change:
         before: Body = ()
         if not isinstance(where, Var | The):
             before, where = (Assign(UNPROTECTED, where),), Var(UNPROTECTED)
-        read = Do(Field(where, cls, next(iter(layout(Object.declared[cls]).fields))))
-        return (*before, Section(UNPROTECTED, (), (read, *delayed(inner))))
+        return (*before, Section(UNPROTECTED, (), (Do(_look(where, cls)), *delayed(inner))))
+
+
+def _look(where: Expr, cls: str) -> Expr:
+    """Return an expression that reads from an object: its first field, or the length of its first list."""
+    shape = layout(Object.declared[cls])
+    place = Field(where, cls, next(iter([*shape.fields, *shape.collections])))
+    return place if place.name in shape.fields else Op("count", (place,))
 
 
 class _Plain:

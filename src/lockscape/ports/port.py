@@ -55,7 +55,16 @@ class Port:
     def mutants(self) -> list[Mutant]:
         """Return every mutant: one acquisition each removed or weakened, of those that can be reached."""
         reached = self.reachable()
-        return mutants({n: f for n, f in self.ported.items() if n in reached}, self.program.locks)
+        functions = {n: f for n, f in self.ported.items() if n in reached}
+        return mutants(functions, self.program.locks, frozenset(self.plan.atomic), self.brought())
+
+    def brought(self) -> frozenset[str]:
+        """Return the names of the functions that the port's new code has."""
+        own = ((name, each, module) for module in self.new_code for name, each in vars(module).items())
+        return frozenset(
+            name for name, each, module in own
+            if name in self.source and getattr(each, "__module__", "") == module.__name__
+        )  # fmt: skip
 
     def reachable(self) -> set[str]:
         """Return the functions that the machine enters or contexts begin with, and all that they call."""
@@ -73,16 +82,19 @@ class Port:
 
     def mutated(self, mutant: Mutant) -> "Port":
         """Return the port with one mutant's change made."""
-        changed = mutate(self.ported, self.program.locks, mutant)
+        told = frozenset(self.plan.atomic)
+        changed = mutate(self.ported, self.program.locks, mutant, told, self.brought())
         again = _lowered({mutant.function: changed[mutant.function]}, self.program.locks, self.options)
         functions = {**self.program.functions, **again}
         return replace(self, ported=changed, program=replace(self.program, functions=functions))
 
-    def rules(self) -> Rules:
-        """Return what the fault detector must know of the port's data."""
+    def rules(self, weakly_ordered: bool = False) -> Rules:
+        """Return what the fault detector must know of the port's data, and of the machine."""
         nesting = frozenset(name for name, lock in self.program.locks.items() if lock.nests)
         preemptible = bool(self.options["preemptible"])
-        return Rules(_parts(self.plan.local), _parts(self.plan.published), nesting, preemptible)
+        return Rules(
+            _parts(self.plan.local), _parts(self.plan.published), nesting, preemptible, weakly_ordered
+        )
 
 
 def _parts(names: Iterable[str]) -> frozenset[tuple[str, str]]:

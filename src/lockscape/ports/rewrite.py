@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lockscape.errors import InputError, unknown
+from lockscape.ports.barriers import with_barriers
 from lockscape.ports.plan import Plan, Rule
 from lockscape.ports.swaps import swap_loops
 from lockscape.program.locks import LockClass
@@ -11,7 +12,7 @@ from lockscape.program.nodes import Body, Expr, Field, Function, Hold, Section, 
 from lockscape.program.objects import Object, layout
 from lockscape.program.walk import called, with_bodies
 
-LOCKLESS = ("rcu", "funnel", "cas")
+LOCKLESS = ("rcu", "funnel", "cas", "barrier")
 """Modes of rules that name no lock."""
 
 ARRIVAL = "start_process"
@@ -48,6 +49,7 @@ class _Pass:
         self.preemptible = preemptible
         self.covered = set(plan.covered)
         self.atomic = frozenset(plan.atomic)
+        self.published = frozenset(plan.published)
         self.rules: dict[str, list[Rule]] = {}
         for rule in plan.rule:
             self.check_lock(rule)
@@ -117,7 +119,10 @@ class _Pass:
     def section(self, node: Stmt) -> Body:
         assert isinstance(node, Section)
         name = f"{self.now.name}/{node.name}"
-        found = self.find(f"section {name}")
+        every = self.find(f"section {name}")
+        found = [rule for rule in every if rule.mode != "barrier"]
+        if len(found) < len(every):
+            node = replace(node, body=with_barriers(node.body, self.published, name))
         rules = [rule for rule in found if rule.mode != "cas"]
         body: Body = self.wrapped(rules, (node,))
         if len(rules) < len(found):

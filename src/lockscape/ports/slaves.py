@@ -6,7 +6,7 @@ and so its processor: the slave switches away from it, the master to it. It stay
 in user mode, until the master has something to do in the kernel.
 """
 
-from lockscape.kernel.objects import Process, Processor, RunQueue
+from lockscape.kernel.objects import INTERRUPTIBLE, Process, Processor, RunQueue
 from lockscape.kernel.scheduler import (
     MASTER,
     choose_cpu,
@@ -16,6 +16,7 @@ from lockscape.kernel.scheduler import (
     pick_best,
     schedule,
 )
+from lockscape.kernel.signals import interrupt_runner
 from lockscape.program.language import (
     current,
     function,
@@ -119,3 +120,19 @@ def call(p: Process) -> None:
         woken = enqueue(queue, p)
     if woken == 1:
         kick_master()
+
+
+@function(replaces=True)
+def signal_wake_up(p: Process) -> None:
+    """Let a process notice a signal: from its sleep, which was in the kernel, or where it runs."""
+    queue: RunQueue = the(RunQueue, MASTERS_JOBS)
+    woken = 0
+    with section("wake", queue.tasks, p.state, p.pending):
+        p.pending = 1
+        running = p.running
+        if p.state == INTERRUPTIBLE:
+            woken = enqueue(queue, p)
+    if woken == 1:
+        kick_master()
+    elif running == 1:
+        interrupt_runner(p.cpu)

@@ -1,7 +1,6 @@
 """From tree form to binary form: rows of int64, with every name resolved and every cost filled in."""
 
 import functools
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from lockscape.program import opcodes as op
 from lockscape.program.emit import FunctionCode
-from lockscape.program.inline import call_sites
+from lockscape.program.inline import Inlining
 from lockscape.program.layout import ROW
 from lockscape.program.locks import LockClass
 from lockscape.program.nodes import Function
@@ -62,9 +61,9 @@ class Names:
     sections: list[str] = field(default_factory=list)
 
     @functools.cached_property
-    def called(self) -> Counter[str]:
-        """In how many places each function is called."""
-        return call_sites(self.program.functions)
+    def inlining(self) -> Inlining:
+        """Which calls are replaced by the called function's rows."""
+        return Inlining(self.program.functions)
 
     def section(self, name: str) -> int:
         """Return the number of a section, giving one at first sight."""

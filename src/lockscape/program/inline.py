@@ -18,25 +18,19 @@ DEEPEST = 8
 """Calls inside calls that are replaced; what is called deeper stays a call."""
 
 
-def call_sites(functions: Mapping[str, Function]) -> Counter[str]:
-    """Return in how many places each function is called."""
-    return Counter(n.function for f in functions.values() for n in nodes(f.body) if isinstance(n, Call))
+class Inlining:
+    """Decides for a program's calls; what it must know of a function, it finds once."""
 
+    def __init__(self, functions: Mapping[str, Function]) -> None:
+        self.functions = functions
+        sites = Counter(n.function for f in functions.values() for n in nodes(f.body) if isinstance(n, Call))
+        parts = {name: walk(f.body) for name, f in functions.items()}
+        self.short = {n for n, part in parts.items() if sites[n] == 1 or len(part) <= MOST_STATEMENTS}
+        self.assigned = {n: {s.name for s in part if isinstance(s, Assign)} for n, part in parts.items()}
+        """The variables that each function sets."""
 
-def inlined(
-    name: str, functions: Mapping[str, Function], outer: tuple[str, ...], called: Mapping[str, int]
-) -> bool:
-    """Return whether a call of `name` is replaced inside the functions `outer`, which are being replaced.
-
-    `called`: in how many places each function is called.
-    """
-    function = functions.get(name)
-    if function is None or name in outer or len(outer) > DEEPEST:
-        return False
-    short = called[name] == 1 or len(walk(function.body)) <= MOST_STATEMENTS
-    return function.role in INLINED_ROLES and short
-
-
-def assigned(function: Function) -> set[str]:
-    """Return the names of the variables that a function sets."""
-    return {s.name for s in walk(function.body) if isinstance(s, Assign)}
+    def replaces(self, name: str, outer: tuple[str, ...]) -> bool:
+        """Return whether a call of `name` is replaced inside the functions `outer`, being replaced too."""
+        if name in outer or len(outer) > DEEPEST or name not in self.short:
+            return False
+        return self.functions[name].role in INLINED_ROLES

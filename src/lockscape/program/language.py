@@ -89,6 +89,7 @@ compare_and_swap = _op("compare_and_swap", 3, "if the field holds the old value 
 compare_and_swap2 = _op("compare_and_swap2", 6, "the same for two words at once")
 add_return = _op("add_return", 2, "add to a field; gives the sum (only as the whole of an assignment)")
 swap = _op("swap", 2, "store a value into a field; gives the old one")
+barrier = _op("barrier", 0, "what was written before is seen by others before what is written after")
 
 # Contexts, processors, interrupts
 current = _op("current", 0, "the process that runs here")

@@ -59,7 +59,8 @@ def listing(function: Function, locks: Mapping[str, LockClass]) -> list[str]:
 def sites(function: Function, locks: Mapping[str, LockClass]) -> dict[str, int]:
     """Count the places of a lowered function that take or release a lock, by the paper's kind of lock.
 
-    Those that begin or commit a section on a version count as ``version``, compare-and-swaps as ``cas``.
+    Those that begin or commit a section on a version count as ``version``, compare-and-swaps as ``cas``,
+    barriers as ``barrier``.
     """
     counts: dict[str, int] = {}
     for statement in walk(function.body):
@@ -77,6 +78,8 @@ def site_kind(statement: Stmt, locks: Mapping[str, LockClass]) -> str:
             return "rcu"
         case Assign() | Do() | If() | While() if set(called(statement)) & _SWAPS:
             return "cas"
+        case Do(value=Op(name="barrier")):
+            return "barrier"
         case Sync(lock=lock) | Hold(lock=lock) if lock:
             return locks[lock].kind
     return ""

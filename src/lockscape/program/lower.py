@@ -155,7 +155,8 @@ class _Lowering:
                 ]
                 return begin_here, [Sync("release", node.lock, where)]
         lock = self.lock(node.lock)
-        begin: list[Stmt] = [Sync("mask")] if lock.masks else []
+        masks = lock.masks and not node.unmasked
+        begin: list[Stmt] = [Sync("mask")] if masks else []
         end: list[Stmt] = []
         if self.preemptible and not lock.sleeps:
             begin.append(Sync("preempt_off"))
@@ -163,7 +164,7 @@ class _Lowering:
         end.append(Sync("release", node.lock, where, node.mode))
         if self.preemptible and not lock.sleeps:
             end.append(Sync("preempt_on"))
-        if lock.masks:
+        if masks:
             end.append(Sync("unmask"))
         return begin, end
 

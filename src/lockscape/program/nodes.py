@@ -161,13 +161,15 @@ class Hold:
     `lock` is the name of a lock class; `where` the object that embeds it. Modes: ``exclusive``,
     ``shared`` (readers of a reader-writer lock), ``retry`` (readers of a sequence lock), ``rcu``,
     ``drop`` (the lock is let go around the body), ``arrive`` (a new process comes in holding it),
-    ``funnel`` (on the master processor), ``mask``, ``preempt`` (interrupts, preemption off).
+    ``funnel`` (on the master processor), ``mask``, ``preempt`` (interrupts, preemption off). `unmasked`:
+    interrupts stay as they are, also where the lock masks them (mutants only).
     """
 
     lock: str
     where: Expr | None
     mode: str
     body: tuple["Stmt", ...]
+    unmasked: bool = False
 
 
 MODES = ("exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel", "mask", "preempt")

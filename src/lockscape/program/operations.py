@@ -13,7 +13,9 @@ _NO_ARGUMENT = {
     "next_operation": op.NEXT_OPERATION,
 }  # fmt: skip
 _ONE_ARGUMENT = {"operand": op.OPERAND, "run": op.RUN, "guest_time": op.GUEST_TIME}
-_PLAIN = {"mask": op.MASK, "unmask": op.UNMASK, "halt": op.HALT, "exit_process": op.EXIT}
+_PLAIN = {
+    "mask": op.MASK, "unmask": op.UNMASK, "halt": op.HALT, "exit_process": op.EXIT, "barrier": op.BARRIER,
+}  # fmt: skip
 _EFFECTS = {
     "switch_to": op.SWITCH, "free": op.FREE, "send": op.SEND, "send_instance": op.SEND_INSTANCE,
     "set_timer": op.SET_TIMER, "request": op.REQUEST, "pause": op.PAUSE, "trap": op.TRAP,
@@ -34,7 +36,10 @@ class Operations(Values):
         if name in _COLLECTIONS:
             return self.collection(node, target, wanted)
         if name in _PLAIN:
-            self.emit(_PLAIN[name])
+            if (
+                name != "barrier" or self.names.traced
+            ):  # which takes no time, and matters to the detector only
+                self.emit(_PLAIN[name])
             return target
         if name == "system_call":
             return self.system_call(args, target, wanted)

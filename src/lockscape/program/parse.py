@@ -7,6 +7,7 @@ import sys
 import textwrap
 import types
 import typing
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -61,8 +62,20 @@ def parse(source: Callable[..., Any], options: Mapping[str, int]) -> Function:
 
     Raises `InputError`, naming file and line, for anything that the language does not have.
     """
+    known = _SOURCES.setdefault(source, [])
+    for asked, function in known:
+        if all(options.get(name) == value for name, value in asked.items()):
+            return function
     parser = _Parser(source, options)
-    return parser.function()
+    parsed = parser.function()
+    known.append((parser.asked, parsed))
+    return parsed
+
+
+_SOURCES: weakref.WeakKeyDictionary[Callable[..., Any], list[tuple[dict[str, int], Function]]] = (
+    weakref.WeakKeyDictionary()
+)
+"""What was parsed, by source, with the build options that each parse asked for: mostly none."""
 
 
 class _Parser:
@@ -72,6 +85,7 @@ class _Parser:
         self.source = source
         self.scope: dict[str, Any] = source.__globals__
         self.options = options
+        self.asked: dict[str, int] = {}
         self.types: dict[str, str] = {}
         self.layouts: dict[str, Layout] = {}
         self.classes = Object.declared | _classes_near(self.scope)
@@ -266,6 +280,7 @@ class _Parser:
             key = self.text(node.args[0])
             if key not in self.options:
                 self.fail(node, f"no build option {key!r}: {', '.join(sorted(self.options))}")
+            self.asked[key] = self.options[key]
             return Const(int(self.options[key]))
         if name in ("the", "the_of", "new"):
             return self.object(node, name)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from lockscape.errors import InputError
 from lockscape.program import nodes as n
 from lockscape.program import opcodes as op
-from lockscape.program.inline import assigned, inlined
 
 if TYPE_CHECKING:
     from lockscape.program.assemble import Names
@@ -202,9 +201,7 @@ class Values(ABC):
         """Emit a call, or the called function's own rows."""
         if name not in self.names.program.functions:
             raise InputError(f"{self.function.name} calls {name!r}, which is not a function of this kernel")
-        if not self.names.traced and inlined(
-            name, self.names.program.functions, self.outer, self.names.called
-        ):
+        if not self.names.traced and self.names.inlining.replaces(name, self.outer):
             return self.inline(self.names.program.functions[name], args, target, wanted)
         self.pass_arguments(args)
         if wanted and target < 0:
@@ -215,7 +212,7 @@ class Values(ABC):
 
     def inline(self, callee: n.Function, args: tuple[n.Expr, ...], target: int, wanted: bool) -> int:
         """Emit a called function's rows in place; its variables have registers of their own meanwhile."""
-        changed = assigned(callee)
+        changed = self.names.inlining.assigned[callee.name]
         places: dict[str, int] = {}
         lent: set[int] = set()
         for name, arg in zip(callee.params, args, strict=True):

@@ -1,5 +1,6 @@
 """Walks the tree form of functions: statements, the bodies inside them, and what they call."""
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
@@ -10,14 +11,24 @@ BODIES = ("then", "other", "body")
 """Parts of a statement that are bodies, in the order of the listing."""
 
 
+@functools.cache
+def _parts(kind: Any) -> tuple[str, ...]:
+    return tuple(part.name for part in fields(kind))
+
+
+@functools.cache
+def _bodies(kind: Any) -> tuple[str, ...]:
+    return tuple(part for part in BODIES if part in _parts(kind))
+
+
 def bodies(node: Stmt) -> list[Body]:
     """Return the bodies of a statement: none, one, or the two of a branch."""
-    return [getattr(node, part) for part in BODIES if hasattr(node, part)]
+    return [getattr(node, part) for part in _bodies(type(node))]  # type: ignore[arg-type]
 
 
 def with_bodies(node: Stmt, change: Callable[[Body], Body]) -> Stmt:
     """Return a statement with each of its bodies changed, in the order of the listing."""
-    changed = {part: change(getattr(node, part)) for part in BODIES if hasattr(node, part)}
+    changed = {part: change(getattr(node, part)) for part in _bodies(type(node))}  # type: ignore[arg-type]
     return replace(node, **changed) if changed else node  # type: ignore[arg-type]
 
 
@@ -38,8 +49,8 @@ def nodes(tree: Any) -> Iterator[Any]:
             yield from nodes(item)
     elif is_dataclass(tree):
         yield tree
-        for part in fields(tree):
-            yield from nodes(getattr(tree, part.name))
+        for name in _parts(tree.__class__):
+            yield from nodes(getattr(tree, name))
 
 
 def replaced(tree: Any, old: Any, new: Any) -> Any:
@@ -56,7 +67,8 @@ def replaced(tree: Any, old: Any, new: Any) -> Any:
 
 def called(statement: Stmt) -> list[str]:
     """Return the functions and operations that a statement calls itself, not in its bodies."""
-    own = (getattr(statement, part.name) for part in fields(statement) if part.name not in BODIES)
+    names = _parts(type(statement))  # type: ignore[arg-type]
+    own = (getattr(statement, name) for name in names if name not in BODIES)
     found = (node for value in own for node in nodes(value))
     return [
         node.function if isinstance(node, Call) else node.name

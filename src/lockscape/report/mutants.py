@@ -15,7 +15,10 @@ NOTE = (
     "checked on runs of the port as it is. never taken, survived: unexplained."
 )
 
-CHANGES = {"removed": "not taken", "shared": "as a reader", "plain": "stored plainly"}
+CHANGES = {
+    "removed": "not taken", "shared": "as a reader", "unmasked": "interrupts on", "plain": "stored plainly",
+    "unsent": "not sent", "early": "told early",
+}  # fmt: skip
 """What a mutant does, in the table."""
 
 
@@ -49,7 +52,7 @@ def mutants_table(record: MutationRecord, whole: bool = False) -> Table:
     rows = tuple(
         (
             each.mutant.function, each.mutant.lock or each.mutant.mode, each.mutant.ordinal + 1,
-            CHANGES[each.mutant.change], each.outcome,
+            "left out" if each.mutant.mode == "barrier" else CHANGES[each.mutant.change], each.outcome,
             each.kind or (each.how if each.outcome not in UNEXPLAINED else ""),
             *((each.trial, each.how) if whole else ()),
         )

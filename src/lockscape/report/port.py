@@ -23,7 +23,7 @@ SIDE_BY_SIDE = 110
 TITLES = {
     "bkl": "big kernel lock", "spinlock": "spin lock", "rwlock": "rw lock", "seqlock": "seq lock",
     "rcu": "RCU", "sema": "semaphore", "rwsem": "rw semaphore", "version": "version",
-    "cas": "compare-and-swap",
+    "cas": "compare-and-swap", "barrier": "barrier",
 }  # fmt: skip
 
 SITES = (

@@ -375,6 +375,13 @@ def _processes(live: Live, processes: list[int]) -> Iterator[str]:
     if left:
         yield f"{left:,} open files are left in the system's table"
     yield from _differ("processes", live.total("Kernel", "processes"), 0)
+    for cls, part in (("WaitQueue", "sleepers"), ("TimerBase", "due")):
+        left = len(live.members(cls, part))
+        if left:
+            yield f"{left:,} are left in {part} of a {cls}"
+    pipes = len(live.of.get("Pipe", NOTHING))
+    if pipes:
+        yield f"{pipes:,} pipes are left"
 
 
 def _emptied(live: Live, processes: list[int]) -> Iterator[str]:

@@ -8,9 +8,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lockscape.kernel.entry import BRK, CLOSE, EXIT, FSYNC, OPEN, RENAME, STAT, WRITE, YIELD
+from lockscape.kernel.entry import BRK, CLOSE, EXIT, FSYNC, OPEN, RENAME, SIGNAL, STAT, WRITE, YIELD
 from lockscape.kernel.files import APPENDING, CREATING
-from lockscape.program.language import function, next_operation, operand, pause, system_call
+from lockscape.kernel.objects import Process
+from lockscape.program.language import (
+    current,
+    function,
+    next_operation,
+    operand,
+    option,
+    pause,
+    step,
+    system_call,
+)
 from lockscape.workloads.load import COLUMNS, FIRST_DIRECTORY, Stream
 from lockscape.workloads.user import (
     BEFORE,
@@ -50,9 +60,9 @@ def stress() -> None:
     while kind != 0 and wrong == 0:
         pause(operand(PROBES))
         if kind >= FIRST_CALL:
-            expected = operand(BEFORE)  # a fork goes on behind the rows of the child
+            expected = operand(BEFORE)  # a fork goes on behind the rows of its child
             result = system_call(kind - FIRST_CALL, operand(PATH), operand(NAME), operand(BYTES))
-            wrong = expected > 0 and result != expected - 1
+            wrong = expected != 0 and result != expected - 1
         elif kind == DO_STAT:
             system_call(STAT, operand(PATH), operand(NAME), 0)
         elif kind == DO_BRK:
@@ -65,9 +75,21 @@ def stress() -> None:
             append_and_sync(operand(PATH), operand(NAME), operand(BYTES))
         else:
             do_operation(kind)
+        if option("sharing"):
+            run_handlers()
         if wrong == 0:
             kind = next_operation()
     system_call(EXIT, 0, 0, 0)
+
+
+@function("user")
+def run_handlers() -> None:
+    """Run the handlers of signals that have come, and go back from each through the kernel."""
+    me: Process = current()
+    while me.frames > 0:
+        me.frames -= 1
+        step("signal_handler")
+        system_call(SIGNAL, 0, 0, 0)
 
 
 @function("user")

@@ -18,6 +18,14 @@ A file looks like this::
     [mix]                   # operations with their weights
     create = 1
     read = 2
+    run = 1                 # make a child, which does what follows, and wait until it has ended
+
+    [child]                 # see `lockscape.workloads.children.Child`
+    program_bytes = 100000  # of the program that it executes
+    operations = 3
+
+    [child.mix]
+    read = 1
 
 Operations on files go through the C library's buffered streams, as PostMark's do.
 """
@@ -30,18 +38,19 @@ from typing import Annotated
 import msgspec
 
 from lockscape.errors import InputError, unknown
-from lockscape.workloads.load import Stream
+from lockscape.workloads.children import DO_RUN, Child, check_mix, with_children
+from lockscape.workloads.load import Node, Stream
 from lockscape.workloads.stress import DO_BRK, DO_FSYNC, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_MKDIR, DO_READ, DO_RMDIR
 
 OPERATIONS = {
     "create": DO_CREATE, "append": DO_APPEND, "read": DO_READ, "delete": DO_DELETE, "stat": DO_STAT,
     "mkdir": DO_MKDIR, "rmdir": DO_RMDIR, "grow": DO_BRK, "fsync": DO_FSYNC,
-    "rename": DO_RENAME, "yield": DO_YIELD,
+    "rename": DO_RENAME, "yield": DO_YIELD, "run": DO_RUN,
 }  # fmt: skip
 """What a mix may name: operations on whole files, ``grow``: more memory by brk,
-``fsync``: append and wait until it is on disk, ``rename``: to another of the names, and ``yield``: let others
-run first."""
+``fsync``: append and wait until it is on disk, ``rename``: to another of the names, ``yield``: let others
+run first, and ``run``: make a child, which becomes a program, and wait for its end."""
 
 MOST_ROWS = 10_000_000
 MOST_WEIGHT = 1000
@@ -66,18 +75,23 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mix
     names: Many = 100
     bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 24)] = 4096
     think_cycles: Annotated[int, msgspec.Meta(ge=0, le=1 << 40)] = 0
+    child: Child | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn, or is said without evidence."""
         if not self.mix:
             raise ValueError(f"mix names no operation: use {', '.join(OPERATIONS)}")
-        for name in self.mix:
+        children = self.child.levels() if self.child is not None else []
+        for name in [*self.mix, *(name for child in children for name in child.mix)]:
             if name not in OPERATIONS:
                 raise ValueError(unknown("operation", name, OPERATIONS))
+        check_mix(self.mix, self.child, needed=True)
         if not any(text.strip() for text in self.evidence):
             raise ValueError("evidence is empty: say where the mix comes from")
-        if self.processes * self.operations > MOST_ROWS:
-            raise ValueError(f"{self.processes * self.operations:,} operations in all: at most {MOST_ROWS:,}")
+        inside = self.child.most_rows() if self.child is not None else 1
+        if self.processes * self.operations * inside > MOST_ROWS:
+            rows = self.processes * self.operations * inside
+            raise ValueError(f"{rows:,} operations in all: at most {MOST_ROWS:,}")
 
     def changed(self, **changes: int) -> "Workload":
         """Return the workload with some settings changed. Raises `InputError` for what cannot be drawn."""
@@ -89,10 +103,30 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mix
     def streams(self) -> list[Stream]:
         """Return what each process does: the same on every computer."""
         kinds = [OPERATIONS[name] for name, weight in self.mix.items() for _ in range(weight)]
-        return stress_streams(
+        streams = stress_streams(
             self.operations, self.names, self.seed, [kinds] * self.processes, self.directories, self.bytes,
             self.think_cycles,
         )  # fmt: skip
+        if self.child is None:
+            return streams
+        return [
+            Stream(
+                with_children(
+                    each.rows,
+                    self.child,
+                    OPERATIONS,
+                    self.names,
+                    self.directories,
+                    self.seed + (k + 1) * 104_729,
+                )
+            )
+            for k, each in enumerate(streams)
+        ]
+
+    def programs(self) -> list[Node]:
+        """Return the files that children execute, in each directory behind the names."""
+        children = self.child.levels() if self.child is not None else []
+        return [Node((), self.names + k, False, each.program_bytes) for k, each in enumerate(children, 1)]
 
 
 def workload_names() -> list[str]:
