@@ -35,6 +35,10 @@ SETTLING = 1000
 SETTLING_CYCLES = 100_000
 """How often, and how long, the processors may go on after the end until all is quiet."""
 
+BITS, LINK_MBIT, ROUND_TRIP_US = 8, 100, 200
+"""Bits of a byte, and the network's speed and round trip: Fast Ethernet, and the time that a packet and its
+answer take to a client in the same network, with its own time to think (estimated, 100 to 1,000)."""
+
 Progress = Callable[[float], None]
 """Called now and then with the share of the work that is done, 0 to 1."""
 
@@ -131,6 +135,8 @@ def _built(key: bytes, traced: bool, mixed: bool = False) -> _Built:
     disk_cycles = spec.plan.options.get("disk_cycles", costs.machine["disk_request"])
     kernel = port(
         spec.plan, [user, stress] if mixed else [user], disk_cycles=disk_cycles,
+        wire_byte_cycles=max(1, costs.clock_mhz * BITS // LINK_MBIT),
+        round_trip_cycles=costs.clock_mhz * ROUND_TRIP_US,
         sharing=int(mixed), swapping=spec.memory_pages, mapped_buffers=int(spec.libc == "2005"),
         buffered=int(work.buffered), read_block=work.read_block_bytes, write_block=work.write_block_bytes,
     )  # fmt: skip

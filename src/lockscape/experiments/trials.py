@@ -37,7 +37,7 @@ MACHINE = "pentium4"
 
 BUSY = {
     "hz": 20_000, "slice_ticks": 1, "flush_seconds": 0, "buffer_age_seconds": 0, "inode_age_seconds": 0,
-    "disk_cycles": 100_000, "slab_batch": 8,
+    "disk_cycles": 100_000, "slab_batch": 8, "wire_byte_cycles": 5, "round_trip_cycles": 20_000,
 }  # fmt: skip
 """Build options of a kernel in which ticks, write-back and the disk come in the way all the time."""
 

@@ -10,6 +10,8 @@ from lockscape.kernel import (
     balance,
     blocks,
     buffers,
+    card,
+    connections,
     deferral,
     delivery,
     directories,
@@ -21,6 +23,7 @@ from lockscape.kernel import (
     links,
     messages,
     names,
+    network_objects,
     objects,
     pages,
     pipe_files,
@@ -33,6 +36,7 @@ from lockscape.kernel import (
     scheduler,
     semaphores,
     signals,
+    sockets,
     swap,
     synchronise,
     timers,
@@ -49,7 +53,7 @@ MODULES: tuple[types.ModuleType, ...] = (
     allocate, deferral, balance, scheduler, writeback, synchronise, rename,
     processes, forked, waits, release,
     pipes, pipe_files, timers, signals, delivery, semaphores, messages, links,
-    swap, reclaim,
+    swap, reclaim, sockets, connections, card,
 )  # fmt: skip
 
 OPTIONS: dict[str, int] = {
@@ -142,6 +146,10 @@ OPTIONS: dict[str, int] = {
     "slice_ticks": 20,  # length of a slice
     "groups": 8,  # block groups
     "disk_cycles": 16_000_000,  # time of a disk request; in a run the machine's cost disk_request
+    "softirqs": 1,  # each processor looks at the packets that came to it; 0: one for all does (bottom halves)
+    "exclusive_accept": 1,  # a connection wakes one of those who accept; 0: all (2.0)
+    "wire_byte_cycles": 160,  # time of a byte on the link: 100 Mbit/s (IEEE 802.3u), by the clock
+    "round_trip_cycles": 400_000,  # until a client's next packet comes: 200 microseconds, by the clock
     "buffered": 1,  # PostMark uses streams
     "mapped_buffers": 1,  # their buffers are mapped (C library of 2005)
     "read_block": 512,  # PostMark's blocks, bytes
@@ -161,6 +169,7 @@ SEMAPHORES = (
     LockClass("mmap_sem", "Memory", "rwsem", evidence="sched.h: mmap_sem"),
     LockClass("pipe_sem", "Pipe", "sema",
               evidence="pipe_fs_i.h of 2.4: PIPE_SEM; held over the copy for the user, which may sleep"),
+    LockClass("sk_lock", "Socket", "sema", evidence="sock.h: lock_sock, of processes"),
 )  # fmt: skip
 """Sleeping locks that the uniprocessor kernel has itself, for it sleeps inside."""
 
@@ -174,6 +183,16 @@ MASKED_SECTIONS = frozenset({
     "wait_until_called/sleep", "call/call", "share_slice/share",
     "sleep_interruptibly/rest", "signal_wake_up/wake",
     "add_timer/add", "delete_timer/delete", "take_due/due",
+    "begin_wait/enter", "end_wait/leave", "take_sleeper/take",
+    "put_socket/put", "take_left/left", "hash_socket/enter", "unhash_socket/leave", "find_socket/find",
+    "find_listener/find",
+    "own_socket/own", "next_of_backlog/next", "socket_input/owned", "queue_data/data", "change_state/state",
+    "new_connection/pending", "acknowledge/acknowledge", "close_connection/close", "unbind/unbind",
+    "bind/bind",
+    "take_pending/take", "are_pending/look", "reserve/reserve", "take_part/take",
+    "netif_rx/queue", "run_network/begin", "next_packet/next", "count_packets/count", "queue_packet/queue",
+    "start_transmit/start", "take_sent/sent", "meet/meet", "new_key/number", "start_receive/start",
+    "take_arrived/arrived",
 })  # fmt: skip
 """Sections that an interrupt handler also enters: on one processor they are done with interrupts masked."""
 
@@ -207,7 +226,7 @@ def functions(chosen: Mapping[str, int], more: Sequence[types.ModuleType] = ()) 
 
 def classes() -> list[type[Object]]:
     """Return the kernel's object classes, the process first."""
-    found = [each for module in (objects, *MODULES) for each in declared_in(module)]
+    found = [each for module in (objects, network_objects, *MODULES) for each in declared_in(module)]
     return sorted(found, key=lambda c: c.__name__ != "Process")
 
 

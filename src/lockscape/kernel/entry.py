@@ -1,11 +1,14 @@
 """Ways into the kernel: system calls, faults and interrupts."""
 
 from lockscape.kernel.areas import sys_brk, sys_mmap, sys_munmap, touch_page
+from lockscape.kernel.card import free_packet, start_receive, start_transmit, take_arrived, take_sent
+from lockscape.kernel.connections import acknowledge, netif_rx, run_network
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.directories import sys_mkdir, sys_rmdir, sys_unlink
 from lockscape.kernel.files import sys_close, sys_fstat, sys_lseek, sys_open, sys_stat
 from lockscape.kernel.links import sys_readlink
 from lockscape.kernel.messages import sys_msgrcv, sys_msgsnd
+from lockscape.kernel.network_objects import DATA as DATA_PACKET
 from lockscape.kernel.objects import InterruptLine, Process, Processor
 from lockscape.kernel.pipe_files import sys_pipe
 from lockscape.kernel.processes import sys_exec, sys_exit, sys_fork, sys_wait, sys_yield
@@ -14,10 +17,12 @@ from lockscape.kernel.rename import sys_rename
 from lockscape.kernel.scheduler import advance_clock, schedule, tick_all, tick_process
 from lockscape.kernel.semaphores import sys_semop
 from lockscape.kernel.signals import sys_kill, sys_pause, sys_signal
+from lockscape.kernel.sockets import socket_call, sys_socket
 from lockscape.kernel.synchronise import sys_fsync, sys_sync
 from lockscape.kernel.timers import run_due_timers, sys_sleep
 from lockscape.kernel.writeback import disk_done, flush_due
 from lockscape.program.language import (
+    atomic,
     atomic_depth,
     current,
     function,
@@ -42,7 +47,7 @@ NOT_A_DEVICE = -25
 
 CYCLES_PER_MICROSECOND = 2000
 
-TIMER_LINE, DISK_LINE = 0, 1
+TIMER_LINE, DISK_LINE, CARD_LINE = 0, 1, 2
 """Interrupt lines."""
 
 CALLS = (
@@ -91,7 +96,9 @@ def call_body(number: int, a: int, b: int, c: int) -> int:
 
 @function()
 def late_call(number: int, a: int, b: int, c: int) -> int:
-    """Do a system call that writes to disk at once, renames or yields, or is about other processes."""
+    """Do a system call that writes to disk at once, renames or yields, or is about others."""
+    if number >= SOCKET and number <= RECEIVE:
+        return network_call(number, a, b, c)
     if number >= FORK:
         return process_call(number, a, b, c)
     if number == YIELD:
@@ -141,6 +148,14 @@ def ipc_call(number: int, a: int, b: int, c: int) -> int:
     if number == READLINK:
         return sys_readlink(a, b)
     return sys_msgrcv(a, b)
+
+
+@function()
+def network_call(number: int, a: int, b: int, c: int) -> int:
+    """Do a system call about a socket."""
+    if number == SOCKET:
+        return sys_socket()
+    return socket_call(a, number - LISTEN, b, c)
 
 
 @function()
@@ -268,5 +283,42 @@ def disk_interrupt() -> None:
     disk_done()
     if option("interrupt_lines"):
         mark_line(DISK_LINE, 0)
+    leave_interrupt()
+    step("interrupt_exit")
+
+
+@function("interrupt")
+def packet_arrived() -> None:
+    """The network card has received a packet: queue it, and with interrupts on take it to its socket."""
+    step("interrupt_entry")
+    if option("interrupt_lines"):
+        mark_line(CARD_LINE, 1)
+    packet = take_arrived()
+    start_receive()
+    netif_rx(packet)
+    if option("interrupt_lines"):
+        mark_line(CARD_LINE, 0)
+    with atomic():
+        unmask_interrupts()
+        run_network()
+        mask_interrupts()
+    leave_interrupt()
+    step("interrupt_exit")
+
+
+@function("interrupt")
+def packet_sent() -> None:
+    """The network card has sent a packet: send the next, and free this one."""
+    step("interrupt_entry")
+    if option("interrupt_lines"):
+        mark_line(CARD_LINE, 1)
+    packet = take_sent()
+    start_transmit()
+    start_receive()
+    if option("interrupt_lines"):
+        mark_line(CARD_LINE, 0)
+    if packet.kind == DATA_PACKET:
+        acknowledge(packet.source, packet.bytes)
+    free_packet(packet)
     leave_interrupt()
     step("interrupt_exit")

@@ -3,8 +3,10 @@
 from lockscape.kernel import names
 from lockscape.kernel.allocate import slab_alloc, slab_free
 from lockscape.kernel.blocks import discard_reserved
+from lockscape.kernel.connections import close_socket
 from lockscape.kernel.directories import NOT_FOUND, create, create_dentry
 from lockscape.kernel.inodes import iget, iput
+from lockscape.kernel.network_objects import Socket
 from lockscape.kernel.objects import FILES, Dentry, File, Files, FileTable, Inode, Process
 from lockscape.kernel.pipes import leave_pipe
 from lockscape.program.language import (
@@ -29,7 +31,8 @@ from lockscape.program.language import (
 READING, WRITING, CREATING, APPENDING = 0, 1, 3, 4
 """How a file is opened: bit 0 to write, bit 1 to create it, bit 2 to write at its end (O_APPEND)."""
 
-BAD_DESCRIPTOR, ILLEGAL_SEEK = -9, -29
+BAD_DESCRIPTOR, NO_FILE, ILLEGAL_SEEK = -9, -22, -29
+"""Results of calls that fail: a descriptor that is not open, one of a socket, and of what has no position."""
 
 
 @function()
@@ -244,8 +247,21 @@ def sys_close(fd: int) -> int:
         if file.pipe != NONE:
             close_end(file)
             return 0
+        if file.socket != NONE:
+            close_endpoint(file)
+            return 0
     close_file(file)
     return 0
+
+
+@function()
+def close_endpoint(file: File) -> None:
+    """Close an open file that stands for a socket, which goes with it."""
+    socket: Socket = file.socket
+    close_socket(socket)
+    if option("file_list"):
+        unlist_file(file)
+    free_file(file)
 
 
 @function()
@@ -254,6 +270,12 @@ def close_end(file: File) -> None:
     leave_pipe(file.pipe, file.writing)
     if option("file_list"):
         unlist_file(file)
+    free_file(file)
+
+
+@function()
+def free_file(file: File) -> None:
+    """Free an open file that stands for nothing any more."""
     step("file_free")
     free(file)
     if option("file_slab"):
@@ -266,6 +288,14 @@ def refuse_pipe(file: File, result: int) -> int:
     if option("file_counts"):
         fput(file)
     return result
+
+
+@function()
+def refuse_socket(file: File) -> int:
+    """Return what a call returns that knows files only; it has a reference where such calls count one."""
+    if option("file_counts") and not option("light_descriptors"):
+        fput(file)
+    return NO_FILE
 
 
 @function()
@@ -357,6 +387,8 @@ def sys_fstat(fd: int) -> int:
     if option("sharing"):
         if file.pipe != NONE:
             return refuse_pipe(file, 0)
+        if file.socket != NONE:
+            return refuse_pipe(file, NO_FILE)
     step("stat_copy")
     size = inode_size(file.inode)
     if option("file_counts"):
@@ -418,6 +450,8 @@ def sys_lseek(fd: int, offset: int) -> int:
             if option("light_descriptors"):
                 return ILLEGAL_SEEK
             return refuse_pipe(file, ILLEGAL_SEEK)
+        if file.socket != NONE:
+            return refuse_socket(file)
     if option("seek_semaphore"):
         with hold("i_sem", file.inode):
             seek(file, offset)

@@ -6,6 +6,7 @@ from lockscape.program.objects import Collection, Object, Racy, bitmap, hashed, 
 
 if TYPE_CHECKING:
     from lockscape.kernel.messages import Message
+    from lockscape.kernel.network_objects import Socket
 
 RUNNABLE, BLOCKED, DONE, INTERRUPTIBLE = 0, 1, 2, 3
 """States of a process; INTERRUPTIBLE: it sleeps, and a signal ends that."""
@@ -77,7 +78,7 @@ class Page(Object):
 
 
 class File(Object):
-    """An open file, or an end of a pipe.
+    """An open file, an end of a pipe, or a socket.
 
     `shares`: descriptors and mappings that refer to it, besides the first one.
     """
@@ -90,6 +91,7 @@ class File(Object):
     appending: int
     count: int
     shares: int
+    socket: "Socket"
 
 
 class Files(Object):
@@ -370,8 +372,8 @@ class Clock(Object, count=1):
     flusher: Process
 
 
-class InterruptLine(Object, count=2):
-    """The descriptor of an interrupt line: of the timer, and of the disk."""
+class InterruptLine(Object, count=3):
+    """The descriptor of an interrupt line: of the timer, of the disk, and of the network card."""
 
     handled: int
 

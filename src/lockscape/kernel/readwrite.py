@@ -3,7 +3,7 @@
 from lockscape.kernel.allocate import page_alloc
 from lockscape.kernel.blocks import alloc_block, enter_block, find_goal, known_block, map_block
 from lockscape.kernel.buffers import bread, mark_buffer_dirty
-from lockscape.kernel.files import BAD_DESCRIPTOR, fget, fget_light, fput, notify
+from lockscape.kernel.files import BAD_DESCRIPTOR, fget, fget_light, fput, notify, refuse_socket
 from lockscape.kernel.inodes import mark_inode_dirty
 from lockscape.kernel.objects import Buffer, BufferCache, File, Inode, Page
 from lockscape.kernel.pages import (
@@ -33,6 +33,8 @@ def sys_read(fd: int, length: int) -> int:
     if option("sharing"):
         if file.pipe != NONE:
             return read_end(file, length)
+        if file.socket != NONE:
+            return refuse_socket(file)
     inode: Inode = file.inode
     step("read")
     with section("size", inode.size):
@@ -150,6 +152,8 @@ def sys_write(fd: int, length: int) -> int:
     if option("sharing"):
         if file.pipe != NONE:
             return write_end(file, length)
+        if file.socket != NONE:
+            return refuse_socket(file)
     inode: Inode = file.inode
     step("write")
     with hold("i_sem", inode):

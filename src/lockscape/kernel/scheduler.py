@@ -37,7 +37,8 @@ from lockscape.program.language import (
 from lockscape.program.language import mask as mask_interrupts
 
 TICK, RESCHEDULE, DISK = 0, 1, 2
-"""Interrupt vectors."""
+ARRIVED, SENT = 4, 5
+"""Interrupt vectors; the last two are the network card's. Ports use 3 for their own."""
 
 MASTER = 0
 """The processor that processes are bound to, where a kernel binds them (option ``binding``)."""

@@ -5,7 +5,7 @@ The disk serves requests in order, so that who waits for several buffers waits o
 
 from lockscape.kernel.blocks import PAGE_BYTES, known_block
 from lockscape.kernel.buffers import bread
-from lockscape.kernel.files import BAD_DESCRIPTOR, fget, fput, refuse_pipe
+from lockscape.kernel.files import BAD_DESCRIPTOR, NO_FILE, fget, fput, refuse_pipe
 from lockscape.kernel.inodes import INODES_PER_BLOCK, TABLE_BLOCK, clean_inode, write_inode
 from lockscape.kernel.objects import Buffer, Clock, Disk, Inode, Process
 from lockscape.kernel.pages import clean_buffer, find_page
@@ -43,6 +43,8 @@ def sys_fsync(fd: int) -> int:
     if option("sharing"):
         if file.pipe != NONE:
             return refuse_pipe(file, INVALID)
+        if file.socket != NONE:
+            return refuse_pipe(file, NO_FILE)
     inode: Inode = file.inode
     step("fsync")
     with hold("i_sem", inode):

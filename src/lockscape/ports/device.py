@@ -3,26 +3,41 @@
 The last processor runs nothing but the device kernel. It takes no interrupts: it looks at its devices and at
 a queue of requests, again and again. The kernel of the other processors hands it requests, and is given
 completions, through lock-free queues in shared memory; a signal tells it of the first completion of several.
-With one processor there is no device kernel, and the kernel drives its disk itself.
+The network card is the device kernel's as well, and with it the protocols: it takes packets that have come
+through them and hands them over ready for their sockets, and packets to send through IP to the card. The
+kernel has the sockets. Packets that are out are handed back with what comes next, or when there are several.
+With one processor there is no device kernel, and the kernel drives its devices itself.
 """
 
 from dataclasses import replace
 
 from lockscape.kernel import objects
+from lockscape.kernel.card import (
+    free_packet,
+    queue_packet,
+    start_receive,
+    start_transmit,
+    take_arrived,
+    take_sent,
+)
+from lockscape.kernel.connections import acknowledge, netif_rx, run_network
 from lockscape.kernel.entry import leave_interrupt
+from lockscape.kernel.network_objects import CALLING, DATA, Card, Client, Packet
 from lockscape.kernel.objects import Disk
-from lockscape.kernel.scheduler import DISK, wake
+from lockscape.kernel.scheduler import ARRIVED, DISK, SENT, wake
 from lockscape.kernel.writeback import wake_sleepers
 from lockscape.machine.state import Instance
 from lockscape.ports.topology import KERNEL, NO_KERNEL, Options, Topology
 from lockscape.program.language import (
     NONE,
+    atomic,
     count,
     first,
     function,
     insert,
     mask,
     masked,
+    now,
     option,
     remove,
     request,
@@ -35,6 +50,10 @@ from lockscape.program.language import (
     unmask,
 )  # fmt: skip
 from lockscape.program.objects import Collection, Object, listed
+
+ENOUGH = 8
+"""Packets that are out and are handed back even if nothing comes; the kernel's bound of what it sends before
+that is 11 (`kernel.sockets`: SEND_BUFFER of SEGMENT)."""
 
 COMPLETED = 3
 """The interrupt vector by which the device kernel tells of completions."""
@@ -52,20 +71,28 @@ class Buffer(objects.Buffer, extends=True):
 class Messages(Object, count=1):
     """The memory that both kernels share: requests to the device kernel, and what it has completed.
 
-    `polled`: whether a device kernel takes them; `sent`: how many requests it has not completed.
+    `polled`: whether a device kernel takes them; `sent`: how many requests it has not completed. Packets to
+    send go out, packets that have come go in, and those that are out go back; clients come to ports.
     """
 
     polled: int
     sent: int
     requests: Collection = listed(Buffer)
     completions: Collection = listed(Buffer)
+    outward: Collection = listed(Packet)
+    inward: Collection = listed(Packet)
+    back: Collection = listed(Packet)
+    clients: Collection = listed(Client)
 
 
 class DeviceState(Object, count=1):
-    """What the device kernel knows of the disk: the buffer it works on, and whether that is done."""
+    """What the device kernel knows of the disk: the buffer it works on, and whether that is done; and of the
+    network card: whether a packet has come, and whether one is out."""
 
     buffer: Buffer
     done: int
+    arrived: int
+    sent: int
 
 
 # --- the device kernel --------------------------------------------------------------------------------------
@@ -83,6 +110,7 @@ def device_kernel() -> None:
             complete(messages, device)
         if device.buffer == NONE:
             begin(messages, device)
+        drive_card(messages, device)
         step("poll_requests")
         unmask()
         step("poll_device")
@@ -109,8 +137,74 @@ def complete(messages: Messages, device: DeviceState) -> None:
     device.buffer = NONE
     device.done = 0
     if told == 0:
-        step("send_signal")
-        send_instance(HOST, 0, COMPLETED)
+        tell_kernel()
+
+
+@function()
+def tell_kernel() -> None:
+    """Signal the kernel that something waits for it."""
+    step("send_signal")
+    send_instance(HOST, 0, COMPLETED)
+
+
+@function()
+def drive_card(messages: Messages, device: DeviceState) -> None:
+    """Do what there is to do for the network: what has come, what is out, and what the kernel wants."""
+    if device.arrived == 1:
+        device.arrived = 0
+        hand_in(messages)
+    if device.sent == 1:
+        device.sent = 0
+        hand_back(messages)
+    packet: Packet = first(messages.outward)
+    if packet != NONE:
+        step("message")
+        remove(messages.outward, packet)
+        step("ip_output")
+        queue_packet(packet)
+        start_transmit()
+    if count(messages.clients) > 0:
+        let_come(messages)
+
+
+@function()
+def hand_in(messages: Messages) -> None:
+    """Take a packet that has come through the protocols, and hand it to the kernel."""
+    packet = take_arrived()
+    start_receive()
+    step("net_receive")
+    step("ip_input")
+    step("tcp_input")
+    packet.ready = 1
+    step("message")
+    told = count(messages.inward)
+    insert(messages.inward, packet, packet)
+    if told == 0:
+        tell_kernel()
+
+
+@function()
+def hand_back(messages: Messages) -> None:
+    """Hand a packet that is out back to the kernel, which hears of it when it is told next."""
+    packet = take_sent()
+    start_transmit()
+    start_receive()
+    step("message")
+    insert(messages.back, packet, packet)
+    if count(messages.back) == ENOUGH:
+        tell_kernel()
+
+
+@function()
+def let_come(messages: Messages) -> None:
+    """Let clients of the outside world come to the card."""
+    card: Card = the(Card)
+    client: Client = first(messages.clients)
+    while client != NONE:
+        remove(messages.clients, client)
+        insert(card.due, client, client)
+        client = first(messages.clients)
+    start_receive()
 
 
 @function("interrupt")
@@ -118,6 +212,20 @@ def device_status() -> None:
     """The disk's status register, read by a poll, says that it is done: no interrupt is taken for it."""
     device: DeviceState = the(DeviceState)
     device.done = 1
+
+
+@function("interrupt")
+def arrived_status() -> None:
+    """The card's status register, read by a poll, says that a packet has come."""
+    device: DeviceState = the(DeviceState)
+    device.arrived = 1
+
+
+@function("interrupt")
+def sent_status() -> None:
+    """The card's status register, read by a poll, says that a packet is out."""
+    device: DeviceState = the(DeviceState)
+    device.sent = 1
 
 
 @function("entry")
@@ -181,6 +289,7 @@ def requests_completed() -> None:
         remove(messages.completions, buffer)
         buffer_written(buffer)
         buffer = first(messages.completions)
+    take_packets(messages)
     leave_interrupt()
     step("interrupt_exit")
 
@@ -205,6 +314,64 @@ def buffer_written(buffer: Buffer) -> None:
         wake_sleepers(disk)
 
 
+@function()
+def take_packets(messages: Messages) -> None:
+    """Take packets that the device kernel hands in to their sockets, and free those that it hands back."""
+    packet: Packet = first(messages.back)
+    while packet != NONE:
+        remove(messages.back, packet)
+        if packet.kind == DATA:
+            acknowledge(packet.source, packet.bytes)
+        free_packet(packet)
+        packet = first(messages.back)
+    packet = first(messages.inward)
+    while packet != NONE:
+        remove(messages.inward, packet)
+        netif_rx(packet)
+        packet = first(messages.inward)
+    with atomic():
+        unmask()
+        run_network()
+        mask()
+
+
+@function(replaces=True)
+def do_protocols(packet: Packet) -> None:
+    """Look at what a packet has of each protocol, unless the device kernel has."""
+    if packet.ready == 0:
+        step("net_receive")
+        step("ip_input")
+        step("tcp_input")
+
+
+@function(replaces=True)
+def transmit(packet: Packet) -> None:
+    """Send a packet to the outside world: hand it to the device kernel, if there is one."""
+    messages: Messages = the(Messages)
+    if messages.polled == 1:
+        step("message")
+        insert(messages.outward, packet, packet)
+    else:
+        step("ip_output")
+        queue_packet(packet)
+        start_transmit()
+
+
+@function(replaces=True)
+def meet(client: Client, cycles: int) -> None:
+    """Let a client come after so many cycles, to the device kernel's card if there is one."""
+    client.state = CALLING
+    client.due = now() + cycles
+    client.coming = 1
+    messages: Messages = the(Messages)
+    if messages.polled == 1:
+        insert(messages.clients, client, client)
+    else:
+        card: Card = the(Card)
+        with section("meet", card.due):
+            insert(card.due, client, client)
+
+
 @function(replaces=True)
 def requests_left(disk: Disk) -> int:
     """Return how many requests the disk has still to serve: in its queue, and with the device kernel."""
@@ -219,7 +386,9 @@ def _instances(cpus: int, options: Options) -> list[Instance]:
         return [KERNEL]
     host = replace(KERNEL, cpus=cpus - 1, vectors={**KERNEL.vectors, COMPLETED: "requests_completed"})
     device = Instance(
-        1, "no_program", {DISK: "device_status"}, "device_kernel", "no_process", "no_process", NO_KERNEL,
+        1, "no_program",
+        {DISK: "device_status", ARRIVED: "arrived_status", SENT: "sent_status"},
+        "device_kernel", "no_process", "no_process", NO_KERNEL,
         first=cpus - 1,
     )  # fmt: skip
     return [host, device]

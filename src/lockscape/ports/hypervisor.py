@@ -11,6 +11,8 @@ from lockscape.kernel.scheduler import DISK, RESCHEDULE
 from lockscape.machine.guests import EXIT_HALT
 from lockscape.ports.coscheduling import ask_for_turn, end_idle_turn, makes_way, may_run_virtual
 from lockscape.ports.hypervisor_objects import (
+    CARD_PORTS,
+    CARD_RING,
     DISK_COMMAND,
     DRIVER_EVENT,
     EMULATE,
@@ -133,6 +135,10 @@ def serve(virtual: Virtual, reason: int) -> None:
     elif kind == EMULATE:
         step("emulate_port", PORTS)
         disk_command(virtual)
+    elif kind == CARD_PORTS:
+        step("emulate_port", PORTS)
+    elif kind == CARD_RING:
+        step("backend_request")
     elif kind == GUEST_FAULT:
         step("reflect_fault")
     elif kind == PAGE_TABLE:

@@ -6,14 +6,25 @@ shadows of the guest's, brought up to date when it changes its own. The disk con
 port.
 """
 
+from lockscape.kernel.card import SENDING
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import FAULT, call_body
 from lockscape.kernel.objects import Area, Disk, Memory, Processor
-from lockscape.kernel.scheduler import schedule
+from lockscape.kernel.scheduler import ARRIVED, SENT, schedule
 from lockscape.ports.hypervisor import enter_guest_kernel, leave_guest_kernel
-from lockscape.ports.hypervisor_objects import EMULATE, GUEST_CALL, GUEST_FAULT
+from lockscape.ports.hypervisor_objects import CARD_PORTS, EMULATE, GUEST_CALL, GUEST_FAULT
 from lockscape.ports.hypervisor_topology import topology_of
-from lockscape.program.language import count, function, option, section, step, the, this_cpu, trap
+from lockscape.program.language import (
+    count,
+    function,
+    option,
+    section,
+    set_timer,
+    step,
+    the,
+    this_cpu,
+    trap,
+)
 
 
 @function("entry", replaces=True)
@@ -68,6 +79,16 @@ def start_disk() -> None:
             step("disk_command")
             disk.busy = 1
             trap(EMULATE)
+
+
+@function(replaces=True)
+def ask_card(way: int, cycles: int) -> None:
+    """Ask the guest's own network card, which the hypervisor emulates; it interrupts when it is done."""
+    trap(CARD_PORTS)
+    if way == SENDING:
+        set_timer(SENT, cycles)
+    else:
+        set_timer(ARRIVED, cycles)
 
 
 TOPOLOGY = topology_of()

@@ -11,9 +11,8 @@ its queue; a virtual processor that halts has an interrupt due."""
 DRIVER_EVENT = 3
 """Interrupt vector of a driver instance: a request has come."""
 
-NOTIFY, DISK_COMMAND, EMULATE, GUEST_CALL, GUEST_FAULT, PAGE_TABLE, GIVE_UP, TO_DRIVER, TO_GUEST = range(
-    3, 12
-)
+(NOTIFY, DISK_COMMAND, EMULATE, GUEST_CALL, GUEST_FAULT, PAGE_TABLE, GIVE_UP, TO_DRIVER, TO_GUEST,
+ CARD_PORTS, CARD_RING) = range(3, 14)  # fmt: skip
 """Why a guest traps, besides an interrupt and a halt."""
 
 KINDS = 16

@@ -9,15 +9,17 @@ device, and signals it through the hypervisor (an event channel); the answer com
 from dataclasses import replace
 from typing import Annotated
 
+from lockscape.kernel.card import SENDING
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import DISK_LINE, FAULT, call_body, leave_interrupt, mark_line
 from lockscape.kernel.objects import Area, Buffer, Disk, Memory, Processor
-from lockscape.kernel.scheduler import DISK, TICK, schedule
+from lockscape.kernel.scheduler import ARRIVED, DISK, SENT, TICK, schedule
 from lockscape.kernel.writeback import disk_done
 from lockscape.machine.state import State
 from lockscape.ports import hypervisor_objects
 from lockscape.ports.hypervisor import enter_guest_kernel, leave_guest_kernel
 from lockscape.ports.hypervisor_objects import (
+    CARD_RING,
     DISK_COMMAND,
     DRIVER_EVENT,
     GUEST_FAULT,
@@ -42,6 +44,7 @@ from lockscape.program.language import (
     option,
     remove,
     section,
+    set_timer,
     step,
     the,
     this_cpu,
@@ -165,6 +168,17 @@ def disk_interrupt() -> None:
         mark_line(DISK_LINE, 0)
     leave_interrupt()
     step("interrupt_exit")
+
+
+@function(replaces=True)
+def ask_card(way: int, cycles: int) -> None:
+    """Ask the guest's own network card by way of the backend; it interrupts when it is done."""
+    step("message")
+    trap(CARD_RING)
+    if way == SENDING:
+        set_timer(SENT, cycles)
+    else:
+        set_timer(ARRIVED, cycles)
 
 
 # --- the driver instance ------------------------------------------------------------------------------------

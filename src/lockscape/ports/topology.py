@@ -4,12 +4,13 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lockscape.kernel.scheduler import DISK, RESCHEDULE, TICK
+from lockscape.kernel.scheduler import ARRIVED, DISK, RESCHEDULE, SENT, TICK
 from lockscape.machine.state import Instance, State
 
 KERNEL = Instance(
     1, entry="system_call", idle="cpu_idle", block="wait_for_lock", wake="wake",
-    vectors={TICK: "timer_interrupt", RESCHEDULE: "reschedule_interrupt", DISK: "disk_interrupt"},
+    vectors={TICK: "timer_interrupt", RESCHEDULE: "reschedule_interrupt", DISK: "disk_interrupt",
+             ARRIVED: "packet_arrived", SENT: "packet_sent"},
 )  # fmt: skip
 """An instance of the kernel."""
 

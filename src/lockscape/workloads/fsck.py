@@ -131,7 +131,8 @@ def problems(live: Live, processes: list[int], emptied: bool = True) -> list[str
 def _of_kernel(live: Live, processes: list[int], emptied: bool) -> list[str]:
     """Return what is wrong with a kernel's file system."""
     found = [*_inodes(live), *_groups(live), *_names(live), *_pages(live), *_buffers(live)]
-    found += [*_processes(live, processes), *_swap(live), *_semaphores(live), *_messages(live)]
+    found += [*_network(live), *_processes(live, processes), *_swap(live), *_semaphores(live)]
+    found += _messages(live)
     if emptied:
         found += _emptied(live, processes)
     return found
@@ -228,6 +229,9 @@ def _memory(live: Live) -> Iterator[str]:
         leaked = int(state.m[entry + at.K_MADE]) - spare - len(places)
         if leaked > 0:
             yield f"{leaked:,} objects of class {shape.name} are allocated and nothing refers to them"
+    pools = [place for number in range(len(state.instances)) for place in _table(state, "PacketPool", number)]
+    taken = sum(live.get(place, "out") for place in pools)
+    yield from _differ("packets taken from the pools", taken, len(live.of.get("Packet", NOTHING)))
 
 
 def _inodes(live: Live) -> Iterator[str]:
@@ -352,6 +356,19 @@ def _buffers(live: Live) -> Iterator[str]:
     yield from _differ("buffers marked dirty", len(marked), len(marked & dirty))
     heads = live.total("Page", "buffers")
     yield from _differ("buffer heads of pages", live.total("BufferCache", "heads"), heads)
+
+
+def _network(live: Live) -> Iterator[str]:
+    """Sockets, which go with the processes that have them, and packets, which somebody must have taken."""
+    left = len(live.of.get("Socket", NOTHING))
+    if left:
+        yield f"{left:,} sockets are left"
+    if live.items(live.system("Ports"), "table"):
+        yield "somebody waits for connections, though all processes have ended"
+    for queue in live.places("InputQueue").tolist():
+        waiting = len(live.items(queue, "packets"))
+        if waiting or live.get(queue, "active"):
+            yield f"{waiting:,} packets that have come were not looked at"
 
 
 def _processes(live: Live, processes: list[int]) -> Iterator[str]:

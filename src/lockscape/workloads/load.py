@@ -12,7 +12,7 @@ from lockscape.kernel import objects as kernel
 from lockscape.kernel.blocks import BLOCKS_PER_GROUP, PAGE_BYTES
 from lockscape.kernel.entry import WRITE
 from lockscape.kernel.inodes import INODES_PER_GROUP
-from lockscape.kernel.scheduler import DISK, TICK
+from lockscape.kernel.scheduler import ARRIVED, DISK, SENT, TICK
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable
 from lockscape.machine.state import Hardware, State
@@ -108,13 +108,17 @@ class Machine:
     contexts: list[int]
 
 
-def hardware(costs: CostTable, cpus: int, disks: int = 1) -> Hardware:
-    """Return the hardware of a machine preset with so many processors and disks."""
+CARD = (SENT, ARRIVED)
+"""The network card's two ways, devices of the machine that come after the disks: see `kernel.card`."""
+
+
+def hardware(costs: CostTable, cpus: int, disks: int = 1, card: bool = False) -> Hardware:
+    """Return the hardware of a machine preset with so many processors, disks, and perhaps a network card."""
     m = costs.machine
     return Hardware(
         processors=cpus, transfer=m["line_transfer"], memory=m["line_memory"], upgrade=m["line_upgrade"],
         handover=m["spin_handover"], signal=m["ipi_delivery"], remote_percent=m["numa_remote_factor_percent"],
-        nodes=NODE_PROCESSORS if cpus > NODE_PROCESSORS else 0, devices=(DISK,) * disks,
+        nodes=NODE_PROCESSORS if cpus > NODE_PROCESSORS else 0, devices=(DISK,) * disks + CARD * card,
     )  # fmt: skip
 
 
@@ -145,7 +149,7 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
     tick_cycles = costs.clock_mhz * 1_000_000 // opt["hz"]
     instances = topology.built(cpus, opt, lambda number: _sizes(opt, number), tick_cycles)
     disks = len(instances) if topology.own_disks else 1
-    state = State(port.program, binary, hardware(costs, cpus, disks), instances, work)
+    state = State(port.program, binary, hardware(costs, cpus, disks, bool(opt["sharing"])), instances, work)
     rows = _rows(streams)
     homes = kernels(instances)
     proxies = bool(topology.proxy) and len(instances) > 1
@@ -208,7 +212,8 @@ def _check_room(streams: Sequence[Stream], groups: int, together: bool) -> None:
         made = np.isin(kind, (user.DO_CREATE, user.DO_MKDIR)).astype(np.int64)
         gone = np.isin(kind, (user.DO_DELETE, user.DO_RMDIR)).astype(np.int64)
         most = 1 + int(np.max(np.cumsum(made - gone), initial=0))
-        longest = int(np.max(stream.rows[:, 3] + stream.rows[:, 4], initial=0))
+        named = stream.rows[kind < user.FIRST_CALL]
+        longest = int(np.max(named[:, 3] + named[:, 4], initial=0))
         written = stream.rows[kind == user.FIRST_CALL + WRITE, 2]
         group = 0 if together else number % groups
         inodes[group] += most

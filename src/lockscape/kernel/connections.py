@@ -1,0 +1,407 @@
+"""Connections: finding, making and ending them, and what becomes of a packet that has come.
+
+A packet that comes is looked at outside any process, by an interrupt or by who sent it: it finds its socket
+and is queued there, or waits in the socket's backlog while a process does something with it. With the option
+``softirqs`` each processor does so for the packets that came to it; else one does at a time in all (bottom
+halves).
+"""
+
+from lockscape.kernel.card import alloc_packet, free_packet, new_key, transmit
+from lockscape.kernel.network_objects import (
+    ANSWER,
+    CALL,
+    DATA,
+    ENDING,
+    InputQueue,
+    Packet,
+    Ports,
+    Socket,
+    SocketBucket,
+)
+from lockscape.kernel.objects import WaitQueue
+from lockscape.kernel.waits import wake_up, wake_up_one
+from lockscape.program.language import (
+    NONE,
+    add_return,
+    atomic,
+    find,
+    first,
+    free,
+    function,
+    hold,
+    insert,
+    new,
+    option,
+    remove,
+    section,
+    step,
+    the,
+    this_cpu,
+)
+
+BUCKETS = 64
+"""Buckets of the table of connections."""
+
+
+# --- sockets ------------------------------------------------------------------------------------------------
+
+
+@function()
+def make_socket() -> Socket:
+    """Make a socket; it has one reference, its maker's."""
+    step("socket_make")
+    socket: Socket = new(Socket)
+    socket.waits = new(WaitQueue)
+    socket.references = 1
+    return socket
+
+
+@function()
+def put_socket(socket: Socket) -> None:
+    """Give a reference to a socket back; with the last one it is freed."""
+    with section("put", socket.references):
+        left = add_return(socket.references, -1)
+    if left == 0:
+        free_socket(socket)
+
+
+@function()
+def free_socket(socket: Socket) -> None:
+    """Free a socket that nobody can find any more, with what came and was not received."""
+    packet = take_left(socket)
+    while packet != NONE:
+        free_packet(packet)
+        packet = take_left(socket)
+    free(socket.waits)
+    free(socket)
+
+
+@function()
+def take_left(socket: Socket) -> Packet:
+    """Take a packet that was not received from a socket, or nothing."""
+    with section("left", socket.data):
+        packet: Packet = first(socket.data)
+        if packet != NONE:
+            remove(socket.data, packet)
+    return packet
+
+
+@function()
+def hash_socket(socket: Socket) -> None:
+    """Enter a socket into the table of connections, which has a reference."""
+    bucket: SocketBucket = the(SocketBucket, socket.key % BUCKETS)
+    with section("enter", bucket.chain, socket.references):
+        socket.references += 1
+        insert(bucket.chain, socket.key, socket)
+
+
+@function()
+def unhash_socket(socket: Socket) -> None:
+    """Take a socket out of the table of connections, if it is there."""
+    bucket: SocketBucket = the(SocketBucket, socket.key % BUCKETS)
+    with section("leave", bucket.chain):
+        found: Socket = remove(bucket.chain, socket.key)
+    if found != NONE:
+        put_socket(found)
+
+
+@function()
+def find_socket(key: int) -> Socket:
+    """Return the socket of a connection, with a reference, or nothing."""
+    bucket: SocketBucket = the(SocketBucket, key % BUCKETS)
+    with section("find", bucket.chain):
+        socket: Socket = find(bucket.chain, key)
+        if socket != NONE:
+            socket.references += 1
+    return socket
+
+
+@function()
+def find_listener(port: int) -> Socket:
+    """Return the socket that waits for connections at a port, with a reference, or nothing."""
+    ports: Ports = the(Ports)
+    with section("find", ports.table):
+        socket: Socket = find(ports.table, port)
+        if socket != NONE:
+            socket.references += 1
+    return socket
+
+
+@function()
+def own_socket(socket: Socket) -> None:
+    """Keep packets that come out of a socket (lock_sock); the caller holds its semaphore."""
+    step("lock_sock")
+    with section("own", socket.owned):
+        socket.owned = 1
+
+
+@function()
+def disown_socket(socket: Socket) -> None:
+    """Do what has come meanwhile, and let packets come in again (release_sock)."""
+    step("lock_sock")
+    packet = next_of_backlog(socket)
+    while packet != NONE:
+        process_packet(socket, packet)
+        packet = next_of_backlog(socket)
+
+
+@function()
+def next_of_backlog(socket: Socket) -> Packet:
+    """Take the next packet of a socket's backlog; without one, the socket is nobody's any more."""
+    with section("next", socket.backlog, socket.owned):
+        packet: Packet = first(socket.backlog)
+        if packet != NONE:
+            remove(socket.backlog, packet)
+        else:
+            socket.owned = 0
+    return packet
+
+
+# --- packets that come --------------------------------------------------------------------------------------
+
+
+@function()
+def input_queue() -> InputQueue:
+    """Return the queue of packets that come to this processor, or to any."""
+    if option("softirqs"):
+        return the(InputQueue, this_cpu())
+    return the(InputQueue, 0)
+
+
+@function()
+def netif_rx(packet: Packet) -> None:
+    """Queue a packet that has come; the caller stays on this processor."""
+    step("netif_rx")
+    queue = input_queue()
+    with section("queue", queue.packets):
+        insert(queue.packets, packet, packet)
+
+
+@function()
+def run_network() -> None:
+    """Look at the packets that have come, unless somebody does (net_bh, net_rx_action)."""
+    with atomic():
+        queue = input_queue()
+        with section("begin", queue.active):
+            busy = queue.active
+            queue.active = 1
+        if busy == 0:
+            packet = next_packet(queue)
+            while packet != NONE:
+                receive_packet(packet)
+                packet = next_packet(queue)
+
+
+@function()
+def next_packet(queue: InputQueue) -> Packet:
+    """Take the next packet of a queue; without one, nobody looks at it any more."""
+    with section("next", queue.packets, queue.active):
+        packet: Packet = first(queue.packets)
+        if packet != NONE:
+            remove(queue.packets, packet)
+        else:
+            queue.active = 0
+    return packet
+
+
+@function()
+def receive_packet(packet: Packet) -> None:
+    """Take a packet through the protocols, to its socket."""
+    do_protocols(packet)
+    if packet.kind == CALL:
+        socket = find_listener(packet.key)
+    else:
+        socket = find_socket(packet.key)
+    if socket != NONE:
+        socket_input(socket, packet)
+        put_socket(socket)
+    else:
+        drop_packet(packet)
+
+
+@function()
+def do_protocols(packet: Packet) -> None:
+    """Look at what a packet has of the link's protocol, of IP and of TCP."""
+    step("net_receive")
+    step("ip_input")
+    step("tcp_input")
+
+
+@function()
+def drop_packet(packet: Packet) -> None:
+    """Drop a packet for nobody; who wants a connection is told that there is none."""
+    if packet.kind == CALL:
+        refusal = alloc_packet(ANSWER, packet.source, 0, packet.client)
+        send_packet(refusal)
+    free_packet(packet)
+
+
+@function()
+def send_packet(packet: Packet) -> None:
+    """Send a packet from where packets that come are looked at: one for this kernel is next there."""
+    if packet.client != NONE:
+        transmit(packet)
+    else:
+        loop_back(packet)
+
+
+@function()
+def loop_back(packet: Packet) -> None:
+    """Send a packet to this kernel itself (loopback_xmit)."""
+    step("ip_output")
+    step("loopback_transmit")
+    with atomic():
+        netif_rx(packet)
+
+
+@function()
+def socket_input(socket: Socket, packet: Packet) -> None:
+    """Give a packet to its socket, or to the backlog of one that a process has."""
+    with section("owned", socket.backlog, socket.owned):
+        owned = socket.owned
+        if owned == 1:
+            insert(socket.backlog, packet, packet)
+    if owned == 0:
+        process_packet(socket, packet)
+
+
+@function()
+def process_packet(socket: Socket, packet: Packet) -> None:
+    """Do what a packet says."""
+    if packet.kind == DATA:
+        queue_data(socket, packet)
+    elif packet.kind == CALL:
+        new_connection(socket, packet)
+    else:
+        change_state(socket, packet)
+
+
+@function()
+def queue_data(socket: Socket, packet: Packet) -> None:
+    """Queue bytes that have come, and wake who waits for them."""
+    with section("data", socket.data, socket.unread):
+        socket.unread += packet.bytes
+        insert(socket.data, packet, packet)
+    wake_up(socket.waits)
+
+
+@function()
+def change_state(socket: Socket, packet: Packet) -> None:
+    """The other end accepts or refuses the connection, or sends no more."""
+    step("tcp_state")
+    with section("state", socket.connected, socket.ended):
+        if packet.kind == ENDING:
+            socket.ended = 1
+        elif packet.source > 0:
+            socket.peer = packet.source
+            socket.connected = 1
+        else:
+            socket.refused = 1
+    free_packet(packet)
+    wake_up(socket.waits)
+
+
+@function()
+def new_connection(listener: Socket, packet: Packet) -> None:
+    """Make the socket of a connection that somebody wants, and say so."""
+    step("passive_open")
+    socket = make_socket()
+    socket.client = packet.client
+    socket.peer = packet.source
+    socket.connected = 1
+    if packet.client != NONE:
+        socket.key = packet.client.key
+    else:
+        socket.key = new_key()
+    hash_socket(socket)
+    with section("pending", listener.pending, listener.closed):
+        closed = listener.closed
+        if closed == 0:
+            insert(listener.pending, socket, socket)
+    answered = alloc_packet(ANSWER, packet.source, socket.key, packet.client)
+    if closed == 1:
+        answered.source = 0
+        unhash_socket(socket)
+        put_socket(socket)
+    send_packet(answered)
+    free_packet(packet)
+    if option("exclusive_accept"):
+        wake_up_one(listener.waits)
+    else:
+        wake_up(listener.waits)
+
+
+# --- the end of a connection --------------------------------------------------------------------------------
+
+
+@function()
+def output(packet: Packet) -> None:
+    """Send a packet of a process', and look at it at once if it is for this kernel itself."""
+    send_packet(packet)
+    run_network()
+
+
+@function()
+def acknowledge(key: int, length: int) -> None:
+    """Bytes that an end of a connection sent were taken: it may send more (sk_write_space)."""
+    socket = find_socket(key)
+    if socket != NONE:
+        step("write_space")
+        with section("acknowledge", socket.unacknowledged, socket.full):
+            socket.unacknowledged -= length
+            full = socket.full
+            socket.full = 0
+        if full == 1:
+            wake_up(socket.waits)
+        put_socket(socket)
+
+
+@function()
+def close_socket(socket: Socket) -> None:
+    """Close a socket that no descriptor stands for any more, with the connections that nobody accepted."""
+    if socket.port > 0:
+        unbind(socket)
+    close_connection(socket)
+    waiting = take_pending(socket)
+    while waiting != NONE:
+        close_connection(waiting)
+        put_socket(waiting)
+        waiting = take_pending(socket)
+    put_socket(socket)
+
+
+@function()
+def close_connection(socket: Socket) -> None:
+    """End a socket's connection, if it has one, and tell the other end."""
+    step("socket_close")
+    with hold("sk_lock", socket):
+        own_socket(socket)
+        with section("close", socket.closed, socket.connected):
+            socket.closed = 1
+            connected = socket.connected
+        disown_socket(socket)
+    if socket.key > 0:
+        unhash_socket(socket)
+    if connected == 1:
+        output(alloc_packet(ENDING, socket.peer, socket.key, socket.client))
+    else:
+        run_network()
+
+
+@function()
+def unbind(socket: Socket) -> None:
+    """Let nobody find a socket at its port any more."""
+    ports: Ports = the(Ports)
+    with section("unbind", ports.table):
+        remove(ports.table, socket.port)
+    put_socket(socket)
+
+
+@function()
+def take_pending(socket: Socket) -> Socket:
+    """Take the connection that has waited longest to be accepted, or nothing."""
+    with section("take", socket.pending):
+        waiting: Socket = first(socket.pending)
+        if waiting != NONE:
+            remove(socket.pending, waiting)
+    return waiting

@@ -1,0 +1,83 @@
+"""Rows of processes that talk over the network: with clients of the outside world, or among themselves.
+
+A server's descriptors: 0 is the socket where it listens, the next ones are connections that it accepted.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockscape.errors import InputError
+from lockscape.kernel.card import CLIENTS, REPLY_BYTES, REQUEST_BYTES, REQUESTS
+from lockscape.kernel.entry import ACCEPT, CLOSE, CONNECT, LISTEN, RECEIVE, SEND, SOCKET, WAIT
+from lockscape.workloads.families import fork
+from lockscape.workloads.user import FIRST_CALL
+
+Rows = NDArray[np.int64]
+
+WHOLE = 1
+"""Third argument of RECEIVE: wait for as many bytes as are wanted."""
+
+
+def call(number: int, *arguments: int, think: int = 0, result: int | None = None) -> Rows:
+    """Return the row of a system call, with what it must return and the cycles in user mode before it."""
+    first, second, third = (*arguments, 0, 0, 0)[:3]
+    expected = 0 if result is None else result + 1
+    return np.array([[FIRST_CALL + number, first, second, third, expected, think]], np.int64)
+
+
+def outside(clients: int, requests: int, request_bytes: int, reply_bytes: int) -> int:
+    """Return the load (third argument of LISTEN) of so many clients, each with so many requests in turn.
+
+    Raises `InputError` for more than a load can say.
+    """
+    parts = (
+        ("clients", clients, CLIENTS),
+        ("requests", requests, REQUESTS),
+        ("bytes of a request", request_bytes, REQUEST_BYTES),
+        ("bytes of a reply", reply_bytes, REPLY_BYTES),
+    )
+    load, unit = 0, 1
+    for what, value, bound in parts:
+        if not 0 <= value < bound:
+            raise InputError(f"{value:,} {what}: from 0 to {bound - 1:,}")
+        load += value * unit
+        unit *= bound
+    return load
+
+
+def serve(fd: int, requests: int, request_bytes: int, reply_bytes: int, think: int = 0) -> Rows:
+    """Return the rows of a server for the connection `fd`: so many requests, then the end, and close."""
+    one = [
+        call(RECEIVE, fd, request_bytes, WHOLE, result=request_bytes),
+        call(SEND, fd, reply_bytes, think=think, result=reply_bytes),
+    ]
+    return np.concatenate([*one * requests, call(RECEIVE, fd, 1, result=0), call(CLOSE, fd, result=0)])
+
+
+def server(port: int, workers: int, each: int, requests: int, request_bytes: int, reply_bytes: int,
+           think: int = 0) -> Rows:  # fmt: skip
+    """Return a server for outside clients: it makes `workers` that accept at its port, `each` connections
+    one after the other, as servers do that make their processes beforehand."""
+    load = outside(workers * each, requests, request_bytes, reply_bytes)
+    accept = call(ACCEPT, 0, result=1)
+    work = np.concatenate(
+        [np.concatenate([accept, serve(1, requests, request_bytes, reply_bytes, think)])] * each
+    )
+    opened = [call(SOCKET, result=0), call(LISTEN, 0, port, load, result=0)]
+    return np.concatenate([*opened, *[fork(work)] * workers, call(CLOSE, 0), *[call(WAIT)] * workers])
+
+
+def peers(port: int, connections: int, requests: int, request_bytes: int, reply_bytes: int,
+          think: int = 0) -> Rows:  # fmt: skip
+    """Return a server and its clients in the same kernel: for each connection a process at either end."""
+    ask = [
+        call(SEND, 1, request_bytes, think=think, result=request_bytes),
+        call(RECEIVE, 1, reply_bytes, WHOLE, result=reply_bytes),
+    ]
+    client = np.concatenate(
+        [call(SOCKET, result=1), call(CONNECT, 1, port, result=0), *ask * requests, call(CLOSE, 1, result=0)]
+    )
+    work = np.concatenate([call(ACCEPT, 0, result=1), serve(1, requests, request_bytes, reply_bytes, think)])
+    opened = [call(SOCKET, result=0), call(LISTEN, 0, port, 0, result=0)]
+    pairs = [fork(work), fork(client)] * connections
+    return np.concatenate([*opened, *pairs, call(CLOSE, 0), *[call(WAIT)] * (2 * connections)])
