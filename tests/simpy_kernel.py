@@ -84,6 +84,9 @@ class Context(ObjectOperations):
     def step(self, name: str, times: int = 1) -> Generator:
         yield from self.compute(self.kernel.costs[name] * times)
 
+    def barrier(self) -> None:
+        """Take no time: all is seen at once here."""
+
     def mask(self) -> None:
         self.masks += 1
 
@@ -290,7 +293,8 @@ class Context(ObjectOperations):
 
 
 SEMAPHORES = {
-    name: {"kind": "sema"} for name in ("i_sem", "i_zombie", "I_LOCK", "s_lock", "PG_locked", "pipe_sem", "sk_lock")
+    name: {"kind": "sema"}
+    for name in ("i_sem", "i_zombie", "I_LOCK", "s_lock", "PG_locked", "pipe_sem", "sk_lock")
 }
 SEMAPHORES["mmap_sem"] = {"kind": "rwsem"}
 """Sleeping locks that the uniprocessor kernel has already."""
