@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
 DEVICE_FIRST = 1
 
-TICK, DISK = 0, 2
-HANDLERS = {TICK: "timer_interrupt", 1: "reschedule_interrupt", DISK: "disk_interrupt"}
+TICK, DISK, ARRIVED, SENT = 0, 2, 4, 5
+HANDLERS = {
+    TICK: "timer_interrupt", 1: "reschedule_interrupt", DISK: "disk_interrupt", ARRIVED: "packet_arrived",
+    SENT: "packet_sent",
+}  # fmt: skip
+DEVICES = (DISK, SENT, ARRIVED)
+"""Interrupt vectors of the devices, by their numbers."""
 NEVER = 1 << 60
 
 SLEEPING = ("sema", "rwsem")
@@ -52,7 +57,7 @@ class Processor:
     def __init__(self, env: simpy.Environment, number: int) -> None:
         self.env = env
         self.number = number
-        self.priority = DEVICE_FIRST + 2 + 2 * number
+        self.priority = DEVICE_FIRST + len(DEVICES) + 1 + 2 * number
         self.context: Context
         self.due = dict.fromkeys(HANDLERS, NEVER)
         self.period = 0

@@ -10,6 +10,7 @@ import itertools
 import types
 from collections.abc import Generator, Mapping, Sequence
 
+from lockscape.kernel import network_objects
 from lockscape.kernel import objects as declared
 from lockscape.kernel.blocks import BLOCKS_PER_GROUP
 from lockscape.kernel.inodes import INODES_PER_GROUP
@@ -236,7 +237,7 @@ Classes = Mapping[str, type[Object]]
 def classes(modules: Sequence[types.ModuleType]) -> Classes:
     """Return the kernel's object classes by name, and those of new code, which may have more parts."""
     found = {}
-    for module in (declared, *modules):
+    for module in (declared, network_objects, *modules):
         for cls in vars(module).values():
             if isinstance(cls, type) and issubclass(cls, Object) and cls.__module__ == module.__name__:
                 found[cls.__name__] = cls

@@ -29,6 +29,7 @@ from lockscape.program.assemble import assemble
 from lockscape.workloads import postmark, stress, user
 from lockscape.workloads.families import family
 from lockscape.workloads.load import Stream, load, postmark_stream
+from lockscape.workloads.network import peers, server
 from lockscape.workloads.scramble import scramble
 from simpy_kernel_machine import DEVICE_FIRST
 
@@ -96,7 +97,7 @@ def port_of(name, chosen, fair):
 
 def program_of(case):
     """Return the function of user mode that the processes of a case begin in."""
-    return stress.PROGRAM if case.streams[0] == "families" else "postmark"
+    return stress.PROGRAM if case.streams[0] in ("families", "network") else "postmark"
 
 
 def simulated(name, case, streams):
@@ -164,6 +165,8 @@ def streams_of(drawn):
     kind, processes, *rest = drawn
     if kind == "scramble":
         return scramble(processes, *rest)
+    if kind == "network":
+        return [Stream(server(80, processes, 1, *rest)), Stream(peers(81, processes, *rest))]
     if kind == "families":
         return [Stream(family(*rest, number)) for number in range(processes)]
     work, each = rest
@@ -306,6 +309,14 @@ def test_families_take_the_same_time(name):
     """Processes that make others, which execute programs, share pages and are waited for, or are not."""
     ticks = CLOCK_HZ // 100_000
     agree(name, Case(3, ("families", 3, 7), True, drawn_costs(2, 100), 20, ticks, fair=False))
+
+
+@pytest.mark.parametrize("name", PORTS)
+def test_servers_and_peers_take_the_same_time(name):
+    """Processes that talk, with clients of the outside world by way of the card, and with each other."""
+    ticks, options = CLOCK_HZ // 100_000, (("wire_byte_cycles", 5), ("round_trip_cycles", 7777))
+    network = ("network", 2, 3, 100, 17_000)
+    agree(name, Case(3, network, True, drawn_costs(3, 100), 20, ticks, options, fair=False))
 
 
 class FirstDueFirst(simpy_kernel.Kernel):

@@ -30,6 +30,7 @@ from lockscape.workloads import fsck, postmark, stress, user
 from lockscape.workloads.families import family
 from lockscape.workloads.load import Machine, Stream, load, postmark_stream
 from lockscape.workloads.pairs import pair
+from lockscape.workloads.network import peers, server
 from lockscape.workloads.stress import ALL, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_READ, FIRST_CALL, KIND, NAME
 
@@ -92,6 +93,7 @@ def trials() -> tuple[Trial, ...]:
         Trial("5 processes rename files that others have open, on 4 processors", _rename(5, 3), 4, True, 3),
         Trial("5 processes rename the same files, and yield, on 4 processors", _rename(5, 1), 4, True, 3),
         Trial("4 pairs talk on 4 processors", tuple(Stream(pair(k)) for k in range(4)), 4, False),
+        Trial("a server and its clients, and peers that talk, on 4 processors", _talk(), 4, True),
     )
 
 
@@ -183,6 +185,15 @@ def _rename(processes: int, seed: int) -> tuple[Stream, ...]:
     often = [DO_RENAME, DO_STAT] * 3
     kinds = (*often, DO_CREATE, DO_CREATE, DO_READ, DO_DELETE, DO_YIELD)
     return tuple(stress_streams(80, 3, seed, [kinds] * processes, 0, 5000, 5000))
+
+
+def _talk() -> tuple[Stream, ...]:
+    """Return a server of clients outside, and peers that send each other more than there is room for."""
+    return (
+        Stream(server(80, 3, 2, 3, 100, 2000)),
+        Stream(peers(81, 2, 3, 50, 20_000, 500)),
+        Stream(peers(82, 1, 2, 20_000, 40_000)),
+    )
 
 
 def _make_and_delete(seed: int, times: int = 1) -> Stream:
