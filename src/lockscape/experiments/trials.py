@@ -29,8 +29,8 @@ from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
 from lockscape.workloads.families import family
 from lockscape.workloads.load import Machine, Stream, load, postmark_stream
-from lockscape.workloads.pairs import pair
 from lockscape.workloads.network import peers, server
+from lockscape.workloads.pairs import pair
 from lockscape.workloads.stress import ALL, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_READ, FIRST_CALL, KIND, NAME
 
