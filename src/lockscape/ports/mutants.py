@@ -150,7 +150,9 @@ class _Change:
         before: Body = ()
         if not isinstance(where, Var | The):
             before, where = (Assign(UNPROTECTED, where),), Var(UNPROTECTED)
-        read = Do(Field(where, cls, next(iter(layout(Object.declared[cls]).fields))))
+        shape = layout(Object.declared[cls])
+        field = Field(where, cls, next(iter((*shape.fields, *shape.collections))))
+        read = Do(field if shape.fields else Op("count", (field,)))
         return (*before, Section(UNPROTECTED, (), (read, *delayed(inner))))
 
 
