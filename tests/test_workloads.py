@@ -70,8 +70,8 @@ def test_children_do_what_their_part_of_the_file_says() -> None:
     made = measure_workload(workload).calls
     assert made["fork"] == made["exec"] == made["wait"] == forks > 10
     assert made["fault"] >= int((rows[:, 0] == FIRST_CALL + FAULT).sum()) > 70
-    assert [node.size_bytes for node in workload.programs()] == [9000, 9000]
-    assert {node.name for node in workload.programs()} == {11, 12}
+    assert [node.size_bytes for node in workload.tree()] == [9000, 9000]
+    assert {node.name for node in workload.tree()} == {11, 12}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from lockscape.report.output import Format, emit
 
 if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands that end early
     from lockscape.experiments.result import RunSpec, Seeding
+    from lockscape.workloads.chat import Chat
     from lockscape.workloads.postmark import PostmarkOptions
     from lockscape.workloads.replay import Replay
     from lockscape.workloads.stdio import Libc
@@ -106,7 +107,7 @@ class Request(NamedTuple):
     cost_sample: int
     postmark: "PostmarkOptions"
     terse: bool
-    workload: "Workload | Replay | None"
+    workload: "Workload | Chat | Replay | None"
 
 
 @click.command()
@@ -243,7 +244,7 @@ def _request(settings: dict[str, Any], defaults: dict[str, Any], cpus: tuple[int
     )  # fmt: skip
 
 
-def _workload(settings: dict[str, Any]) -> "Workload | Replay | None":
+def _workload(settings: dict[str, Any]) -> "Workload | Chat | Replay | None":
     """Return the workload that is not PostMark, with the settings that go over its file's."""
     from lockscape.workloads.choose import choose_workload
     from lockscape.workloads.replay import Replay

@@ -8,6 +8,7 @@ import msgspec
 from lockscape.errors import InputError
 from lockscape.machine.state import MOST_PROCESSORS
 from lockscape.ports.plan import Plan
+from lockscape.workloads.chat import Chat
 from lockscape.workloads.postmark import PostmarkOptions
 from lockscape.workloads.replay import Replay
 from lockscape.workloads.stdio import Libc
@@ -41,7 +42,7 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: str = "pentium4"
     cost_sample: int = 0
     cost_factors: dict[str, float] = {}
-    workload: Workload | Replay | None = None
+    workload: Workload | Chat | Replay | None = None
     memory_pages: int = 0
 
     def __post_init__(self) -> None:

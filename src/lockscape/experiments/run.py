@@ -163,7 +163,7 @@ def _works(spec: RunSpec) -> tuple[list[_Work], dict[str, Any]]:
         placed |= {"together": True, "tree": tree}
     else:
         streams = mixed.streams()
-        placed |= {"together": mixed.shared, "files": mixed.files, "tree": mixed.programs()}
+        placed |= {"together": mixed.shared, "files": mixed.empty_files, "tree": mixed.tree()}
     return [_Work(stream, 0, 0, len(stream.rows)) for stream in streams], placed
 
 

@@ -10,6 +10,7 @@ from lockscape.experiments.result import Failure, Removal, RunResult, RunSpec, p
 from lockscape.machine.costs import preset
 from lockscape.report.manifest import Manifest
 from lockscape.report.output import SCHEMA_VERSION
+from lockscape.workloads.chat import Chat
 from lockscape.workloads.postmark import PostmarkOptions
 from lockscape.workloads.replay import Replay
 from lockscape.workloads.workload_file import Workload as WorkloadFile
@@ -25,7 +26,7 @@ class Workload(msgspec.Struct, frozen=True):
     seeding: str
     libc: str
     postmark: PostmarkOptions
-    mixed: WorkloadFile | Replay | None = None
+    mixed: WorkloadFile | Chat | Replay | None = None
 
 
 class MachineRecord(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lockscape.workloads.chat import Chat
 from lockscape.workloads.replay import Replay, load_replay
 from lockscape.workloads.workload_file import Workload, named_workload
 
@@ -9,7 +10,7 @@ TRACE = "trace:"
 """Begins a workload that is a file of ``strace -f -ttt -T``."""
 
 
-def choose_workload(name: str, others: tuple[str, ...] = ()) -> Workload | Replay:
+def choose_workload(name: str, others: tuple[str, ...] = ()) -> Workload | Chat | Replay:
     """Return a workload by name, or from a file, ``….toml`` or ``trace:…``.
 
     Raises `InputError` for an unknown name, naming the nearest, among `others` too, and for a bad file.

@@ -10,7 +10,8 @@ A file looks like this::
     seed = 1
     shared = true           # all processes in one directory, or each in its own
     directories = 0         # further names, of directories, in which then half of the files are
-    files = 800             # that are there at the beginning, empty, numbered from 1
+    files = 800             # that are there at the beginning, numbered from 1
+    file_bytes = 0          # of each of them
     names = 1000            # that operations draw from, evenly
     bytes = 16384           # written or read at most; drawn evenly
     think_cycles = 10000    # of computation before each operation at most; drawn evenly
@@ -27,6 +28,9 @@ A file looks like this::
     [child.mix]
     read = 1
 
+    [network]               # with serve in the mix, see `lockscape.workloads.serving.Network`
+    reply_bytes = 10000
+
 Operations on files go through the C library's buffered streams, as PostMark's do.
 """
 
@@ -38,19 +42,24 @@ from typing import Annotated
 import msgspec
 
 from lockscape.errors import InputError, unknown
+from lockscape.kernel.entry import READLINK
+from lockscape.workloads.chat import Chat
 from lockscape.workloads.children import DO_RUN, Child, check_mix, with_children
 from lockscape.workloads.load import Node, Stream
+from lockscape.workloads.serving import DO_SERVE, Network, serving
 from lockscape.workloads.stress import DO_BRK, DO_FSYNC, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
-from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_MKDIR, DO_READ, DO_RMDIR
+from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_MKDIR, DO_READ, DO_RMDIR, FIRST_CALL
 
 OPERATIONS = {
     "create": DO_CREATE, "append": DO_APPEND, "read": DO_READ, "delete": DO_DELETE, "stat": DO_STAT,
     "mkdir": DO_MKDIR, "rmdir": DO_RMDIR, "grow": DO_BRK, "fsync": DO_FSYNC,
-    "rename": DO_RENAME, "yield": DO_YIELD, "run": DO_RUN,
+    "rename": DO_RENAME, "yield": DO_YIELD, "run": DO_RUN, "readlink": FIRST_CALL + READLINK,
+    "serve": DO_SERVE,
 }  # fmt: skip
 """What a mix may name: operations on whole files, ``grow``: more memory by brk,
 ``fsync``: append and wait until it is on disk, ``rename``: to another of the names, ``yield``: let others
-run first, and ``run``: make a child, which becomes a program, and wait for its end."""
+run first, ``run``: make a child, which becomes a program, and wait for its end, ``readlink``: ask where a
+name leads to, and ``serve``: take a request of the process' client in the outside world and answer it."""
 
 MOST_ROWS = 10_000_000
 MOST_WEIGHT = 1000
@@ -72,10 +81,12 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mix
     shared: bool = False
     directories: Some = 0
     files: Some = 0
+    file_bytes: Annotated[int, msgspec.Meta(ge=0, le=1 << 24)] = 0
     names: Many = 100
     bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 24)] = 4096
     think_cycles: Annotated[int, msgspec.Meta(ge=0, le=1 << 40)] = 0
     child: Child | None = None
+    network: Network | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn, or is said without evidence."""
@@ -86,6 +97,8 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mix
             if name not in OPERATIONS:
                 raise ValueError(unknown("operation", name, OPERATIONS))
         check_mix(self.mix, self.child, needed=True)
+        if ("serve" in self.mix) != (self.network is not None) or any("serve" in c.mix for c in children):
+            raise ValueError("serve = … in the mix and [network] belong together, and children do not serve")
         if not any(text.strip() for text in self.evidence):
             raise ValueError("evidence is empty: say where the mix comes from")
         inside = self.child.most_rows() if self.child is not None else 1
@@ -107,8 +120,14 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mix
             self.operations, self.names, self.seed, [kinds] * self.processes, self.directories, self.bytes,
             self.think_cycles,
         )  # fmt: skip
-        if self.child is None:
-            return streams
+        if self.child is not None:
+            streams = self._with_children(streams)
+        if self.network is not None:
+            streams = [Stream(serving(each.rows, self.network, k)) for k, each in enumerate(streams)]
+        return streams
+
+    def _with_children(self, streams: list[Stream]) -> list[Stream]:
+        assert self.child is not None
         return [
             Stream(
                 with_children(
@@ -123,10 +142,17 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mix
             for k, each in enumerate(streams)
         ]
 
-    def programs(self) -> list[Node]:
-        """Return the files that children execute, in each directory behind the names."""
+    @property
+    def empty_files(self) -> int:
+        """Return how many files of each directory are empty at the beginning."""
+        return 0 if self.file_bytes else self.files
+
+    def tree(self) -> list[Node]:
+        """Return the files with something in them that each directory has: and behind all names, programs."""
         children = self.child.levels() if self.child is not None else []
-        return [Node((), self.names + k, False, each.program_bytes) for k, each in enumerate(children, 1)]
+        programs = [Node((), self.names + k, False, c.program_bytes) for k, c in enumerate(children, 1)]
+        full = range(1, self.files + 1) if self.file_bytes else ()
+        return [*(Node((), name, False, self.file_bytes) for name in full), *programs]
 
 
 def workload_names() -> list[str]:
@@ -135,7 +161,7 @@ def workload_names() -> list[str]:
     return sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
 
 
-def named_workload(name: str, others: tuple[str, ...] = ()) -> Workload:
+def named_workload(name: str, others: tuple[str, ...] = ()) -> Workload | Chat:
     """Return a workload by name, or from a file of the user's, ``….toml``.
 
     Raises `InputError` for an unknown name, naming the nearest, among `others` too.
@@ -154,9 +180,10 @@ def named_workload(name: str, others: tuple[str, ...] = ()) -> Workload:
     )
 
 
-def parse_workload(text: str, name: str) -> Workload:
+def parse_workload(text: str, name: str) -> Workload | Chat:
     """Parse a workload's file. Raises `InputError`, naming it, for text that is none."""
     try:
-        return msgspec.convert(tomllib.loads(text), Workload)
+        data = tomllib.loads(text)
+        return msgspec.convert({"type": "mix", **data}, Workload | Chat)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InputError(f"{name}: not a workload: {error}") from error
