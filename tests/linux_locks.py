@@ -170,7 +170,7 @@ def counts(version: str) -> dict[str, dict[str, tuple[int, int]]]:
 LOCKS = {
     "2.0": "kernel_flag i_sem mmap_sem s_lock I_LOCK",
     "2.2": (
-        "kernel_flag inode_lock page_alloc_lock c_spinlock runqueue_lock tasklist_lock waitqueue_lock"
+        "kernel_flag inode_lock page_alloc_lock c_spinlock runqueue_lock tasklist_lock waitqueue_lock waitqueue_write_lock"
         " semaphore_wake_lock timerlist_lock xtime_lock global_irq_lock irq_controller_lock io_request_lock i_sem"
         " mmap_sem s_lock global_bh_count skb_queue_lock skb_cache_lock sp_lock sk_lock"
     ),

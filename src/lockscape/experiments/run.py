@@ -24,6 +24,8 @@ from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
 from lockscape.workloads.load import Machine, Stream, load, postmark_stream
 from lockscape.workloads.replay import Replay
+from lockscape.workloads.serving import Network
+from lockscape.workloads.workload_file import Workload
 
 POLLS_PER_S = 1000
 """How often, in simulated time, a run is looked at: the resolution of its throughput."""
@@ -35,9 +37,9 @@ SETTLING = 1000
 SETTLING_CYCLES = 100_000
 """How often, and how long, the processors may go on after the end until all is quiet."""
 
-BITS, LINK_MBIT, ROUND_TRIP_US = 8, 100, 200
-"""Bits of a byte, and the network's speed and round trip: Fast Ethernet, and the time that a packet and its
-answer take to a client in the same network, with its own time to think (estimated, 100 to 1,000)."""
+BITS, ROUND_TRIP_US = 8, 200
+"""Bits of a byte, and the network's round trip: the time that a packet and its answer take to a client in the
+same network, with its own time to think (estimated, 100 to 1,000)."""
 
 Progress = Callable[[float], None]
 """Called now and then with the share of the work that is done, 0 to 1."""
@@ -94,7 +96,7 @@ def load_run(spec: RunSpec, traced: bool = False) -> Loaded:
         raise InputError(
             f"{spec.memory_pages:,} pages of memory: PostMark's files fit into memory, give another workload"
         )
-    built = _built(_kernel_key(spec), traced, spec.workload is not None)
+    built = _built(_kernel_key(spec), traced, spec.workload is not None, _link_mbit(spec))
     work, placed = _works(spec)
     streams = tuple(each.stream for each in work)
     firsts = tuple(accumulate((len(stream.rows) for stream in streams[:-1]), initial=0))
@@ -128,20 +130,26 @@ def _kernel_key(spec: RunSpec) -> bytes:
 
 
 @functools.lru_cache(maxsize=32)
-def _built(key: bytes, traced: bool, mixed: bool = False) -> _Built:
+def _built(key: bytes, traced: bool, mixed: bool = False, link_mbit: int = Network().link_mbit) -> _Built:
     spec = msgspec.json.decode(key, type=RunSpec)
     work = spec.postmark
     costs = CostTable(preset(spec.machine), kernel_steps(), spec.plan.costs, spec.cost_factors)
     disk_cycles = spec.plan.options.get("disk_cycles", costs.machine["disk_request"])
     kernel = port(
         spec.plan, [user, stress] if mixed else [user], disk_cycles=disk_cycles,
-        wire_byte_cycles=max(1, costs.clock_mhz * BITS // LINK_MBIT),
+        wire_byte_cycles=max(1, costs.clock_mhz * BITS // link_mbit),
         round_trip_cycles=costs.clock_mhz * ROUND_TRIP_US,
         sharing=int(mixed), swapping=spec.memory_pages, mapped_buffers=int(spec.libc == "2005"),
         buffered=int(work.buffered), read_block=work.read_block_bytes, write_block=work.write_block_bytes,
     )  # fmt: skip
     check_order(kernel)
     return _Built(kernel, costs, assemble(kernel.program, costs, traced))
+
+
+def _link_mbit(spec: RunSpec) -> int:
+    """Return the speed of the network's link, which a workload with a network may say."""
+    network = spec.workload.network if isinstance(spec.workload, Workload) else None
+    return (network or Network()).link_mbit
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from lockscape.report.plot import Curve, print_plot
 from lockscape.report.prose import Paragraph, print_prose
 from lockscape.report.simulate import MODES, CurvePoint, SimulateDocument, SystemCurve, Workload
 from lockscape.report.table import Row, Table, print_tables
+from lockscape.workloads.chat import Chat
 from lockscape.workloads.postmark import Operations, PostmarkOptions, operations
 from lockscape.workloads.postmark_report import exact_seconds, report
 from lockscape.workloads.replay import Replay
+from lockscape.workloads.workload_file import Workload as WorkloadFile
 
 FIGURE = 7
 """Columns that a speedup takes, with the gap before it."""
@@ -103,6 +105,11 @@ def about(document: SimulateDocument) -> Iterator[str]:
         yield "PostMark ran out of files before all transactions were done, as it does with few files."
 
 
+def _seed(mixed: WorkloadFile | Chat) -> str:
+    """Return with which seed a workload was drawn, if it was drawn."""
+    return "" if isinstance(mixed, Chat) else f" (seed {mixed.seed})"
+
+
 def _what(work: Workload) -> str:
     """Return what ran, in a sentence."""
     options, library = work.postmark, "of 2005" if work.libc == "2005" else "of today"
@@ -114,7 +121,7 @@ def _what(work: Workload) -> str:
     if work.mixed is not None:
         return (
             f"Simulated: {work.mixed.title}; {work.processes} {_plural('process', work.processes)} of "
-            f"{work.mixed.operations:,} operations (seed {work.mixed.seed}); C library {library}."
+            f"{work.mixed.operations:,} operations{_seed(work.mixed)}; C library {library}."
         )
     seeds = f"seed {options.seed}"
     if work.processes > 1:

@@ -22,10 +22,14 @@ LISTENER, CONNECTION = 0, 1
 
 
 class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What goes over the network for each operation ``serve``: lengths of a request and of its answer."""
+    """What goes over the network for each operation ``serve``: lengths of a request and of its answer.
+
+    `link_mbit`: speed of the link, millions of bits a second: of Fast Ethernet (IEEE 802.3u), if not said.
+    """
 
     request_bytes: Annotated[int, msgspec.Meta(ge=1, lt=REQUEST_BYTES)] = 350
     reply_bytes: Annotated[int, msgspec.Meta(ge=1, lt=REPLY_BYTES)] = 10_000
+    link_mbit: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 100
 
 
 def serving(rows: Rows, network: Network, process: int) -> Rows:
