@@ -26,6 +26,9 @@ FAILURE = "simulate cells --cpus 8 --transactions 300 --number 100 --fail 2@5"
 
 ASYMMETRIC = "master-slave application-kernel dedicated-processor"
 
+NETWORK = "dedicated-processor giant --workload netserve --cpus 1,2,4,8"
+"""What the dedicated processor is for."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -116,6 +119,7 @@ def simulated() -> Mapping[str, Region]:
     for name, page in PAGES.items():
         found[f"{name}_wins"] = partial(curves, page.wins)
         found[f"{name}_loses"] = partial(curves, page.loses)
+    found["dedicated_wins"] = partial(curves, NETWORK)
     return found
 
 
