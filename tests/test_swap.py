@@ -1,6 +1,5 @@
 """Swapping: pages go to disk when memory is little and come back, also of processes that share them, in every port."""
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +7,7 @@ from hypothesis import strategies as st
 
 from lockscape.errors import InputError
 from lockscape.experiments.result import RunSpec
-from lockscape.experiments.run import load_run, simulate
+from lockscape.experiments.run import simulate
 from lockscape.experiments.trials import Trial, run_trial
 from lockscape.kernel.areas import RANGE_PAGES
 from lockscape.kernel.entry import CLOSE, EXEC, FAULT, MUNMAP, OPEN, WAIT, WRITE
@@ -17,7 +16,7 @@ from lockscape.machine.faults import Detector
 from lockscape.ports.plan import load_plan, plan_names
 from lockscape.workloads.families import call, fork
 from lockscape.workloads.load import Stream
-from lockscape.workloads.workload_file import named_workload
+from lockscape.workloads.workload_file import parse_workload
 from run_tools import ran_together
 from trial_tools import kernel
 
@@ -72,19 +71,38 @@ def test_a_child_has_the_pages_that_are_on_disk_as_well(name):
 def test_memory_that_is_too_little_and_kernels_without_swapping_are_refused():
     with pytest.raises(InputError, match=r"^70 pages of memory: give at least 80$"):
         served("fine", *PROGRAM, memory_pages=70)
-    spec = RunSpec("linux-2.4", load_plan("linux-2.4"), 2, processes=2, memory_pages=100)
-    with pytest.raises(InputError, match="PostMark's files fit into memory"):
-        load_run(spec)
+    with pytest.raises(InputError, match=r"^70 pages of memory: give at least 80$"):
+        simulated(f"memory_pages = 70\n{LARGE}")
     with pytest.raises(InputError, match="give a number of pages to a kernel with swapping = 1"):
         ran_together("fine", [PROGRAM[0]], files=0, memory_pages=0)
 
 
-def test_a_run_of_a_workload_has_the_memory_that_is_asked_for():
-    """The processes of `forkexec` and their children, with all the memory they need and with little."""
-    work = named_workload("forkexec")
-    spec = RunSpec("linux-2.4", load_plan("linux-2.4"), 2, work.processes, workload=work)
-    enough = simulate(spec).makespan_cycles
-    assert simulate(msgspec.structs.replace(spec, memory_pages=4000)).makespan_cycles > 0.9 * enough
+LARGE = """
+title = "Large"
+evidence = ["none: a test"]
+processes = 4
+operations = 2
+names = 1
+[mix]
+run = 1
+[child]
+data_pages = 200
+"""
+"""Four processes, each with a child of 200 pages at a time."""
+
+
+def test_a_workload_says_how_much_memory_there_is():
+    """With little memory the disk is asked far more often, and all takes longer."""
+    results = [simulated(f"memory_pages = {pages}\n{LARGE}") for pages in (0, 4000, 400)]
+    disk = [sum(e.count for e in result.events if e.event == "disk_interrupt begins") for result in results]
+    assert disk[0] == disk[1] and disk[2] > disk[0] + 400
+    assert results[2].makespan_cycles > 2 * results[1].makespan_cycles
+
+
+def simulated(text):
+    """Run a workload's file in Linux 2.4 on two processors."""
+    work = parse_workload(text, "test")
+    return simulate(RunSpec("linux-2.4", load_plan("linux-2.4"), 2, work.processes, workload=work))
 
 
 # --- all ports ---------------------------------------------------------------------------------------------

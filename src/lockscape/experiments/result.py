@@ -28,8 +28,7 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     process with PostMark's seed (``same``), or the seed plus the process' number (``each``). `cost_factors`
     multiply costs by name, see `lockscape.machine.costs`; `cost_sample` is the number of the draw that they
     come from, 0 for the stated costs. `workload`: what runs instead of PostMark, whose options then say only
-    how the C library reads and writes. `memory_pages`: what each kernel has, so that pages of processes go
-    to disk when that is little; 0: as much as it needs.
+    how the C library reads and writes.
     """
 
     system: str
@@ -43,7 +42,6 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cost_sample: int = 0
     cost_factors: dict[str, float] = {}
     workload: Workload | Chat | Replay | None = None
-    memory_pages: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what no machine or memory could hold."""
@@ -53,8 +51,6 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise InputError(f"{self.processes} processes: from 1 to {MOST_PROCESSES}")
         if self.workload is not None and self.workload.processes != self.processes:
             raise InputError(f"{self.processes} processes for a workload of {self.workload.processes}")
-        if self.memory_pages < 0:
-            raise InputError(f"{self.memory_pages:,} pages of memory: give 0 (enough) or more")
         work = 2 * (self.postmark.files + self.postmark.transactions) * self.processes
         if work > MOST_OPERATIONS and self.workload is None:
             raise InputError(

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lockscape.errors import InputError, LockscapeError
+from lockscape.errors import LockscapeError
 from lockscape.experiments.collect import collect
 from lockscape.experiments.result import ProcessTime, RunResult, RunSpec, Throughput
 from lockscape.experiments.sample import kernel_steps
@@ -92,11 +92,7 @@ def simulate(
 
 def load_run(spec: RunSpec, traced: bool = False) -> Loaded:
     """Build kernel, machine and workload of a run. Raises `InputError` for what cannot be built."""
-    if spec.memory_pages and spec.workload is None:
-        raise InputError(
-            f"{spec.memory_pages:,} pages of memory: PostMark's files fit into memory, give another workload"
-        )
-    built = _built(_kernel_key(spec), traced, spec.workload is not None, _link_mbit(spec))
+    built = _built(_kernel_key(spec), traced, spec.workload is not None, *_machine_of(spec))
     work, placed = _works(spec)
     streams = tuple(each.stream for each in work)
     firsts = tuple(accumulate((len(stream.rows) for stream in streams[:-1]), initial=0))
@@ -125,12 +121,12 @@ def _kernel_key(spec: RunSpec) -> bytes:
         write_block_bytes=work.write_block_bytes,
     )
     same = msgspec.structs.replace(spec, system="", cpus=1, processes=1, seeding="same", postmark=bare,
-                                   workload=None, memory_pages=int(spec.memory_pages > 0))  # fmt: skip
+                                   workload=None)  # fmt: skip
     return msgspec.json.encode(same, order="deterministic")
 
 
 @functools.lru_cache(maxsize=32)
-def _built(key: bytes, traced: bool, mixed: bool = False, link_mbit: int = Network().link_mbit) -> _Built:
+def _built(key: bytes, traced: bool, mixed: bool, link_mbit: int, swapping: bool) -> _Built:
     spec = msgspec.json.decode(key, type=RunSpec)
     work = spec.postmark
     costs = CostTable(preset(spec.machine), kernel_steps(), spec.plan.costs, spec.cost_factors)
@@ -139,17 +135,18 @@ def _built(key: bytes, traced: bool, mixed: bool = False, link_mbit: int = Netwo
         spec.plan, [user, stress] if mixed else [user], disk_cycles=disk_cycles,
         wire_byte_cycles=max(1, costs.clock_mhz * BITS // link_mbit),
         round_trip_cycles=costs.clock_mhz * ROUND_TRIP_US,
-        sharing=int(mixed), swapping=spec.memory_pages, mapped_buffers=int(spec.libc == "2005"),
+        sharing=int(mixed), swapping=int(swapping), mapped_buffers=int(spec.libc == "2005"),
         buffered=int(work.buffered), read_block=work.read_block_bytes, write_block=work.write_block_bytes,
     )  # fmt: skip
     check_order(kernel)
     return _Built(kernel, costs, assemble(kernel.program, costs, traced))
 
 
-def _link_mbit(spec: RunSpec) -> int:
-    """Return the speed of the network's link, which a workload with a network may say."""
-    network = spec.workload.network if isinstance(spec.workload, Workload) else None
-    return (network or Network()).link_mbit
+def _machine_of(spec: RunSpec) -> tuple[int, bool]:
+    """Return what a workload's file may say of the machine: the link's speed, and that memory is limited."""
+    if not isinstance(spec.workload, Workload):
+        return Network().link_mbit, False
+    return (spec.workload.network or Network()).link_mbit, spec.workload.memory_pages > 0
 
 
 @dataclass(frozen=True)
@@ -165,13 +162,14 @@ def _works(spec: RunSpec) -> tuple[list[_Work], dict[str, Any]]:
     mixed = spec.workload
     if mixed is None:
         return [_work(_with_seed(spec.postmark, spec.seed(number))) for number in range(spec.processes)], {}
-    placed: dict[str, Any] = {"program": stress.PROGRAM, "memory_pages": spec.memory_pages}
+    placed: dict[str, Any] = {"program": stress.PROGRAM}
     if isinstance(mixed, Replay):
         streams, tree = mixed.parts(preset(spec.machine).clock_mhz)
         placed |= {"together": True, "tree": tree}
     else:
         streams = mixed.streams()
-        placed |= {"together": mixed.shared, "files": mixed.empty_files, "tree": mixed.tree()}
+        placed |= {"together": mixed.shared, "files": mixed.empty_files, "tree": mixed.tree(),
+                   "memory_pages": mixed.memory_pages}  # fmt: skip
     return [_Work(stream, 0, 0, len(stream.rows)) for stream in streams], placed
 
 

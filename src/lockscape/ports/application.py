@@ -311,24 +311,15 @@ def sys_ioctl(device: int, result: int) -> int:
     step("fget")
     if device != DRIVER:  # a program's own, forwarded
         return NOT_A_DEVICE
-    if channel.state == ASKED and was_taken(channel) == 1:
+    if channel.state == ASKED and channel.taken == 1:
         number = channel.number
         reply(channel, result)
         if number == EXIT:
             return EXIT
     while channel.state != ASKED:
         wait_for_call(channel)
-    if option("sharing"):
-        channel.taken = 1
+    channel.taken = 1
     return channel.number
-
-
-@function()
-def was_taken(channel: Channel) -> int:
-    """Return 1 if the bootstrap thread has done the call that was asked for; at its start it has not."""
-    if option("sharing"):
-        return channel.taken
-    return 1
 
 
 @function(replaces=True)
@@ -368,7 +359,7 @@ def check_signals() -> None:
     """Deliver what signals have come, when the program waits for a call: else at its next one."""
     me: Process = current()
     channel = me.channel
-    if me.pending == 1 and (channel == NONE or was_taken(channel) == 1):
+    if me.pending == 1 and (channel == NONE or channel.taken == 1):
         deliver_signals(me)
 
 

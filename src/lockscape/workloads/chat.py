@@ -57,7 +57,7 @@ class Chat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="chat"):
         return self.users * self.messages * (self.users - 1)
 
     shared = False
-    empty_files = 0
+    empty_files = memory_pages = 0
 
     def changed(self, **changes: int) -> "Chat":
         """Return the workload with another number of rooms. Raises `InputError` for anything else."""

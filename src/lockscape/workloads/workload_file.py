@@ -14,6 +14,7 @@ A file looks like this::
     file_bytes = 0          # of each of them
     names = 1000            # that operations draw from, evenly
     bytes = 16384           # written or read at most; drawn evenly
+    memory_pages = 0        # of each kernel: when that is little, pages of processes go to disk; 0: enough
     think_cycles = 10000    # of computation before each operation at most; drawn evenly
 
     [mix]                   # operations with their weights
@@ -85,6 +86,7 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mix
     names: Many = 100
     bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 24)] = 4096
     think_cycles: Annotated[int, msgspec.Meta(ge=0, le=1 << 40)] = 0
+    memory_pages: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 0
     child: Child | None = None
     network: Network | None = None
 
