@@ -201,4 +201,5 @@ def _first_loads(binary: Binary, section: int) -> set[int]:
     """Return the rows that read first in a section: those that tell which object a missing lock lies in."""
     codes = binary.code.tolist()
     begins = [k for k, row in enumerate(codes) if row[0] == op.SECTION and row[1] == section and row[2] == 1]
-    return {next(k for k in range(begin, len(codes)) if codes[k][0] == op.LOAD) for begin in begins}
+    reads = (op.LOAD, op.COUNT)
+    return {next(k for k in range(begin, len(codes)) if codes[k][0] in reads) for begin in begins}

@@ -130,11 +130,14 @@ def _built(key: bytes, traced: bool, mixed: bool, link_mbit: int, swapping: bool
     spec = msgspec.json.decode(key, type=RunSpec)
     work = spec.postmark
     costs = CostTable(preset(spec.machine), kernel_steps(), spec.plan.costs, spec.cost_factors)
-    disk_cycles = spec.plan.options.get("disk_cycles", costs.machine["disk_request"])
+    devices = {
+        "disk_cycles": costs.machine["disk_request"],
+        "wire_byte_cycles": max(1, costs.clock_mhz * BITS // link_mbit),
+        "round_trip_cycles": costs.clock_mhz * ROUND_TRIP_US,
+    }
+    stated = {name: spec.plan.options.get(name, cycles) for name, cycles in devices.items()}
     kernel = port(
-        spec.plan, [user, stress] if mixed else [user], disk_cycles=disk_cycles,
-        wire_byte_cycles=max(1, costs.clock_mhz * BITS // link_mbit),
-        round_trip_cycles=costs.clock_mhz * ROUND_TRIP_US,
+        spec.plan, [user, stress] if mixed else [user], **stated,
         sharing=int(mixed), swapping=int(swapping), mapped_buffers=int(spec.libc == "2005"),
         buffered=int(work.buffered), read_block=work.read_block_bytes, write_block=work.write_block_bytes,
     )  # fmt: skip
