@@ -6,7 +6,7 @@ import time
 from itertools import chain
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from lockscape.source.conditionals import BOTH, MAX_INCLUDE_DEPTH, Survivors, survivors
@@ -448,6 +448,7 @@ def through_cpp(text: str, macros: dict[str, str]) -> tuple[list[str], set[int]]
     return lines, {int(n) for n in CONTINUED.findall(done.stderr.decode())}
 
 
+@example([(["#define F(x, y) (x + y)", "#define A F(0, A)", "#if 1 + A", "@", "#endif"], "")], {})
 @given(
     st.lists(st.tuples(BLOCKS, NOISE), min_size=1, max_size=3), st.sampled_from([{}, {"A": "1"}, {"B": "A"}])
 )

@@ -103,12 +103,17 @@ class _End(str):
     __slots__ = ()
 
 
-def expand(tokens: Iterable[str], macros: Macros, budget: Budget, depth: int = 0) -> list[str]:
-    """Expand all macros; ``defined X`` becomes 1 or 0. An explicit stack takes the place of recursion."""
+def expand(
+    tokens: Iterable[str], macros: Macros, budget: Budget, depth: int = 0, within: Iterable[str] = ()
+) -> list[str]:
+    """Expand all macros; ``defined X`` becomes 1 or 0. An explicit stack takes the place of recursion.
+
+    `within`: macros in whose bodies the tokens stand, as arguments do: they are not expanded again there.
+    """
     if depth > MAX_DEPTH:
         raise UnresolvableError(f"macro calls are nested more than {MAX_DEPTH} deep")
     work = list(tokens)[::-1]
-    active: set[str] = set()
+    active = set(within)
     out: list[str] = []
     while work:
         budget.spend(1)
@@ -128,7 +133,8 @@ def expand(tokens: Iterable[str], macros: Macros, budget: Budget, depth: int = 0
             _enter(token, macro.tokens, work, active, budget)
         elif _opens_call(work, active):
             arguments = _arguments(token, macro.params, work, active, budget)
-            _enter(token, _substitute(macro, arguments, macros, budget, depth), work, active, budget)
+            body = _substitute(macro, arguments, macros, budget, depth, frozenset(active))
+            _enter(token, body, work, active, budget)
         else:
             out.append(token)
     return out
@@ -207,7 +213,12 @@ def _arguments(
 
 
 def _substitute(
-    macro: Macro, arguments: dict[str, list[str]], macros: Macros, budget: Budget, depth: int
+    macro: Macro,
+    arguments: dict[str, list[str]],
+    macros: Macros,
+    budget: Budget,
+    depth: int,
+    within: frozenset[str],
 ) -> list[str]:
     """Return the body with its parameters replaced; ``#`` and ``##`` see arguments as they were written."""
     expanded: dict[str, list[str]] = {}
@@ -227,7 +238,7 @@ def _substitute(
             piece = arguments[token]
         else:
             if token not in expanded:
-                expanded[token] = expand(arguments[token], macros, budget, depth + 1)
+                expanded[token] = expand(arguments[token], macros, budget, depth + 1, within)
             piece = expanded[token]
         budget.spend(len(piece))
         if pasted and out and piece and _TOKEN.fullmatch(out[-1] + piece[0]):
