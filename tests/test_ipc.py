@@ -14,7 +14,7 @@ from lockscape.workloads.families import call
 from lockscape.workloads.load import Stream
 from lockscape.workloads.pairs import pair
 from run_tools import giving, ran, ran_together
-from trial_tools import fault_in, kernel
+from trial_tools import every_plan, fault_in, kernel
 
 PLANS = [name for name in plan_names() if name != "uniprocessor"]
 KERNELS = ("giant", "coarse", "fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "lock-free",
@@ -124,7 +124,7 @@ def pairs(count, seed):
     return tuple(Stream(pair(100 * seed + number)) for number in range(count))
 
 
-@pytest.mark.parametrize("name", PLANS)
+@every_plan
 def test_every_port_communicates_without_a_fault(name):
     assert fault_in(name, "pairs") == ""
 

@@ -22,7 +22,7 @@ from lockscape.workloads.families import call, family, fork, most_descendants
 from lockscape.workloads.load import Stream, load
 from lockscape.workloads.user import BEFORE, FIRST_CALL, KIND
 from run_tools import giving, ran
-from trial_tools import fault_in, kernel
+from trial_tools import every_plan, fault_in, kernel
 
 PLANS = [name for name in plan_names() if name != "uniprocessor"]
 KERNELS = ("giant", "linux-2.0", "linux-2.6", "lock-free", "reimplementation", "application-kernel")
@@ -98,7 +98,7 @@ def test_contexts_are_used_again():
     assert len(machine.contexts) == 3
 
 
-@pytest.mark.parametrize("name", PLANS)
+@every_plan
 def test_families_run_without_a_fault(name):
     assert fault_in(name, "families") == ""
 

@@ -12,15 +12,14 @@ from lockscape.kernel.files import CREATING
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import execute
-from lockscape.ports.plan import load_plan, plan_names
+from lockscape.ports.plan import load_plan
 from lockscape.ports.port import port
 from lockscape.program.assemble import assemble
 from lockscape.workloads import fsck, stress, user
 from lockscape.workloads.load import COLUMNS, Stream, load
 from lockscape.workloads.user import FIRST_CALL
-from trial_tools import fault_in
+from trial_tools import every_plan, fault_in
 
-PLANS = [name for name in plan_names() if name != "uniprocessor"]
 KERNELS = ("fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "lock-free")
 WRITTEN = ((OPEN, 0, 1, CREATING), (WRITE, 0, 5000, 0), (CLOSE, 0, 0, 0))
 """Make file 1 with 5,000 bytes."""
@@ -82,6 +81,6 @@ def test_directories_missing_files_and_the_same_name_change_nothing(name):
         assert entries(name, *WRITTEN, *folder, (RENAME, 0, *renamed)) == expected
 
 
-@pytest.mark.parametrize("name", PLANS)
+@every_plan
 def test_every_port_renames_and_yields_without_a_fault(name):
     assert fault_in(name, "rename the same files") == ""

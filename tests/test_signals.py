@@ -19,10 +19,9 @@ from lockscape.kernel.entry import (
 )
 from lockscape.kernel.files import CREATING
 from lockscape.kernel.signals import DEFAULT, HANDLE, IGNORE, SIGCHLD, SIGKILL, SIGPIPE
-from lockscape.ports.plan import plan_names
 from lockscape.workloads.families import fork
+from trial_tools import every_plan
 
-PLANS = [name for name in plan_names() if name != "uniprocessor"]
 KERNELS = (
     "giant", "fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "lock-free", "reimplementation",
     "master-slave", "application-kernel",
@@ -146,13 +145,13 @@ def test_calls_that_make_no_sense_say_so(name):
     assert ran(name, rows(nobody, wrong, right, ended))[2] == [1]
 
 
-@pytest.mark.parametrize("name", PLANS)
+@every_plan
 def test_every_port_sleeps_and_signals_without_a_fault(name):
     assert fault_in_streams(name, [drawn_signals(1), drawn_signals(2), *reapers()], 3) == ""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PLANS)
+@every_plan
 def test_no_drawn_signals_show_a_fault(name):
     for seed in range(0, 60, 3):
         streams = [drawn_signals(seed + k) for k in range(1 + seed % 4)]

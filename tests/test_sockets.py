@@ -51,7 +51,7 @@ from lockscape.workloads.families import fork
 from lockscape.workloads.load import Machine, Stream, load
 from lockscape.workloads.network import WHOLE, call, outside, peers, serve, server
 from lockscape.workloads.user import FIRST_CALL
-from trial_tools import kernel
+from trial_tools import every_plan, kernel
 
 PLANS = [name for name in plan_names() if name != "uniprocessor"]
 KERNELS = ("fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "lock-free", "reimplementation")
@@ -311,7 +311,7 @@ def fault(made: Kernel, seed: int, cpus: int) -> str:
     return run_trial(made, trial, Detector)[1]
 
 
-@pytest.mark.parametrize("name", PLANS)
+@every_plan
 def test_every_port_serves_and_talks_without_a_fault(name):
     streams = (Stream(server(80, 3, 2, 3, 100, 2000)), Stream(peers(90, 2, 3, 50, 20_000, 500)))
     assert run_trial(kernel(name), Trial("server and peers", streams, 4, True), Detector)[1] == ""

@@ -18,7 +18,7 @@ from lockscape.workloads.families import call, fork
 from lockscape.workloads.load import Stream
 from lockscape.workloads.workload_file import parse_workload
 from run_tools import ran_together
-from trial_tools import kernel
+from trial_tools import kernel, plans_but
 
 PLANS = [name for name in plan_names() if name not in ("uniprocessor", "virtualization-full-one")]
 """The last one's hypervisor leaves its disk queue unlocked, for its only guest asks once at a time; the detector does
@@ -134,7 +134,7 @@ def under_pressure(count, seed, cpus, forks=True):
     return Trial(f"{count} growing", streams, cpus, False, memory_pages=120 + 50 * count)
 
 
-@pytest.mark.parametrize("name", PLANS)
+@plans_but("virtualization-full-one")
 def test_every_port_swaps_without_a_fault(name):
     for trial in (under_pressure(6, 1, 4), under_pressure(4, 2, 2, forks=False)):
         assert run_trial(kernel(name, swapping=1), trial, Detector)[1] == ""

@@ -12,16 +12,15 @@ from lockscape.kernel.files import APPENDING, CREATING
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import execute
-from lockscape.ports.plan import load_plan, plan_names
+from lockscape.ports.plan import load_plan
 from lockscape.ports.port import port
 from lockscape.program.assemble import assemble
 from lockscape.workloads import fsck, stress, user
 from lockscape.workloads.load import Stream, load
 from lockscape.workloads.user import FIRST_CALL
-from trial_tools import fault_in
+from trial_tools import every_plan, fault_in
 
 DISK_CYCLES = 5_000_000
-PLANS = [name for name in plan_names() if name != "uniprocessor"]
 KERNELS = ("giant", "fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "reimplementation")
 
 
@@ -93,6 +92,6 @@ def test_what_is_not_open_cannot_be_written():
     assert (served, end - without < 10_000) == (0, True)
 
 
-@pytest.mark.parametrize("name", PLANS)
+@every_plan
 def test_every_port_writes_to_disk_at_once_without_a_fault(name):
     assert fault_in(name, "write to disk at once") == ""

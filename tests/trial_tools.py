@@ -2,9 +2,27 @@
 
 from functools import cache
 
+import pytest
+
 from lockscape.experiments.trials import Kernel, kernel_of, run_trial, trials
 from lockscape.machine.faults import Detector
-from lockscape.ports.plan import load_plan
+from lockscape.ports.plan import load_plan, plan_names
+
+SHOWN = (
+    "giant", "coarse-funnel", "fine", "linux-2.4", "lock-free", "reimplementation", "application-kernel",
+    "virtualization-para",
+)  # fmt: skip
+"""Plans that the fast tests try: of each family one."""
+
+
+def plans_but(*without: str) -> pytest.MarkDecorator:
+    """Return what makes a test one of each plan but some; those that are not `SHOWN` are slow."""
+    names = [name for name in plan_names() if name not in ("uniprocessor", *without)]
+    marked = [pytest.param(name, marks=() if name in SHOWN else pytest.mark.slow) for name in names]
+    return pytest.mark.parametrize("name", marked)
+
+
+every_plan = plans_but()
 
 
 @cache
