@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from call_tools import giving, ran_together
+from run_tools import giving, ran_together
 from lockscape.experiments.result import RunSpec
 from lockscape.experiments.run import simulate
 from lockscape.kernel.entry import CALLS, READLINK, STAT, TIME, UNLINK

@@ -228,7 +228,7 @@ def delayed(body: Body) -> Body:
 
     Statements of loops are not waited for: how often they are done is not known.
     """
-    pause = Do(Op("pause", (Const(DELAY_CYCLES // _count(body)),)))
+    pause = Do(Op("pause", (Const(DELAY_CYCLES // max(1, _count(body))),)))
 
     def spread(statements: Body) -> Body:
         return tuple(
