@@ -1,5 +1,5 @@
-"""Replays what ``strace -f -ttt -T`` has written: its calls, in a simulated kernel, by processes that make the same
-others.
+"""Replays what ``strace -f -ttt -T`` has written: its calls, in a simulated kernel, by processes that make
+each other as those of the trace did.
 
 Not all of it can be had; `left_out` says what, for one file, and this module for all:
 
@@ -7,12 +7,12 @@ Not all of it can be had; `left_out` says what, for one file, and this module fo
   counts.
 - Files that were there before are made in advance, with the size that reads and stat show, and lie in memory:
   no read waits for the disk. Symbolic links can be read but are not followed: what is opened by their name is
-  a file or directory of its own. O_TRUNC does not shorten, a mapping is a page, and pages that are used for the
-  first time are not in a trace.
+  a file or directory of its own. O_TRUNC does not shorten, a mapping is a page, and faults are not in a
+  trace.
 - What strace itself takes between two calls is estimated from the shortest gaps, and taken off all of them.
-- Between processes there is the order that fork, wait and pipes make; all other is the simulated kernel's. So that
-  calls find what they found, files and directories that come from another process without such an order are made
-  in advance, and directories that others use stay.
+- Between processes there is the order that fork, wait and pipes make; else it is the simulated kernel's. So
+  that calls find what they found, files and directories that come from another process without an order by
+  fork and wait are made in advance, and directories that others use stay.
 """
 
 import functools
@@ -136,7 +136,9 @@ def _check_size(path: str, makers: Sequence[int | None]) -> None:
     for maker in makers:
         ages.append(1 + (0 if maker is None else ages[maker]))
     if max(ages) > MOST_GENERATIONS:
-        raise InputError(f"{path}: {max(ages):,} processes that each made the next; at most {MOST_GENERATIONS:,}")
+        raise InputError(
+            f"{path}: {max(ages):,} processes of which each made the next; at most {MOST_GENERATIONS:,}"
+        )
 
 
 def _scaled(rows: Sequence[Row], clock_mhz: int) -> NDArray[np.int64]:

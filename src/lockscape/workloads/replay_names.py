@@ -13,8 +13,8 @@ DEPTH = 63 // COMPONENT_BITS
 """Directories in a path of the simulated kernel; deeper ones lie beside each other in the last but one."""
 
 PROGRAM_BYTES = 35_000
-"""Length of a program's file of which the trace does not tell it: the median of the 870 files that can be executed
-in /usr/bin and /usr/sbin of a Debian 12 with compilers (35,368 bytes, measured)."""
+"""Length of a program's file where the trace does not tell it: the median of the 870 programs in /usr/bin and
+/usr/sbin of a Debian 12 with compilers (35,368 bytes, measured)."""
 
 
 class Names:
@@ -127,7 +127,7 @@ class Names:
             above = above.rpartition("/")[0]
 
     def touch(self, path: str, event: Event, change: bool) -> None:
-        """Note whether a use of a name comes after its changes, and a change after its uses, in every replay."""
+        """Note whether a use of a name comes after its changes, and a change after its uses."""
         if not self.uses.setdefault(path, Thread(self.order)).follows(event, change):
             self.races.add(path)
 

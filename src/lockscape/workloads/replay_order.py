@@ -1,7 +1,7 @@
 """What comes before what in every replay, whoever is quicker: the order that fork and wait make.
 
-What a process did before a fork comes before all that the child does. A wait takes any child that has ended, so
-that what children did comes before what their maker does only when it has waited for all of them.
+What a process did before a fork comes before all that the child does. A wait takes any child that has ended:
+what children did comes before what their maker does only when it has waited for all of them.
 """
 
 from lockscape.workloads.strace_files import Operation

@@ -1,9 +1,12 @@
 """Pipes of a replay: which transfers can be made so that nobody waits for ever, whoever is quicker.
 
-Where one process after the other writes to a pipe, and one after the other reads from it, each operation that can
-go on can do so until it does, whatever others do. So if one order of all operations comes to the end, every order
-does. That order is looked for with the smallest buffer that a simulated pipe has; what would be stuck is left out,
-and the search begins again.
+Where one process after the other writes to a pipe, and one after the other reads from it, an operation that
+can go on can still do so after whatever others do. So if one order of all operations comes to the end, every
+order does. One is looked for, with the smallest buffer that a simulated pipe has; what is stuck there is left
+out, and the search begins again.
+
+Several may write at once to a pipe that drains: whose only reader waits for nothing but that, and is made
+without a wait. However they fill it, it is emptied, and none of them waits there for ever.
 """
 
 from collections import Counter, deque
@@ -26,13 +29,13 @@ MOST_SEARCHES = 50
 
 @dataclass
 class _Process:
-    """What a process does that may wait or that others may wait for: numbers of operations, and how far it is.
+    """Operations of a process that may wait, or that others may wait for, by number; and how far it is.
 
-    `moved` bytes of the operation that it is at; `ends` of pipes to write to that it has; `done`: it has ended, as
-    have so many of its children (`ended`), of whom it has `waited` for some.
+    `moved`: bytes of the operation that it is at; `ends`: of pipes to write to, that it has; `done`: it has
+    ended, as have so many of its children (`ended`), of whom it has `waited` for some.
     """
 
-    program: list[int] = field(default_factory=list)
+    program: list[int]
     at: int = 0
     moved: int = 0
     ends: set[Opened] = field(default_factory=set)
@@ -42,7 +45,7 @@ class _Process:
 
 
 class Pipes:
-    """`left`: why an operation is left out, by its number; `amounts`: how much the others on pipes transfer."""
+    """`left`: why an operation is left out, by its number; `amounts`: how much others on pipes transfer."""
 
     def __init__(self, operations: Sequence[Operation], makers: Sequence[int | None]) -> None:
         self.operations, self.makers = operations, makers
@@ -50,7 +53,15 @@ class Pipes:
         self.amounts: dict[int, int] = {}
         self.held: dict[int, set[Opened]] = {}
         self.transfers: dict[tuple[int, bool], list[int]] = {}
-        self._select()
+        self.programs: list[list[int]] = [[] for _ in makers]
+        """For each process its operations that may wait, or that others may wait for."""
+        self.draining: set[int] = set()
+        crowded = self._select()
+        while more := {end for end, writing in self.transfers if writing and self._drains(end)}:
+            self.draining |= more
+        for end, numbers in self.transfers.items():
+            if (end[0], False) in crowded or (end[0] not in self.draining and (end[0], True) in crowded):
+                self._leave(numbers, SEVERAL)
         for pipe in {pipe for pipe, _ in self.transfers}:
             self._balance(pipe)
         for search in range(len(self.amounts) + 1):
@@ -60,15 +71,17 @@ class Pipes:
             for number in stuck if search >= MOST_SEARCHES else stuck[:1]:
                 self._give_up(number, STUCK)
 
-    def _select(self) -> None:
-        """Find the transfers on each end that its process has, and ends that several use at once."""
+    def _select(self) -> set[tuple[int, bool]]:
+        """Find the transfers on each end that its process has; return ends that several use at once."""
         order = Order()
         threads: dict[tuple[int, bool], Thread] = {}
-        several: set[int] = set()
+        crowded: set[tuple[int, bool]] = set()
         for number, operation in enumerate(self.operations):
             event = order.see(operation)
             self._hold(operation)
             file = operation.file
+            if operation.kind in ("fork", "wait", "pipe", "close"):
+                self.programs[operation.process].append(number)
             if file is None or not file.pipe or operation.kind not in ("read", "write"):
                 continue
             if file not in self.held.get(operation.process, ()):
@@ -77,11 +90,40 @@ class Pipes:
             end = file.pipe, file.writing
             self.transfers.setdefault(end, []).append(number)
             self.amounts[number] = operation.amount
+            self.programs[operation.process].append(number)
             if not threads.setdefault(end, Thread(order)).follows(event, True):
-                several.add(file.pipe)
-        for end, numbers in self.transfers.items():
-            if end[0] in several:
-                self._leave(numbers, SEVERAL)
+                crowded.add(end)
+        return crowded
+
+    def _drains(self, pipe: int) -> bool:
+        """Return whether a pipe drains, and is not known to."""
+        readers = {self.operations[number].process for number in self.transfers.get((pipe, False), [])}
+        if pipe in self.draining or len(readers) != 1:
+            return False
+        (reader,) = readers
+        if any(self._waits(number, pipe) for number in self.programs[reader]):
+            return False
+        maker = self.makers[reader]
+        program = [] if maker is None else self.programs[maker]
+        between = False
+        for number in program:
+            operation = self.operations[number]
+            if operation.kind == "pipe" and operation.second is not None and operation.second.pipe == pipe:
+                between = True
+            elif between and operation.kind == "fork" and operation.amount == reader:
+                return True
+            elif between and self._waits(number, 0):
+                return False
+        return False
+
+    def _waits(self, number: int, pipe: int) -> bool:
+        """Return whether an operation may wait for anything but to read from a pipe."""
+        operation = self.operations[number]
+        if number not in self.amounts:
+            return operation.kind == "wait"
+        file = operation.file
+        assert file is not None
+        return file.pipe not in self.draining if file.writing else file.pipe != pipe
 
     def _hold(self, operation: Operation) -> None:
         """Keep which ends each process has."""
@@ -100,7 +142,10 @@ class Pipes:
 
     def _balance(self, pipe: int) -> None:
         """Let as much be read as is written: what is too much at the end of either is left out."""
-        ends = [[n for n in self.transfers.get((pipe, end), []) if n in self.amounts] for end in (False, True)]
+        ends = [
+            [number for number in self.transfers.get((pipe, end), []) if number in self.amounts]
+            for end in (False, True)
+        ]
         both = min(sum(self.amounts[number] for number in numbers) for numbers in ends)
         for numbers in ends:
             room = both
@@ -127,10 +172,7 @@ class _Search:
 
     def __init__(self, pipes: Pipes) -> None:
         self.pipes, self.operations, self.makers = pipes, pipes.operations, pipes.makers
-        self.processes = [_Process() for _ in pipes.makers]
-        for number, operation in enumerate(pipes.operations):
-            if operation.kind in ("fork", "wait", "pipe", "close") or number in pipes.amounts:
-                self.processes[operation.process].program.append(number)
+        self.processes = [_Process(program) for program in pipes.programs]
         self.bytes: Counter[int] = Counter()
         self.writers: Counter[int] = Counter()
         self.waiting: dict[int, set[int]] = {}
@@ -165,6 +207,8 @@ class _Search:
                     self.waiting.setdefault(operation.file.pipe, set()).add(who)
                     self.at_pipe.add(who)
                     return
+            elif operation.kind in ("read", "write"):
+                pass  # left out
             elif operation.kind == "wait" and process.ended == process.waited:
                 return
             else:
@@ -212,6 +256,8 @@ class _Search:
             room = PAGE_BYTES - self.bytes[pipe]
             # what fits into a page is written at once or not at all
             part = 0 if amount <= PAGE_BYTES and room < amount else min(room, left)
+            if pipe in self.pipes.draining:
+                part = left
             self.bytes[pipe] += part
         elif amount == 0:
             return self.writers[pipe] == 0 and self.bytes[pipe] == 0

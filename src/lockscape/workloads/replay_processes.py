@@ -141,6 +141,7 @@ class Process:
             self.row(_ALONE[kind])
 
     def row(self, call: int, a: int = 0, b: int = 0, c: int = 0, expected: int = -1) -> None:
+        """Add a call, with what it gives if that must be so."""
         self.rows.append((FIRST_CALL + call, a, b, c, expected + 1, self.think))
         self.think = 0
 
@@ -168,6 +169,7 @@ class Process:
         return min(self.free)
 
     def how(self, file: Opened) -> int:
+        """Return how a file is opened: so that it is there, and can be written to if that is done."""
         flags = file.how
         writes = flags & {"O_WRONLY", "O_RDWR"} or file in self.names.written
         how = WRITING if writes else READING
@@ -205,7 +207,7 @@ class Process:
             self.positions[file] = operation.at
 
     def on_pipe(self, operation: Operation, file: Opened, left: str, amount: int) -> None:
-        """Add the rows of an operation on a pipe, unless it is `left` out; `amount`: bytes that go through."""
+        """Add the rows of an operation on a pipe, unless it is `left` out; `amount`: bytes that go on."""
         self.think += operation.think_us
         kind = operation.kind
         if kind == "pipe" and operation.second is not None:
@@ -227,6 +229,7 @@ class Process:
             self.row(FSTAT, self.held[file])
 
     def on_name(self, kind: str, path: str) -> None:
+        """Add an operation on a name."""
         directory = self.names.is_directory(path)
         if (kind == "rmdir" and self.names.stays(path)) or (kind == "unlink" and directory):
             kind = "stat"
@@ -264,6 +267,7 @@ class Process:
         self.maps.clear()
 
     def unmap(self, operation: Operation) -> None:
+        """Unmap what was mapped here, or by who made this process."""
         mapped = self.maps.pop(operation.amount, 0)
         if mapped:
             self.row(MUNMAP, mapped)

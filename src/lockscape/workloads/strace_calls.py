@@ -1,6 +1,7 @@
 """What each call in a strace does, as operations on whole paths, open files and processes.
 
-A replay can do these in another file system and kernel. What cannot be followed is counted, by call and reason.
+A replay can do these in another file system and kernel. What cannot be followed is counted, by call and
+reason.
 """
 
 import re

@@ -32,8 +32,10 @@ NO_CALL, SPECIAL_FILE, NO_FILE, FAILED, NOT_OURS, SAME_FILE, NOT_TRACED, THERE, 
 
 @dataclass(eq=False)
 class Opened:
-    """An open file, or an end of the pipe with a number from 1. `offset`: where the next read or write begins,
-    as the trace has it."""
+    """An open file, or an end of the pipe with a number from 1.
+
+    `offset`: where the next read or write begins, as the trace has it.
+    """
 
     path: str
     how: frozenset[str] = frozenset()
@@ -47,9 +49,9 @@ class Opened:
 class Operation:
     """What a call does. `path` (and `other`, a second one) or `file`; `at`: offset, -1 for where the file is.
 
-    `found`: whether what it names was there; `think_us` of computation come before it. `process` did it, which
-    is counted from 0; `amount` is another process where one is made or waited for. `second`: the end of a new
-    pipe that is written to. `call`: the call that is replayed by this; empty if that is another operation.
+    `found`: whether what it names was there; `think_us` of computation come before it. `process` did it, a
+    number from 0; `amount` is another process where one is made or waited for. `second`: the end of a new
+    pipe that is written to. `call`: the call that is replayed by this; empty where another operation is that.
     """
 
     kind: str

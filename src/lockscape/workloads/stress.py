@@ -106,7 +106,7 @@ def append_and_sync(path: int, name: int, length: int) -> None:
 
 @function("user")
 def receive(fd: int, length: int) -> int:
-    """Read from a pipe until so many bytes have come, however many each read gives; return 1 if they do not."""
+    """Read from a pipe until so many bytes have come, whatever each read gives; return 1 if they do not."""
     left = length
     while left > 0:
         part = system_call(READ, fd, left, 0)
