@@ -116,7 +116,8 @@ def _what(work: Workload) -> str:
     if isinstance(work.mixed, Replay):
         return (
             f"Simulated: {work.mixed.title}, by {work.processes} simulated "
-            f"{_plural('process', work.processes)}. Left out: {'; '.join(work.mixed.left_out)}."
+            f"{_plural('process', work.processes)} and {work.mixed.made:,} that are made. "
+            f"Left out: {'; '.join(work.mixed.left_out)}."
         )
     if work.mixed is not None:
         return (

@@ -24,7 +24,8 @@ SAME = {
     "mkdir": "mkdir", "mkdirat": "mkdir", "rmdir": "rmdir", "mmap": "mmap", "munmap": "munmap", "brk": "brk",
     "time": "time", "gettimeofday": "time", "clock_gettime": "time", "exit": "exit", "exit_group": "exit",
     "ioctl": "ioctl", "fork": "fork", "vfork": "fork", "clone": "fork", "clone3": "fork", "execve": "exec",
-    "wait4": "wait", "waitid": "wait", "pipe": "pipe", "pipe2": "pipe", "rename": "rename",
+    "execveat": "exec", "wait4": "wait", "waitpid": "wait", "waitid": "wait", "readlink": "readlink",
+    "readlinkat": "readlink", "pipe": "pipe", "pipe2": "pipe", "rename": "rename",
     "renameat": "rename", "renameat2": "rename", "fsync": "fsync", "fdatasync": "fsync", "sync": "sync",
     "nanosleep": "sleep", "clock_nanosleep": "sleep", "sched_yield": "yield",
 }  # fmt: skip
@@ -168,7 +169,8 @@ def trace_table(trace: TraceRecord) -> Table:
         f"{len(missing)} kinds that the simulated kernel does not have",
         f"{trace.unread:,} lines were not understood",
         *trace.examples,
-        f"as workload trace:{trace.path}: {trace.replay.title}, by {trace.replay.processes:,} simulated ones",
+        f"as workload trace:{trace.path}: {trace.replay.title}, by {trace.replay.processes:,} simulated ones "
+        f"and {trace.replay.made:,} that are made",
         *(f"left out: {what}" for what in trace.replay.left_out),
     ]
     for what, counts in (("signals", trace.signals), ("ends", trace.ends), ("did not return", trace.cut)):

@@ -214,7 +214,8 @@ def _check_room(streams: Sequence[Stream], groups: int, together: bool) -> None:
         most = 1 + int(np.max(np.cumsum(made - gone), initial=0))
         named = stream.rows[kind < user.FIRST_CALL]
         longest = int(np.max(named[:, 3] + named[:, 4], initial=0))
-        written = stream.rows[kind == user.FIRST_CALL + WRITE, 2]
+        writes = (kind == user.FIRST_CALL + WRITE) & (stream.rows[:, user.BYTES] != user.TO_PIPE)
+        written = stream.rows[writes, 2]
         group = 0 if together else number % groups
         inodes[group] += most
         blocks[group] += most * (longest // PAGE_BYTES + 1) + 8 + most // 256

@@ -1,5 +1,5 @@
-"""Replays what ``strace -f -ttt -T`` has written: its calls, in a simulated kernel, by as many processes as
-were at work at the same time.
+"""Replays what ``strace -f -ttt -T`` has written: its calls, in a simulated kernel, by processes that make
+each other as those of the trace did.
 
 Not all of it can be had; `left_out` says what, for one file, and this module for all:
 
@@ -7,11 +7,12 @@ Not all of it can be had; `left_out` says what, for one file, and this module fo
   counts.
 - Files that were there before are made in advance, with the size that reads and stat show, and lie in memory:
   no read waits for the disk. Symbolic links can be read but are not followed: what is opened by their name is
-  a file or directory of its own. O_TRUNC does not shorten, a mapping is a page.
+  a file or directory of its own. O_TRUNC does not shorten, a mapping is a page, and faults are not in a
+  trace.
 - What strace itself takes between two calls is estimated from the shortest gaps, and taken off all of them.
-- A process takes over from another that ended, or waits for it; else the order between processes is the
-  simulated kernel's. So that calls find what they found, files and directories that come from another process
-  are made in advance, and directories that others use stay.
+- Between processes there is the order that fork, wait and pipes make; else it is the simulated kernel's. So
+  that calls find what they found, files and directories that come from another process without an order by
+  fork and wait are made in advance, and directories that others use stay.
 """
 
 import functools
@@ -26,60 +27,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockscape.errors import InputError
-from lockscape.kernel.entry import (
-    BRK,
-    CLOSE,
-    FSTAT,
-    FSYNC,
-    IOCTL,
-    LSEEK,
-    MKDIR,
-    MMAP,
-    MUNMAP,
-    OPEN,
-    READ,
-    READLINK,
-    RENAME,
-    RMDIR,
-    STAT,
-    SYNC,
-    TIME,
-    UNLINK,
-    WRITE,
-    YIELD,
-)
-from lockscape.kernel.files import APPENDING, CREATING, READING, WRITING
 from lockscape.workloads.load import Node, Stream
 from lockscape.workloads.replay_names import Names
+from lockscape.workloads.replay_pipes import Pipes
+from lockscape.workloads.replay_processes import Row, replay_processes, with_children
 from lockscape.workloads.strace import Log, load_strace
-from lockscape.workloads.strace_files import Followed, Opened, Operation, follow
-from lockscape.workloads.strace_lanes import lanes_of
-from lockscape.workloads.user import FIRST_CALL
+from lockscape.workloads.strace_calls import follow
+from lockscape.workloads.strace_files import Followed
 
-MOST_LANES = 4096
-FIRST_MARK = 64
-"""Marks of times begin here, above those that PostMark sets."""
+MOST_PROCESSES = 4096
+MOST_GENERATIONS = 200
+"""So many processes one replay has, and so many of them each made by the one before."""
 
 MOST_NAMES = 8
 """Calls that are named among those left out, the commonest."""
 
-MOST_DESCRIPTORS = 256
-"""What the simulated kernel's processes have, in one lane."""
-
-_ON_FILES = {"read": READ, "write": WRITE, "fstat": FSTAT, "fsync": FSYNC}
-_ON_NAMES = {"stat": STAT, "unlink": UNLINK, "mkdir": MKDIR, "rmdir": RMDIR, "readlink": READLINK}
-_ALONE = {"sync": SYNC, "yield": YIELD, "ioctl": IOCTL}
-
-Row = tuple[int, int, int, int, int, int]
-
 
 class Replay(msgspec.Struct, frozen=True, tag="replay"):
-    """A file of strace as a workload. `operations`: of all processes together."""
+    """A file of strace as a workload.
+
+    `processes` are there at the beginning, and make `made` others. `operations`: of all together.
+    """
 
     title: str
     path: str
     sha256: str
     processes: int
+    made: int
     operations: int
     left_out: tuple[str, ...]
 
@@ -108,10 +82,11 @@ def load_replay(path: Path) -> Replay:
         raise InputError(f"{path}: {error.strerror or error}") from error
     made = _made(str(path), digest)
     done, left = made.followed.replayed.total(), made.followed.left.total()
-    title = f"replay of {path.name}: {done:,} of {done + left:,} calls of {len(made.log.calls):,} processes"
     return Replay(
-        title, str(path), digest, len(made.rows), sum(len(rows) for rows in made.rows), tuple(_left_out(made))
-    )
+        f"replay of {path.name}: {done:,} of {done + left:,} calls of {len(made.log.calls):,} processes",
+        str(path), digest, len(made.rows), len(made.followed.makers) - made.followed.makers.count(None),
+        sum(len(rows) for rows in made.rows), tuple(_left_out(made)),
+    )  # fmt: skip
 
 
 def _left_out(made: _Made) -> list[str]:
@@ -124,6 +99,8 @@ def _left_out(made: _Made) -> list[str]:
         f"{counts.total():,} calls: {reason} ({_commonest(counts)})"
         for reason, counts in sorted(by_reason.items(), key=lambda each: -each[1].total())
     ]
+    if followed.threads:
+        found.append(f"that {followed.threads:,} threads share memory and descriptors: they have copies")
     if log.unread:
         found.append(f"{log.unread:,} lines that were not understood")
     found.append(f"{followed.own_us:,} microseconds before each call, which strace itself took")
@@ -144,18 +121,24 @@ def _made(path: str, sha256: str) -> _Made:
     if now != sha256:
         raise InputError(f"{path}: has changed since it was read; run the command again")
     log = load_strace(Path(path))
-    lanes = lanes_of(log)
-    count = max(lanes.values()) + 1
-    if count > MOST_LANES:
-        raise InputError(f"{path}: {count:,} processes at work at once; at most {MOST_LANES:,}")
     followed = follow(log)
-    names = Names(followed.operations, lanes)
-    rows = [_Lane(names, k) for k in range(count)]
-    for operation in followed.operations:
-        rows[lanes[operation.pid]].do(operation)
-    for lane in rows:
-        lane.end()
-    return _Made([lane.rows for lane in rows if lane.rows] or [rows[0].rows], names.tree(), followed, log)
+    _check_size(path, followed.makers)
+    names = Names(followed.operations)
+    made = replay_processes(followed, names, Pipes(followed.operations, followed.makers))
+    return _Made(with_children(made, followed.makers), names.tree(), followed, log)
+
+
+def _check_size(path: str, makers: Sequence[int | None]) -> None:
+    """Refuse more processes, or more generations of them, than a run has room for."""
+    if len(makers) > MOST_PROCESSES:
+        raise InputError(f"{path}: {len(makers):,} processes; at most {MOST_PROCESSES:,}")
+    ages: list[int] = []
+    for maker in makers:
+        ages.append(1 + (0 if maker is None else ages[maker]))
+    if max(ages) > MOST_GENERATIONS:
+        raise InputError(
+            f"{path}: {max(ages):,} processes of which each made the next; at most {MOST_GENERATIONS:,}"
+        )
 
 
 def _scaled(rows: Sequence[Row], clock_mhz: int) -> NDArray[np.int64]:
@@ -163,150 +146,3 @@ def _scaled(rows: Sequence[Row], clock_mhz: int) -> NDArray[np.int64]:
     made = np.array(rows, np.int64).reshape(len(rows), 6)
     made[:, 5] *= clock_mhz
     return made
-
-
-@dataclass
-class _Held:
-    """An open file of a lane: its descriptor there (-1 until it is used), how many descriptors of the trace
-    it stands for, and its position."""
-
-    descriptor: int = -1
-    users: int = 0
-    position: int = 0
-
-
-class _Lane:
-    """Makes the rows of one simulated process."""
-
-    def __init__(self, names: Names, number: int) -> None:
-        self.names, self.number = names, number
-        self.rows: list[Row] = []
-        self.held: dict[Opened, _Held] = {}
-        self.free = set(range(MOST_DESCRIPTORS))
-        self.maps: dict[int, int] = {}
-        self.mappings = self.times = 0
-        self.think = 0
-
-    def do(self, operation: Operation) -> None:
-        """Add the rows of an operation; computation before one that makes none comes before the next."""
-        self.think += operation.think_us
-        kind, file = operation.kind, operation.file
-        if file is not None:
-            self.on_file(kind, operation, file)
-        elif kind in _ON_NAMES:
-            self.on_name(kind, operation.path)
-        elif kind == "rename":
-            self.rename(operation.path, operation.other)
-        elif kind == "mmap":
-            self.mappings += 1
-            self.maps[operation.amount] = self.mappings
-            self.row(MMAP, expected=self.mappings)
-        elif kind == "munmap":
-            self.unmap(operation.amount)
-        elif kind == "brk":
-            self.row(BRK, operation.amount)
-        elif kind == "time":
-            self.times += 1
-            self.row(TIME, FIRST_MARK + self.times)
-        else:
-            self.row(_ALONE[kind])
-
-    def row(self, call: int, a: int = 0, b: int = 0, c: int = 0, expected: int = -1) -> None:
-        self.rows.append((FIRST_CALL + call, a, b, c, expected + 1, self.think))
-        self.think = 0
-
-    def hold(self, file: Opened, held: _Held) -> None:
-        """Open a file in this lane, where it is not yet: also one that another lane has opened."""
-        held.descriptor = self.lowest()
-        is_directory = self.names.is_directory(file.path)
-        directories, name = self.names.place(file.path, is_directory)
-        how = READING if is_directory else self.how(file)
-        self.row(OPEN, directories, name, how, expected=held.descriptor)
-        self.free.remove(held.descriptor)
-
-    def lowest(self) -> int:
-        """Return the descriptor that the next open gives."""
-        if not self.free:
-            raise InputError(
-                f"more than {MOST_DESCRIPTORS} files open at once in one process: give another trace"
-            )
-        return min(self.free)
-
-    def how(self, file: Opened) -> int:
-        flags = file.how
-        writes = flags & {"O_WRONLY", "O_RDWR"} or file in self.names.written
-        how = WRITING if writes else READING
-        if "O_CREAT" in flags or self.names.may_be_gone(file.path, self.number):
-            how |= CREATING & ~WRITING
-        return how | (APPENDING if "O_APPEND" in flags else 0)
-
-    def drop(self, file: Opened) -> None:
-        """Close a file in this lane, if no other descriptor of the trace is it."""
-        held = self.held.get(file)
-        if held is not None:  # else another lane's thread has opened it, and closes it at its end
-            held.users -= 1
-            if held.users <= 0:
-                self.close(file)
-
-    def close(self, file: Opened) -> None:
-        held = self.held.pop(file)
-        if held.descriptor >= 0:
-            self.row(CLOSE, held.descriptor)
-            self.free.add(held.descriptor)
-
-    def on_file(self, kind: str, operation: Operation, file: Opened) -> None:
-        """Add the rows of an operation on an open file."""
-        if kind == "close":
-            self.drop(file)
-            return
-        if kind == "write" and self.names.is_directory(file.path):
-            kind = "fstat"  # what a trace in pieces may say
-        held = self.held.setdefault(file, _Held())
-        if kind in ("open", "dup"):
-            held.users += 1
-            if kind == "dup":
-                return
-        if held.descriptor < 0:
-            self.hold(file, held)
-        if kind == "lseek" or (kind in ("read", "write") and operation.at != held.position):
-            self.row(LSEEK, held.descriptor, operation.at)
-            held.position = operation.at
-        if kind in _ON_FILES:
-            self.row(_ON_FILES[kind], held.descriptor, operation.amount)
-            held.position += operation.amount if kind in ("read", "write") else 0
-
-    def on_name(self, kind: str, path: str) -> None:
-        directory = self.names.is_directory(path)
-        if (kind == "rmdir" and self.names.stays(path, self.number)) or (kind == "unlink" and directory):
-            kind = "stat"
-        directories, name = self.names.place(path, directory)
-        self.row(_ON_NAMES[kind], directories, name)
-
-    def rename(self, old: str, new: str) -> None:
-        """Rename a file, or between directories make the new name and delete the old one.
-
-        A directory keeps its old name, and the new one is there before.
-        """
-        if self.names.is_directory(old) or self.names.is_directory(new):
-            self.on_name("stat", old)
-            return
-        directories, name = self.names.place(old, False)
-        target, renamed = self.names.place(new, False)
-        if directories == target:
-            self.row(RENAME, directories, name, renamed)
-        else:
-            self.row(OPEN, target, renamed, CREATING, expected=self.lowest())
-            self.row(CLOSE, self.lowest())
-            self.row(UNLINK, directories, name)
-
-    def unmap(self, number: int) -> None:
-        mapped = self.maps.pop(number, 0)
-        if mapped:
-            self.row(MUNMAP, mapped)
-
-    def end(self) -> None:
-        """Give back what the trace left open or mapped, as exit does."""
-        for file in list(self.held):
-            self.close(file)
-        for number in list(self.maps):
-            self.unmap(number)

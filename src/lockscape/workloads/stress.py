@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lockscape.kernel.entry import BRK, CLOSE, EXIT, FSYNC, OPEN, RENAME, SIGNAL, STAT, WRITE, YIELD
+from lockscape.kernel.entry import BRK, CLOSE, EXIT, FSYNC, OPEN, READ, RENAME, SIGNAL, STAT, WRITE, YIELD
 from lockscape.kernel.files import APPENDING, CREATING
 from lockscape.kernel.objects import Process
 from lockscape.program.language import (
@@ -39,7 +39,7 @@ from lockscape.workloads.user import (
     do_operation,
 )  # fmt: skip
 
-DO_STAT, DO_BRK, DO_FSYNC, DO_RENAME, DO_YIELD = 17, 18, 19, 20, 21
+DO_STAT, DO_BRK, DO_FSYNC, DO_RENAME, DO_YIELD, DO_RECEIVE = 17, 18, 19, 20, 21, 22
 """Further kinds of operations, beyond those of `lockscape.workloads.user`."""
 
 PROGRAM = "stress"
@@ -73,6 +73,8 @@ def stress() -> None:
             system_call(RENAME, operand(PATH), operand(NAME), operand(BYTES))
         elif kind == DO_FSYNC:
             append_and_sync(operand(PATH), operand(NAME), operand(BYTES))
+        elif kind == DO_RECEIVE:
+            wrong = receive(operand(PATH), operand(NAME))
         else:
             do_operation(kind)
         if option("sharing"):
@@ -100,6 +102,18 @@ def append_and_sync(path: int, name: int, length: int) -> None:
         system_call(WRITE, fd, length, 0)
         system_call(FSYNC, fd, 0, 0)
         system_call(CLOSE, fd, 0, 0)
+
+
+@function("user")
+def receive(fd: int, length: int) -> int:
+    """Read from a pipe until so many bytes have come, whatever each read gives; return 1 if they do not."""
+    left = length
+    while left > 0:
+        part = system_call(READ, fd, left, 0)
+        if part <= 0:
+            return 1
+        left -= part
+    return 0
 
 
 def stress_streams(

@@ -31,6 +31,9 @@ Descriptors need no variables: a process that closes what it opens knows which i
 
 (KIND, PATH, NAME, BYTES, BEFORE, PROBES) = range(6)
 
+TO_PIPE = 1
+"""The third argument of a write to a pipe, which the kernel does not look at: it takes no room on a disk."""
+
 BUFFER_BYTES = 4096
 
 
