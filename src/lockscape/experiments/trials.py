@@ -5,7 +5,7 @@ that is dirty, slices last one tick, the disk is busy most of the time, and slab
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ import numpy as np
 from lockscape.experiments.run import settle
 from lockscape.experiments.sample import kernel_steps
 from lockscape.kernel.entries import ENTRIES_PER_PAGE, PAGE_BYTES
-from lockscape.kernel.entry import CLOSE, FAULT, FSYNC, MMAP, MUNMAP, OPEN, SYNC, WRITE
+from lockscape.kernel.entry import CLOSE, FAULT, FSYNC, MMAP, MUNMAP, OPEN, READLINK, SYNC, WRITE
 from lockscape.kernel.files import APPENDING, CREATING
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable, preset
@@ -27,9 +27,14 @@ from lockscape.ports.plan import Plan
 from lockscape.ports.port import Port, port
 from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
-from lockscape.workloads.families import family
-from lockscape.workloads.load import Machine, Stream, load, postmark_stream
+from lockscape.workloads.connecting import connecting
+from lockscape.workloads.families import Rows, call, family
+from lockscape.workloads.growing import growing
+from lockscape.workloads.load import ZONE_PAGES, Machine, Node, Stream, load, postmark_stream
+from lockscape.workloads.network import peers, server
 from lockscape.workloads.pairs import pair
+from lockscape.workloads.piping import piping
+from lockscape.workloads.signalling import reapers, signalling
 from lockscape.workloads.stress import ALL, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_READ, FIRST_CALL, KIND, NAME
 
@@ -43,6 +48,9 @@ BUSY = {
 
 NO_TICKS = {"hz": 1}
 """Further options of a kernel in which trials end before the first tick, so that nobody looks untold."""
+
+SWAPPING = {"swapping": 1}
+"""Further options of a kernel that does everything: what it is without swapping, and more."""
 
 LOOK_CYCLES = 2_000_000
 """After so much simulated time it is looked whether a fault was found."""
@@ -58,7 +66,8 @@ OLD_FILES = ENTRIES_PER_PAGE + 2
 @dataclass(frozen=True)
 class Trial:
     """A run: `together` all processes in one directory, which has `files` files that no process has seen;
-    `emptied`: the processes delete all that they make; `memory_pages`: of a kernel with swapping."""
+    `emptied`: the processes delete all that they make; `memory_pages`: of a kernel with swapping, 0: enough;
+    `tree`: further files that were there before; `sleeps`: it ends by sleeping, which takes ticks."""
 
     name: str
     streams: tuple[Stream, ...]
@@ -67,6 +76,15 @@ class Trial:
     files: int = 0
     emptied: bool = False
     memory_pages: int = 0
+    tree: tuple[Node, ...] = ()
+    sleeps: bool = False
+
+
+PIPES = 1, 2, 3
+"""Seeds of the processes in the trial of pipes."""
+
+LINKS = (*(Node((), 1 + k, False, 0, 20 + 30 * k) for k in range(3)), Node((), 4, False, 5000))
+"""Three symbolic links and a file."""
 
 
 @functools.cache
@@ -91,7 +109,13 @@ def trials() -> tuple[Trial, ...]:
         Trial("8 processes, some of which end early, on 2 processors", _end_early(8), 2, False),
         Trial("5 processes rename files that others have open, on 4 processors", _rename(5, 3), 4, True, 3),
         Trial("5 processes rename the same files, and yield, on 4 processors", _rename(5, 1), 4, True, 3),
-        Trial("4 pairs talk on 4 processors", tuple(Stream(pair(k)) for k in range(4)), 4, False),
+        Trial("4 pairs talk on 4 processors", streams_of(pair(k) for k in range(4)), 4, False),
+        Trial("3 processes pass bytes through pipes, on 3 processors", streams_of(map(piping, PIPES)), 3, True),
+        Trial("2 servers and 2 pairs of peers on 4 processors", _servers(), 4, True),
+        Trial("processes talk over sockets and end early, on 3 processors", streams_of(connecting(3)), 3, True),
+        Trial("processes send signals on 3 processors", _signals(1, 2), 3, True, sleeps=True),
+        Trial("3 processes ask for links, on 3 processors", _read_links(3), 3, True, tree=LINKS),
+        under_pressure(4, 1, 4),
     )
 
 
@@ -118,9 +142,39 @@ def further(seed: int) -> Trial:
     return Trial(name, tuple(streams), cpus, together, files)
 
 
+def streams_of(parts: Iterable[Rows]) -> tuple[Stream, ...]:
+    """Return a process for each part."""
+    return tuple(map(Stream, parts))
+
+
+def under_pressure(processes: int, seed: int, cpus: int, forks: bool = True) -> Trial:
+    """Return processes that use more and more memory, of which there is too little for all."""
+    streams = streams_of(growing(100 * seed + k, forks) for k in range(processes))
+    name = f"{processes} processes use more memory than there is, on {cpus} processors"
+    return Trial(name, streams, cpus, False, memory_pages=120 + 50 * processes)
+
+
+def _servers() -> tuple[Stream, ...]:
+    """Return servers of outside clients, and servers that have their clients beside them."""
+    return streams_of([server(80, 3, 2, 3, 100, 2000), peers(90, 2, 3, 50, 20_000, 500)])
+
+
+def _signals(*seeds: int) -> tuple[Stream, ...]:
+    return streams_of([*map(signalling, seeds), *reapers(2)])
+
+
+def _read_links(processes: int) -> tuple[Stream, ...]:
+    """Return processes that ask where links lead, while these are made anew as files, and deleted."""
+    changes = stress_streams(12, 5, 1, [(DO_CREATE, DO_DELETE, DO_RENAME)] * processes, 0, 3000, 5000)
+    asks = [call(READLINK, 0, name) for name in range(1, 6)]
+    return streams_of(
+        np.concatenate([*asks, *(part for row in each.rows for part in ([row], *asks))]) for each in changes
+    )
+
+
 def families(number: int, seed: int) -> tuple[Stream, ...]:
     """Return processes that make others, which execute programs and have children themselves."""
-    return tuple(Stream(family(seed * 100 + k)) for k in range(number))
+    return streams_of(family(seed * 100 + k) for k in range(number))
 
 
 def _take_turns(processes: int) -> tuple[Stream, ...]:
@@ -262,5 +316,7 @@ def warm_up(kernel: Kernel, trial: Trial) -> None:
 
 
 def _loaded(kernel: Kernel, trial: Trial) -> Machine:
+    enough = ZONE_PAGES if kernel.port.options["swapping"] else 0
+    pages = min(enough, trial.memory_pages or enough)
     return load(kernel.port, kernel.costs, trial.cpus, trial.streams, True, kernel.binary, trial.together,
-                stress.PROGRAM, trial.files, memory_pages=trial.memory_pages)  # fmt: skip
+                stress.PROGRAM, trial.files, trial.tree, pages)  # fmt: skip
