@@ -17,7 +17,8 @@ A mutant that neither rule explains, or only the order that was seen in runs, is
 are drawn (`DRAWN` of them): it must be caught there, or not caught if it is to count as covered.
 
 Each trial is run once with the port as it is. So a mutant is tried only where its place is reached: first
-where its lock is needed by what that run shows, and the short trials before the long ones.
+where its lock is needed by what that run shows, and the short trials before the long ones; in the shortest
+`FEW` only, if a rule explains it in all.
 
 Anything else is unexplained: **never taken**, when no trial comes to that place, and **survived**, when the
 lock does nothing that can be seen or the detector misses something.
@@ -47,7 +48,7 @@ from lockscape.experiments.trials import (
     trials,
     warm_up,
 )
-from lockscape.experiments.witness import OBSERVED, Need, Span, Witness, unprotected_parts
+from lockscape.experiments.witness import OBSERVED, PART_BY_PART, Need, Span, Witness, unprotected_parts
 from lockscape.machine.execute import RunError
 from lockscape.ports.mutants import TOLD, Mutant, holds, swaps_of
 from lockscape.ports.plan import Plan
@@ -62,8 +63,11 @@ Outcome = Literal["caught", "private", "covered", "never taken", "survived"]
 UNEXPLAINED: tuple[Outcome, ...] = ("never taken", "survived")
 """Outcomes that speak against the port, or against the proof."""
 
-DRAWN = 32
+DRAWN = 48
 """Further trials of a mutant that no rule of the port explains."""
+
+FEW = 4
+"""Trials of a mutant that the port's own runs explain by a rule: a check of the rules."""
 
 MASKED = "interrupts off already"
 """What explains a lock that need not mask them itself."""
@@ -134,13 +138,17 @@ def judge(
         found = meter.all(each_done(_look, [(key, trial, chosen, bare) for trial in trials], workers))
         return [list(zip(trials, each, strict=True)) for each in zip(*found, strict=True)]
 
-    tasks = [_Task(key, mutant, seen, bare) for mutant, seen in zip(mutants, looked(runs, mutants), strict=True)]
+    tasks = [
+        _Task(key, mutant, seen, bare) for mutant, seen in zip(mutants, looked(runs, mutants), strict=True)
+    ]
     verdicts = meter.all(each_done(_judge, tasks, workers))
     left = [k for k, verdict in enumerate(verdicts) if not _settled(verdict)]
     meter.count -= len(mutants) - len(left)
     if left and DRAWN:
         seen = looked([further(k) for k in range(DRAWN)], [mutants[k] for k in left])
-        again = [(_Task(key, mutants[k], runs, bare), verdicts[k]) for k, runs in zip(left, seen, strict=True)]
+        again = [
+            (_Task(key, mutants[k], runs, bare), verdicts[k]) for k, runs in zip(left, seen, strict=True)
+        ]
         for k, verdict in zip(left, meter.all(each_done(_judge_again, again, workers)), strict=True):
             verdicts[k] = verdict
     return verdicts
@@ -280,7 +288,6 @@ class _Task(msgspec.Struct, frozen=True):
     seen: Sequence[tuple[Trial, Seen]]
     unprotected: Unprotected
 
-
     def runs(self) -> list[tuple[Trial, Seen]]:
         """Return the trials that come to the mutant's place, those that show most in the least time first."""
         taken = [run for run in self.seen if run[1].taken]
@@ -294,14 +301,15 @@ def _judge(task: _Task) -> Verdict:
         return _judge_told(task)
     if not runs:
         return Verdict(mutant, "never taken", how="no trial comes to this place")
+    shown = [seen for _, seen in runs]
     changed = assembled(_kernel(task.key).port.mutated(mutant))
     met = False
-    for trial, _ in runs:
+    for trial, _ in runs[:FEW] if _by_rule(_explained(task, shown, True)) else runs:
         detector, verdict = _try(task, changed, trial)
         if verdict:
             return verdict
         met |= detector.met_others()
-    return _explained(task, [seen for _, seen in runs], met)
+    return _explained(task, shown, met)
 
 
 def _judge_told(task: _Task) -> Verdict:
@@ -332,6 +340,11 @@ def _judge_told(task: _Task) -> Verdict:
 def _settled(found: Verdict) -> bool:
     """Say whether a verdict stands on more than what happened in runs."""
     return found.explained and not {*OBSERVED, *TOLD_BY_RUNS} & {*found.how.split(", ")}
+
+
+def _by_rule(found: Verdict) -> bool:
+    """Say whether a verdict that the port's own runs give leaves nothing to the mutant's."""
+    return _settled(found) and PART_BY_PART not in found.how.split(", ")
 
 
 def _judge_again(task: tuple[_Task, Verdict]) -> Verdict:

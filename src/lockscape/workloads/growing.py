@@ -17,7 +17,7 @@ TIMES = 10
 
 
 def growing(seed: int, forks: bool = True) -> Rows:
-    """Return a process that uses more and more pages of its program's ranges, and makes children if it `forks`."""
+    """Return a process that uses more and more pages of its program; if it `forks` it has children."""
     draw = np.random.Generator(np.random.PCG64(seed))
     rows, have = [*BECOME_PROGRAM], [0] * RANGES
     for _ in range(TIMES):

@@ -47,7 +47,11 @@ def _acts(draw: np.random.Generator, times: int, deep: int) -> Rows:
 def _act(draw: np.random.Generator, deep: int) -> Rows:
     """Return one thing that a process does, or a child that does some, with up to `deep` generations."""
     think, other = int(draw.choice([0, 500, 20_000, 150_000])), int(draw.choice([0, -1, 1, 2, 3, 4]))
-    number, fd, kind = int(draw.choice([USER1, USER2, SIGCHLD])), int(draw.integers(0, 4)), int(draw.integers(10))
+    number, fd, kind = (
+        int(draw.choice([USER1, USER2, SIGCHLD])),
+        int(draw.integers(0, 4)),
+        int(draw.integers(10)),
+    )
     choices = (
         [call(SLEEP, int(draw.choice([0, 1, 50, 200])), think_cycles=think)],
         [call(KILL, other, number, think_cycles=think)],
