@@ -14,7 +14,7 @@ What explains mutants of messages and barriers is said in `lockscape.experiments
 not sent costs nothing but time where a tick looks as well: such a mutant is tried in kernels without ticks.
 
 A mutant that neither rule explains, or only the order that was seen in runs, is tried in further trials that
-are drawn (`DRAWN` of them): it must be caught there, or not caught if it is to count as covered.
+are drawn, in up to `AGAIN` of `DRAWN`: it must be caught there, or not caught if it is to count as covered.
 
 Each trial is run once with the port as it is. So a mutant is tried only where its place is reached: first
 where its lock is needed by what that run shows, and the short trials before the long ones; in the shortest
@@ -64,7 +64,10 @@ UNEXPLAINED: tuple[Outcome, ...] = ("never taken", "survived")
 """Outcomes that speak against the port, or against the proof."""
 
 DRAWN = 48
-"""Further trials of a mutant that no rule of the port explains."""
+"""Further trials, for mutants that no rule of the port explains."""
+
+AGAIN = 16
+"""In how many of those that come to its place such a mutant is tried at most."""
 
 FEW = 4
 """Trials of a mutant that the port's own runs explain by a rule: a check of the rules."""
@@ -354,7 +357,7 @@ def _judge_again(task: tuple[_Task, Verdict]) -> Verdict:
         return _judge(drawn)
     without_ticks = drawn.mutant.change == "unsent"
     changed = assembled(_kernel(drawn.key, not without_ticks).port.mutated(drawn.mutant))
-    for trial, _ in drawn.runs():
+    for trial, _ in drawn.runs()[:AGAIN]:
         _, verdict = _try(drawn, changed, trial)
         if verdict:
             return verdict
