@@ -2,10 +2,11 @@
 
 import pytest
 
-from call_tools import call, drawn_pipes, fault_in_streams, ran, rows
+from call_tools import call, fault_in_streams, ran, rows
 from lockscape.kernel.entry import CLOSE, FSTAT, FSYNC, LSEEK, PIPE, READ, SIGNAL, SLEEP, WAIT, WRITE
 from lockscape.kernel.signals import IGNORE, SIGPIPE
 from lockscape.workloads.families import fork
+from lockscape.workloads.piping import piping
 from trial_tools import every_plan
 
 KERNELS = ("giant", "fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "reimplementation")
@@ -101,12 +102,12 @@ def test_pages_of_a_long_buffer_are_taken_as_it_fills_and_given_back():
 
 @every_plan
 def test_every_port_passes_bytes_through_pipes_without_a_fault(name):
-    assert fault_in_streams(name, [ping_pong(3, 3000), drawn_pipes(1), drawn_pipes(2)], 3) == ""
+    assert fault_in_streams(name, [ping_pong(3, 3000), piping(1), piping(2)], 3) == ""
 
 
 @pytest.mark.slow
 @every_plan
-def test_no_drawn_pipes_show_a_fault(name):
+def test_no_piping_shows_a_fault(name):
     for seed in range(0, 60, 3):
-        streams = [drawn_pipes(seed + k) for k in range(1 + seed % 3)]
+        streams = [piping(seed + k) for k in range(1 + seed % 3)]
         assert fault_in_streams(name, streams, 1 + seed % 4) == "", seed

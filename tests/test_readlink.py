@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from run_tools import giving, ran_together
 from lockscape.experiments.result import RunSpec
 from lockscape.experiments.run import simulate
 from lockscape.kernel.entry import CALLS, READLINK, STAT, TIME, UNLINK
@@ -14,6 +13,7 @@ from lockscape.workloads.families import call
 from lockscape.workloads.load import FIRST_DIRECTORY, Node
 from lockscape.workloads.replay import load_replay
 from lockscape.workloads.user import FIRST_CALL
+from run_tools import giving, ran_together
 
 KERNELS = ("giant", "coarse", "coarse-funnel", "coarse-master", "fine", "linux-2.0", "linux-2.2", "linux-2.4",
            "linux-2.6", "lock-free", "reimplementation", "application-kernel", "master-slave", "cells")  # fmt: skip

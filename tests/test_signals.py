@@ -2,7 +2,7 @@
 
 import pytest
 
-from call_tools import TERMINATE, call, drawn_signals, fault_in_streams, ran, reapers, rows
+from call_tools import call, fault_in_streams, ran, rows
 from lockscape.kernel.entry import (
     CLOSE,
     EXEC,
@@ -20,6 +20,7 @@ from lockscape.kernel.entry import (
 from lockscape.kernel.files import CREATING
 from lockscape.kernel.signals import DEFAULT, HANDLE, IGNORE, SIGCHLD, SIGKILL, SIGPIPE
 from lockscape.workloads.families import fork
+from lockscape.workloads.signalling import TERMINATE, USER1, reapers, signalling
 from trial_tools import every_plan
 
 KERNELS = (
@@ -28,8 +29,6 @@ KERNELS = (
 )  # fmt: skip
 LATER = call(SLEEP, 30_000, gives=0)
 """Sleep some ticks, so that the other process has come where it waits."""
-
-USER1 = 10
 
 
 def tick(name):
@@ -147,12 +146,12 @@ def test_calls_that_make_no_sense_say_so(name):
 
 @every_plan
 def test_every_port_sleeps_and_signals_without_a_fault(name):
-    assert fault_in_streams(name, [drawn_signals(1), drawn_signals(2), *reapers()], 3) == ""
+    assert fault_in_streams(name, [signalling(1), signalling(2), *reapers()], 3) == ""
 
 
 @pytest.mark.slow
 @every_plan
-def test_no_drawn_signals_show_a_fault(name):
+def test_no_signalling_shows_a_fault(name):
     for seed in range(0, 60, 3):
-        streams = [drawn_signals(seed + k) for k in range(1 + seed % 4)]
+        streams = [signalling(seed + k) for k in range(1 + seed % 4)]
         assert fault_in_streams(name, [*streams, *reapers()], 2 + seed % 3) == "", seed

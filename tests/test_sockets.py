@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lockscape.errors import InputError
 from lockscape.experiments.run import settle
 from lockscape.experiments.sample import kernel_steps
-from lockscape.experiments.trials import Kernel, Trial, assembled, run_trial
+from lockscape.experiments.trials import Kernel, Trial, assembled, run_trial, streams_of
 from lockscape.kernel.card import FRAME_BYTES
 from lockscape.kernel.entry import (
     ACCEPT,
@@ -47,9 +47,10 @@ from lockscape.ports.plan import load_plan, plan_names
 from lockscape.ports.port import port
 from lockscape.program.assemble import assemble
 from lockscape.workloads import fsck, stress, user
-from lockscape.workloads.families import fork
+from lockscape.workloads.connecting import connecting
+from lockscape.workloads.families import call, fork
 from lockscape.workloads.load import Machine, Stream, load
-from lockscape.workloads.network import WHOLE, call, outside, peers, serve, server
+from lockscape.workloads.network import WHOLE, outside, peers, serve, server
 from lockscape.workloads.user import FIRST_CALL
 from trial_tools import every_plan, kernel
 
@@ -115,8 +116,8 @@ def test_a_receiver_without_whole_takes_what_has_come():
 
 def test_who_sends_to_nobody_is_told_also_while_it_waits_for_room():
     long = 2 * SEND_BUFFER
-    both([call(SEND, 1, long, result=BROKEN)], [call(CLOSE, 1, think=200_000, result=0)])
-    both([call(SEND, 1, 5, think=2_000_000, result=BROKEN)], [call(CLOSE, 1, result=0)])
+    both([call(SEND, 1, long, result=BROKEN)], [call(CLOSE, 1, think_cycles=200_000, result=0)])
+    both([call(SEND, 1, 5, think_cycles=2_000_000, result=BROKEN)], [call(CLOSE, 1, result=0)])
 
 
 def test_calls_that_fail_say_why():
@@ -156,14 +157,14 @@ def test_connections_that_nobody_accepted_end_with_the_listener():
     ran(
         "fine",
         2,
-        np.concatenate([*LISTENS, *children, call(CLOSE, 0, think=100_000), call(WAIT), call(WAIT)]),
+        np.concatenate([*LISTENS, *children, call(CLOSE, 0, think_cycles=100_000), call(WAIT), call(WAIT)]),
     )
 
 
 def test_a_port_is_free_again_when_its_last_descriptor_is_closed():
     again = [call(CLOSE, 0, result=0), *LISTENS]
     ran("fine", 1, np.concatenate([*LISTENS, *again]))
-    held = fork(call(CLOSE, 0, think=3_000_000))
+    held = fork(call(CLOSE, 0, think_cycles=3_000_000))
     ran(
         "fine",
         2,
@@ -254,60 +255,8 @@ def test_with_many_processors_the_dedicated_one_serves_more_than_a_giant_lock():
 # --- trials -------------------------------------------------------------------------------------------------
 
 
-def small(seed: int) -> tuple[Stream, ...]:
-    """Return drawn processes: servers of outside clients, pairs of peers, some of whom end too early."""
-    draw = np.random.Generator(np.random.PCG64(seed))
-
-    def some(*bounds: int) -> list[int]:
-        return [int(draw.integers(1, bound + 1)) for bound in bounds]
-
-    streams = []
-    for number in range(int(draw.integers(1, 4))):
-        address = 80 + number
-        workers, each, requests, asked, replied, think = some(3, 2, 3, 1400, 20_000, 3000)
-        kind = int(draw.integers(0, 4))
-        if kind == 0:
-            rows = server(address, workers, each, requests, asked, replied, think)
-        elif kind == 1:
-            rows = peers(address, workers, requests, 20 * asked, replied, think)
-        elif kind == 2:
-            rows = _hasty_server(address, workers, requests, asked, replied, think)
-        else:
-            rows = _hasty_peers(address, workers, asked, replied, think)
-        streams.append(Stream(rows))
-    return tuple(streams)
-
-
-def _hasty_server(address: int, workers: int, requests: int, asked: int, replied: int, think: int):
-    """A server whose workers answer once and go, while more clients than those come and want more."""
-    load_ = outside(workers + 2, requests, asked, replied)
-    work = np.concatenate(
-        [call(ACCEPT, 0, result=1), call(RECEIVE, 1, asked), call(SEND, 1, replied, think=think)]
-    )
-    opened = [call(SOCKET, result=0), call(LISTEN, 0, address, load_, result=0)]
-    return np.concatenate([*opened, *[fork(work)] * workers, *[call(WAIT)] * workers])
-
-
-def _hasty_peers(address: int, connections: int, asked: int, replied: int, think: int):
-    """Peers of which one closes while the other sends, is refused, or finds a closed listener."""
-    sends = np.concatenate(
-        [
-            call(SOCKET, result=1),
-            call(CONNECT, 1, address),
-            call(CLOSE, 0),
-            call(SEND, 1, 30 * asked),
-            call(RECEIVE, 1, replied),
-        ]
-    )
-    reads = np.concatenate([call(ACCEPT, 0, result=1), call(RECEIVE, 1, asked, think=think)])
-    opened = [call(SOCKET, result=0), call(LISTEN, 0, address, 0, result=0)]
-    pairs = [fork(sends), fork(reads)] * connections
-    late = [fork(sends), call(CLOSE, 0, think=think * 10), call(WAIT)]
-    return np.concatenate([*opened, *pairs, *[call(WAIT)] * (2 * connections), *late])
-
-
 def fault(made: Kernel, seed: int, cpus: int) -> str:
-    trial = Trial(f"drawn {seed}", small(seed), cpus, True)
+    trial = Trial(f"drawn {seed}", streams_of(connecting(seed)), cpus, True)
     return run_trial(made, trial, Detector)[1]
 
 

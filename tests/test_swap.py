@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 from lockscape.errors import InputError
 from lockscape.experiments.result import RunSpec
 from lockscape.experiments.run import simulate
-from lockscape.experiments.trials import Trial, run_trial
+from lockscape.experiments.trials import Trial, run_trial, streams_of
 from lockscape.kernel.areas import RANGE_PAGES
-from lockscape.kernel.entry import CLOSE, EXEC, FAULT, MUNMAP, OPEN, WAIT, WRITE
-from lockscape.kernel.files import APPENDING, CREATING
+from lockscape.kernel.entry import FAULT, MUNMAP, WAIT
 from lockscape.machine.faults import Detector
 from lockscape.ports.plan import load_plan, plan_names
 from lockscape.workloads.families import call, fork
-from lockscape.workloads.load import Stream
+from lockscape.workloads.growing import BECOME_PROGRAM, growing
 from lockscape.workloads.workload_file import parse_workload
 from run_tools import ran_together
 from trial_tools import kernel, plans_but
@@ -27,8 +26,6 @@ not see that the guest's own lock orders that."""
 KERNELS = ("giant", "coarse", "fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "lock-free",
            "reimplementation", "application-kernel", "master-slave")  # fmt: skip
 LITTLE = 150
-PROGRAM = (call(OPEN, 0, 1, CREATING + APPENDING), call(WRITE, 0, 9000), call(CLOSE, 0), call(EXEC, 0, 1, 3))
-"""Become a program with three fresh ranges, 2 to 4."""
 
 
 def touched(area, pages=RANGE_PAGES):
@@ -45,7 +42,7 @@ def served(name, *rows, memory_pages):
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_what_does_not_fit_goes_to_disk_and_comes_back(name):
-    rows = (*PROGRAM, *touched(2), *touched(3), *touched(4), *touched(2))
+    rows = (*BECOME_PROGRAM, *touched(2), *touched(3), *touched(4), *touched(2))
     least = served(name, *rows, memory_pages=2000)
     # three ranges of 64 pages do not fit into what is left of 150 beside the least that is kept free
     assert served(name, *rows, memory_pages=LITTLE) >= least + 2 * (3 * RANGE_PAGES - LITTLE)
@@ -53,7 +50,7 @@ def test_what_does_not_fit_goes_to_disk_and_comes_back(name):
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_what_is_given_back_is_not_read(name):
-    rows = (*PROGRAM, *touched(2), *touched(3), *touched(4))
+    rows = (*BECOME_PROGRAM, *touched(2), *touched(3), *touched(4))
     assert (
         served(name, *rows, call(MUNMAP, 2), call(MUNMAP, 3), memory_pages=LITTLE)
         <= served(name, *rows, *touched(2), *touched(3), memory_pages=LITTLE) - RANGE_PAGES
@@ -62,7 +59,7 @@ def test_what_is_given_back_is_not_read(name):
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_a_child_has_the_pages_that_are_on_disk_as_well(name):
-    start = (*PROGRAM, *touched(2), *touched(3), *touched(4, 40))
+    start = (*BECOME_PROGRAM, *touched(2), *touched(3), *touched(4, 40))
     child = np.concatenate(touched(2, 20))
     without = served(name, *start, fork(child[:0]), call(WAIT), memory_pages=LITTLE + 60)
     assert served(name, *start, fork(child), call(WAIT), *touched(2, 20), memory_pages=LITTLE + 60) > without
@@ -70,11 +67,11 @@ def test_a_child_has_the_pages_that_are_on_disk_as_well(name):
 
 def test_memory_that_is_too_little_and_kernels_without_swapping_are_refused():
     with pytest.raises(InputError, match=r"^70 pages of memory: give at least 80$"):
-        served("fine", *PROGRAM, memory_pages=70)
+        served("fine", *BECOME_PROGRAM, memory_pages=70)
     with pytest.raises(InputError, match=r"^70 pages of memory: give at least 80$"):
         simulated(f"memory_pages = 70\n{LARGE}")
     with pytest.raises(InputError, match="give a number of pages to a kernel with swapping = 1"):
-        ran_together("fine", [PROGRAM[0]], files=0, memory_pages=0)
+        ran_together("fine", [BECOME_PROGRAM[0]], files=0, memory_pages=0)
 
 
 LARGE = """
@@ -108,29 +105,8 @@ def simulated(text):
 # --- all ports ---------------------------------------------------------------------------------------------
 
 
-def growing(seed, forks=True):
-    """Return a process that uses more and more pages, those it has again and again, and makes children."""
-    draw = np.random.Generator(np.random.PCG64(seed))
-    rows, have = [*PROGRAM], [0, 0, 0]
-    for _ in range(10):
-        area = int(draw.integers(0, 3))
-        more = min(int(draw.integers(5, 22)), RANGE_PAGES - have[area])
-        rows += [call(FAULT, 2 + area, have[area] + k) for k in range(more)]
-        have[area] += more
-        rows += [_again(draw, have) for _ in range(int(draw.integers(0, 12)))]
-        if forks and not draw.integers(0, 5):
-            rows.append(fork(np.concatenate([_again(draw, have) for _ in range(int(draw.integers(1, 20)))])))
-            rows += [call(WAIT)] * int(draw.integers(0, 2))
-    return np.concatenate(rows)
-
-
-def _again(draw, have):
-    area = int(draw.choice([k for k in range(3) if have[k]]))
-    return call(FAULT, 2 + area, int(draw.integers(have[area])), think_cycles=int(draw.integers(2000)))
-
-
 def under_pressure(count, seed, cpus, forks=True):
-    streams = tuple(Stream(growing(100 * seed + k, forks)) for k in range(count))
+    streams = streams_of(growing(100 * seed + k, forks) for k in range(count))
     return Trial(f"{count} growing", streams, cpus, False, memory_pages=120 + 50 * count)
 
 

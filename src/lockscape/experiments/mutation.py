@@ -14,7 +14,11 @@ What explains mutants of messages and barriers is said in `lockscape.experiments
 not sent costs nothing but time where a tick looks as well: such a mutant is tried in kernels without ticks.
 
 A mutant that neither rule explains, or only the order that was seen in runs, is tried in further trials that
-are drawn (`DRAWN` of them): it must be caught there, or not caught if it is to count as covered.
+are drawn, in up to `AGAIN` of `DRAWN`: it must be caught there, or not caught if it is to count as covered.
+
+Each trial is run once with the port as it is. So a mutant is tried only where its place is reached: first
+where its lock is needed by what that run shows, and the short trials before the long ones; in the shortest
+`FEW` only, if a rule explains it in all.
 
 Anything else is unexplained: **never taken**, when no trial comes to that place, and **survived**, when the
 lock does nothing that can be seen or the detector misses something.
@@ -34,6 +38,7 @@ from lockscape.experiments.told import OBSERVED as TOLD_BY_RUNS
 from lockscape.experiments.told import alone, excuses
 from lockscape.experiments.trials import (
     NO_TICKS,
+    SWAPPING,
     Kernel,
     Trial,
     assembled,
@@ -43,7 +48,7 @@ from lockscape.experiments.trials import (
     trials,
     warm_up,
 )
-from lockscape.experiments.witness import OBSERVED, Need, Span, Witness, unprotected_parts
+from lockscape.experiments.witness import OBSERVED, PART_BY_PART, Need, Span, Witness, unprotected_parts
 from lockscape.machine.execute import RunError
 from lockscape.ports.mutants import TOLD, Mutant, holds, swaps_of
 from lockscape.ports.plan import Plan
@@ -58,8 +63,14 @@ Outcome = Literal["caught", "private", "covered", "never taken", "survived"]
 UNEXPLAINED: tuple[Outcome, ...] = ("never taken", "survived")
 """Outcomes that speak against the port, or against the proof."""
 
-DRAWN = 32
-"""Further trials of a mutant that no rule of the port explains."""
+DRAWN = 48
+"""Further trials, for mutants that no rule of the port explains."""
+
+AGAIN = 16
+"""In how many of those that come to its place such a mutant is tried at most."""
+
+FEW = 4
+"""Trials of a mutant that the port's own runs explain by a rule: a check of the rules."""
 
 MASKED = "interrupts off already"
 """What explains a lock that need not mask them itself."""
@@ -91,12 +102,13 @@ class Seen(msgspec.Struct, frozen=True):
     """What one trial of the port as it is shows of a mutant's acquisition.
 
     `needed`: two spans that only this acquisition keeps apart, in words, or nothing; `excuses`: what else
-    keeps other pairs apart.
+    keeps other pairs apart; `accesses`: how many the whole trial makes.
     """
 
     taken: bool
     needed: str
     excuses: frozenset[str]
+    accesses: int = 0
 
 
 Progress = Callable[[float], None]
@@ -120,15 +132,29 @@ def judge(
     mutants = kernel.port.mutants() if chosen is None else list(chosen)
     runs = trials() if tried is None else tuple(tried)
     warm_up(kernel, runs[0])  # workers that are forked then have the compiled engine
-    meter = _Meter(2 * len(runs) + len(mutants), progress)
+    meter = _Meter(2 * len(runs) + 2 * len(mutants) + DRAWN, progress)
     changed = meter.all(each_done(_changed, [(key, trial) for trial in runs], workers))
     bare = frozenset[tuple[str, bool, int, int]]().union(*changed)
-    seen = meter.all(each_done(_look, [(key, trial, mutants, bare) for trial in runs], workers))
+
+    def looked(trials: Sequence[Trial], chosen: Sequence[Mutant]) -> list[list[tuple[Trial, Seen]]]:
+        """Return for each mutant what each trial shows of it."""
+        found = meter.all(each_done(_look, [(key, trial, chosen, bare) for trial in trials], workers))
+        return [list(zip(trials, each, strict=True)) for each in zip(*found, strict=True)]
+
     tasks = [
-        _Task(key, mutant, [(trial, found[k]) for trial, found in zip(runs, seen, strict=True)], bare)
-        for k, mutant in enumerate(mutants)
+        _Task(key, mutant, seen, bare) for mutant, seen in zip(mutants, looked(runs, mutants), strict=True)
     ]
-    return meter.all(each_done(_judge, tasks, workers))
+    verdicts = meter.all(each_done(_judge, tasks, workers))
+    left = [k for k, verdict in enumerate(verdicts) if not _settled(verdict)]
+    meter.count -= len(mutants) - len(left)
+    if left and DRAWN:
+        seen = looked([further(k) for k in range(DRAWN)], [mutants[k] for k in left])
+        again = [
+            (_Task(key, mutants[k], runs, bare), verdicts[k]) for k, runs in zip(left, seen, strict=True)
+        ]
+        for k, verdict in zip(left, meter.all(each_done(_judge_again, again, workers)), strict=True):
+            verdicts[k] = verdict
+    return verdicts
 
 
 class _Meter:
@@ -150,7 +176,7 @@ class _Meter:
 
 @functools.lru_cache(maxsize=2)
 def _kernel(key: bytes, ticks: bool = True) -> Kernel:
-    return kernel_of(msgspec.json.decode(key, type=Plan), **({} if ticks else NO_TICKS))
+    return kernel_of(msgspec.json.decode(key, type=Plan), **(SWAPPING if ticks else SWAPPING | NO_TICKS))
 
 
 # --- the port as it is --------------------------------------------------------------------------------------
@@ -163,12 +189,19 @@ def _changed(task: tuple[bytes, Trial]) -> Unprotected:
 
 
 def _look(task: tuple[bytes, Trial, Sequence[Mutant], Unprotected]) -> list[Seen]:
-    """Run a trial of the port as it is; return what it shows of each acquisition."""
+    """Run a trial of the port as it is; return what it shows of each mutant's place."""
     key, trial, mutants, bare = task
     kernel = _kernel(key)
     witness = _watched(kernel, trial)
     need = Need(witness, bare)
-    return [_seen(witness, need, _row(kernel, mutant), mutant) for mutant in mutants]
+    still = frozenset[str]()
+    if not trial.sleeps and any(mutant.change == "unsent" for mutant in mutants):
+        still = _watched(_kernel(key, False), trial).functions()
+    return [
+        Seen(mutant.function in still, "", frozenset(), witness.clock) if mutant.change == "unsent"
+        else _seen(witness, need, _row(kernel, mutant), mutant)
+        for mutant in mutants
+    ]  # fmt: skip
 
 
 def _watched(kernel: Kernel, trial: Trial) -> Witness:
@@ -219,23 +252,26 @@ def _acquires(row: list[int]) -> bool:
 
 
 def _seen(witness: Witness, need: Need, row: int, mutant: Mutant) -> Seen:
-    if mutant.mode in TOLD:
-        return Seen(True, "", frozenset())  # the mutant itself tells whether it was reached
+    """Return what a run shows of an acquisition in a row, or of a function if it is none of a lock."""
+    reached = row in witness.rows if row >= 0 else mutant.function in witness.functions()
+    needed, excuses = ("", set[str]()) if row < 0 else _needed(witness, need, row, mutant)
+    return Seen(reached, needed, frozenset(excuses), witness.clock)
+
+
+def _needed(witness: Witness, need: Need, row: int, mutant: Mutant) -> tuple[str, set[str]]:
+    """Return what needs an acquisition, in words, or else what excuses it."""
     if mutant.mode == "cas":
-        needed, excuses = need_of_swap(witness, row)
-        return Seen(row in witness.rows, needed, frozenset(excuses))
+        return need_of_swap(witness, row)
     if mutant.change == "unmasked":
         masked = all(span.masked for span in witness.spans if span.pc == row)
-        return Seen(row in witness.rows, "" if masked else "interrupts were on", frozenset({MASKED}))
-    needed = ""
+        return "" if masked else "interrupts were on", {MASKED}
     excuses = set[str]()
     for a, b, part in need.pairs(row, mutant.change == "shared"):
         excuse = need.excuse(a, b)
         if not excuse:
-            needed = _words(witness, a, b, part)
-            break
+            return _words(witness, a, b, part), excuses
         excuses |= excuse
-    return Seen(row < 0 or row in witness.rows, needed, frozenset(excuses))
+    return "", excuses
 
 
 def _words(witness: Witness, a: Span, b: Span, part: tuple[int, int, int]) -> str:
@@ -255,38 +291,39 @@ class _Task(msgspec.Struct, frozen=True):
     seen: Sequence[tuple[Trial, Seen]]
     unprotected: Unprotected
 
+    def runs(self) -> list[tuple[Trial, Seen]]:
+        """Return the trials that come to the mutant's place, those that show most in the least time first."""
+        taken = [run for run in self.seen if run[1].taken]
+        return sorted(taken, key=lambda run: (not run[1].needed, run[1].accesses))
+
 
 def _judge(task: _Task) -> Verdict:
-    """Try a mutant in the trials that come to its place, those first that need its lock."""
-    mutant = task.mutant
-    taken = sorted(((t, s) for t, s in task.seen if s.taken), key=lambda run: not run[1].needed)
-    if not taken:
-        return Verdict(mutant, "never taken", how="no trial comes to this place")
+    """Try a mutant in the trials that come to its place."""
+    mutant, runs = task.mutant, task.runs()
     if mutant.mode in TOLD:
         return _judge_told(task)
-    kernel = _kernel(task.key)
-    changed = assembled(kernel.port.mutated(mutant))
+    if not runs:
+        return Verdict(mutant, "never taken", how="no trial comes to this place")
+    shown = [seen for _, seen in runs]
+    changed = assembled(_kernel(task.key).port.mutated(mutant))
     met = False
-    for trial, _ in taken:
+    for trial, _ in runs[:FEW] if _by_rule(_explained(task, shown, True)) else runs:
         detector, verdict = _try(task, changed, trial)
         if verdict:
             return verdict
         met |= detector.met_others()
-    found = _explained(task, [seen for _, seen in taken], met)
-    return _drawn(task, kernel, changed, found, OBSERVED)
+    return _explained(task, shown, met)
 
 
 def _judge_told(task: _Task) -> Verdict:
     """Try a mutant of a message or a barrier."""
     mutant = task.mutant
-    kernel = _kernel(task.key, mutant.change != "unsent")
-    changed = assembled(kernel.port.mutated(mutant))
+    changed = assembled(_kernel(task.key, mutant.change != "unsent").port.mutated(mutant))
     reached, apart = False, True
     found: set[str] | None = set()
-    for trial, _ in task.seen:
+    for trial, _ in task.runs():
         detector, verdict = _try(task, changed, trial)
         if verdict:
-            _watched(kernel, trial)
             return verdict
         reached |= detector.reached
         apart &= alone(detector) or not detector.executed
@@ -297,22 +334,32 @@ def _judge_told(task: _Task) -> Verdict:
             return Verdict(mutant, "private", how="no other processor")
         return Verdict(mutant, "never taken", how="no trial comes to this place")
     if found is None or mutant.change == "unsent":
-        verdict = Verdict(mutant, "survived")
-    elif found:
-        verdict = Verdict(mutant, "covered", how=", ".join(sorted(found)))
-    else:
-        verdict = Verdict(mutant, "private", how="no two threads need it")
-    return _drawn(task, kernel, changed, verdict, TOLD_BY_RUNS)
+        return Verdict(mutant, "survived")
+    if found:
+        return Verdict(mutant, "covered", how=", ".join(sorted(found)))
+    return Verdict(mutant, "private", how="no two threads need it")
 
 
-def _drawn(task: _Task, kernel: Kernel, changed: Kernel, found: Verdict, observed: Sequence[str]) -> Verdict:
-    """Return what was found if a rule explains it; else try the mutant in trials that are drawn."""
-    if found.explained and not any(why in found.how.split(", ") for why in observed):
-        return found
-    for trial in map(further, range(DRAWN)):
-        _, verdict = _try(task, changed, trial)
+def _settled(found: Verdict) -> bool:
+    """Say whether a verdict stands on more than what happened in runs."""
+    return found.explained and not {*OBSERVED, *TOLD_BY_RUNS} & {*found.how.split(", ")}
+
+
+def _by_rule(found: Verdict) -> bool:
+    """Say whether a verdict that the port's own runs give leaves nothing to the mutant's."""
+    return _settled(found) and PART_BY_PART not in found.how.split(", ")
+
+
+def _judge_again(task: tuple[_Task, Verdict]) -> Verdict:
+    """Try a mutant in trials that are drawn; it keeps its verdict if they do not catch it."""
+    drawn, found = task
+    if found.outcome == "never taken":
+        return _judge(drawn)
+    without_ticks = drawn.mutant.change == "unsent"
+    changed = assembled(_kernel(drawn.key, not without_ticks).port.mutated(drawn.mutant))
+    for trial, _ in drawn.runs()[:AGAIN]:
+        _, verdict = _try(drawn, changed, trial)
         if verdict:
-            _watched(kernel, trial)  # which the port itself must pass
             return verdict
     return found
 

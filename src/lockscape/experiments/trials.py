@@ -5,7 +5,7 @@ that is dirty, slices last one tick, the disk is busy most of the time, and slab
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ import numpy as np
 from lockscape.experiments.run import settle
 from lockscape.experiments.sample import kernel_steps
 from lockscape.kernel.entries import ENTRIES_PER_PAGE, PAGE_BYTES
-from lockscape.kernel.entry import CLOSE, FAULT, FSYNC, MMAP, MUNMAP, OPEN, SYNC, WRITE
+from lockscape.kernel.entry import CLOSE, EXEC, FAULT, FSYNC, MMAP, MUNMAP, OPEN, READLINK, SYNC, WRITE
 from lockscape.kernel.files import APPENDING, CREATING
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable, preset
@@ -27,10 +27,14 @@ from lockscape.ports.plan import Plan
 from lockscape.ports.port import Port, port
 from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
-from lockscape.workloads.families import family
-from lockscape.workloads.load import Machine, Stream, load, postmark_stream
+from lockscape.workloads.connecting import connecting
+from lockscape.workloads.families import Rows, call, family
+from lockscape.workloads.growing import growing
+from lockscape.workloads.load import ZONE_PAGES, Machine, Node, Stream, load, postmark_stream
 from lockscape.workloads.network import peers, server
 from lockscape.workloads.pairs import pair
+from lockscape.workloads.piping import piping
+from lockscape.workloads.signalling import reapers, signalling
 from lockscape.workloads.stress import ALL, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_READ, FIRST_CALL, KIND, NAME
 
@@ -44,6 +48,9 @@ BUSY = {
 
 NO_TICKS = {"hz": 1}
 """Further options of a kernel in which trials end before the first tick, so that nobody looks untold."""
+
+SWAPPING = {"swapping": 1}
+"""Further options of a kernel that does everything: what it is without swapping, and more."""
 
 LOOK_CYCLES = 2_000_000
 """After so much simulated time it is looked whether a fault was found."""
@@ -59,7 +66,8 @@ OLD_FILES = ENTRIES_PER_PAGE + 2
 @dataclass(frozen=True)
 class Trial:
     """A run: `together` all processes in one directory, which has `files` files that no process has seen;
-    `emptied`: the processes delete all that they make; `memory_pages`: of a kernel with swapping."""
+    `emptied`: the processes delete all that they make; `memory_pages`: of a kernel with swapping, 0: enough;
+    `tree`: further files that were there before; `sleeps`: it ends by sleeping, which takes ticks."""
 
     name: str
     streams: tuple[Stream, ...]
@@ -68,6 +76,16 @@ class Trial:
     files: int = 0
     emptied: bool = False
     memory_pages: int = 0
+    tree: tuple[Node, ...] = ()
+    sleeps: bool = False
+
+
+PIPES = 1, 2, 3
+"""Seeds of the processes in the trial of pipes."""
+
+ON_DISK = (*(Node((), 1 + k, False, 0, 20 + 30 * k) for k in range(3)),
+           *(Node((), 4 + k, False, 5000 + 8000 * k) for k in range(3)))  # fmt: skip
+"""Three symbolic links, and three programs whose pages are not in memory."""
 
 
 @functools.cache
@@ -92,37 +110,95 @@ def trials() -> tuple[Trial, ...]:
         Trial("8 processes, some of which end early, on 2 processors", _end_early(8), 2, False),
         Trial("5 processes rename files that others have open, on 4 processors", _rename(5, 3), 4, True, 3),
         Trial("5 processes rename the same files, and yield, on 4 processors", _rename(5, 1), 4, True, 3),
-        Trial("4 pairs talk on 4 processors", tuple(Stream(pair(k)) for k in range(4)), 4, False),
-        Trial("a server and its clients, and peers that talk, on 4 processors", _talk(), 4, True),
+        Trial("4 pairs talk on 4 processors", streams_of(pair(k) for k in range(4)), 4, False),
+        Trial(
+            "3 processes pass bytes through pipes, on 3 processors", streams_of(map(piping, PIPES)), 3, True
+        ),
+        Trial("2 servers and 2 pairs of peers on 4 processors", _servers(), 4, True),
+        Trial(
+            "processes talk over sockets and end early, on 3 processors", streams_of(connecting(3)), 3, True
+        ),
+        Trial("processes send signals on 3 processors", _signals(1, 2), 3, True, sleeps=True),
+        Trial("3 processes ask for links and execute programs", on_disk(3, 1), 3, True, tree=ON_DISK),
+        under_pressure("4 processes use more memory than there is", 4, 1, 4),
     )
 
 
 def further(seed: int) -> Trial:
-    """Return a trial that is drawn: each process calls some of all there is to call, so that trials differ
-    more than if all called everything (swarm testing: Groce et al., ISSTA 2012)."""
+    """Return a trial that is drawn: one in three of a kind of its own, the others of `swarm`."""
     draw = np.random.Generator(np.random.PCG64(seed))
+    kind, own = int(draw.integers(0, 21)), int(draw.integers(1 << 20))
     processes = int(draw.integers(2, 7))
     cpus = int(draw.integers(2, min(processes, 4) + 1))
-    if not draw.integers(0, 8):
-        streams = [_make_and_delete(int(draw.integers(1 << 30)), 2) for _ in range(3)]
-        return Trial(f"drawn {seed}: 3 processes make and delete", tuple(streams), 2, False, 0, True)
-    if not draw.integers(0, 6):
-        made = families(min(processes, 4), int(draw.integers(1 << 20)))
-        return Trial(f"drawn {seed}: {len(made)} families", made, cpus, bool(draw.integers(0, 2)))
+    some, together = range(own, own + min(processes, 4)), bool(draw.integers(0, 2))
+    if kind == 0:
+        made = tuple(_make_and_delete(own + k, 2) for k in range(3))
+        return Trial(f"drawn {seed}: 3 processes make and delete", made, 2, False, 0, True)
+    if kind == 1:
+        return Trial(f"drawn {seed}: families", families(len(some), own), cpus, together)
+    if kind == 2:
+        return Trial(f"drawn {seed}: pipes", streams_of(map(piping, some)), cpus, together)
+    if kind == 3:
+        return Trial(f"drawn {seed}: signals", _signals(*some), cpus, together, sleeps=True)
+    if kind == 4:
+        return Trial(f"drawn {seed}: sockets", streams_of(connecting(own)), cpus, together)
+    if kind == 5:
+        return under_pressure(f"drawn {seed}: little memory", processes, own, cpus)
+    if kind == 6:
+        made = on_disk(len(some), own)
+        return Trial(f"drawn {seed}: links and programs", made, cpus, together, tree=ON_DISK)
+    return swarm(f"drawn {seed}: {processes} processes", draw, processes, cpus, together)
+
+
+def swarm(name: str, draw: np.random.Generator, processes: int, cpus: int, together: bool) -> Trial:
+    """Return a trial in which each process calls some of all there is to call, so that trials differ more
+    than if all called everything (swarm testing: Groce et al., ISSTA 2012)."""
     every = sorted(set(ALL))
     kinds = [[k for k in every if draw.integers(0, 2)] or every for _ in range(processes)]
     names, directories = int(draw.choice([1, 2, 4, 8, 100])), int(draw.integers(0, 3))
     most_bytes, think = int(draw.choice([1000, 9000, 30_000])), int(draw.choice([500, 10_000]))
     streams = stress_streams(40, names, int(draw.integers(1 << 30)), kinds, directories, most_bytes, think)
-    together, files = bool(draw.integers(0, 2)), int(draw.choice([0, 4, OLD_FILES]))
     where = "together" if together else "apart"
-    name = f"drawn {seed}: {processes} processes {where} on {cpus} processors"
-    return Trial(name, tuple(streams), cpus, together, files)
+    files = int(draw.choice([0, 4, OLD_FILES]))
+    return Trial(f"{name} {where} on {cpus} processors", tuple(streams), cpus, together, files)
+
+
+def streams_of(parts: Iterable[Rows]) -> tuple[Stream, ...]:
+    """Return a process for each part."""
+    return tuple(map(Stream, parts))
+
+
+def under_pressure(name: str, processes: int, seed: int, cpus: int) -> Trial:
+    """Return processes that use more and more memory, of which there is too little for all."""
+    streams = streams_of(growing(seed * 100 + k) for k in range(processes))
+    return Trial(name, streams, cpus, False, memory_pages=120 + 50 * processes)
+
+
+def _servers() -> tuple[Stream, ...]:
+    """Return servers of outside clients, and servers that have their clients beside them."""
+    return streams_of([server(80, 3, 2, 3, 100, 2000), peers(90, 2, 3, 50, 20_000, 500)])
+
+
+def _signals(*seeds: int) -> tuple[Stream, ...]:
+    return streams_of([*map(signalling, seeds), *reapers(2)])
+
+
+def on_disk(processes: int, seed: int) -> tuple[Stream, ...]:
+    """Return processes that ask where links lead, read and become programs (`ON_DISK`), and make files of the
+    same names anew, rename and delete them."""
+    kinds = (DO_CREATE, DO_DELETE, DO_RENAME, DO_READ)
+    changes = stress_streams(10, 7, seed, [kinds] * processes, 0, 3000, 5000)
+    links = [call(READLINK, 0, name) for name in range(1, 6)]
+    becomes = [call(EXEC, 0, 4 + seed % 3, 1), *(call(FAULT, 1, index) for index in range(4))]
+    return streams_of(
+        np.concatenate([*becomes, *(part for row in each.rows for part in (row[None], *links)), *becomes])
+        for each in changes
+    )
 
 
 def families(number: int, seed: int) -> tuple[Stream, ...]:
     """Return processes that make others, which execute programs and have children themselves."""
-    return tuple(Stream(family(seed * 100 + k)) for k in range(number))
+    return streams_of(family(seed * 100 + k) for k in range(number))
 
 
 def _take_turns(processes: int) -> tuple[Stream, ...]:
@@ -185,15 +261,6 @@ def _rename(processes: int, seed: int) -> tuple[Stream, ...]:
     often = [DO_RENAME, DO_STAT] * 3
     kinds = (*often, DO_CREATE, DO_CREATE, DO_READ, DO_DELETE, DO_YIELD)
     return tuple(stress_streams(80, 3, seed, [kinds] * processes, 0, 5000, 5000))
-
-
-def _talk() -> tuple[Stream, ...]:
-    """Return a server of clients outside, and peers that send each other more than there is room for."""
-    return (
-        Stream(server(80, 3, 2, 3, 100, 2000)),
-        Stream(peers(81, 2, 3, 50, 20_000, 500)),
-        Stream(peers(82, 1, 2, 20_000, 40_000)),
-    )
 
 
 def _make_and_delete(seed: int, times: int = 1) -> Stream:
@@ -273,5 +340,7 @@ def warm_up(kernel: Kernel, trial: Trial) -> None:
 
 
 def _loaded(kernel: Kernel, trial: Trial) -> Machine:
+    enough = ZONE_PAGES if kernel.port.options["swapping"] else 0
+    pages = min(enough, trial.memory_pages or enough)
     return load(kernel.port, kernel.costs, trial.cpus, trial.streams, True, kernel.binary, trial.together,
-                stress.PROGRAM, trial.files, memory_pages=trial.memory_pages)  # fmt: skip
+                stress.PROGRAM, trial.files, trial.tree, pages)  # fmt: skip

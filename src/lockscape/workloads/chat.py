@@ -21,9 +21,9 @@ import numpy as np
 
 from lockscape.errors import InputError
 from lockscape.kernel.entry import ACCEPT, CLOSE, CONNECT, LISTEN, MSGRCV, MSGSND, RECEIVE, SEND, SOCKET, WAIT
-from lockscape.workloads.families import Rows, fork
+from lockscape.workloads.families import Rows, call, fork
 from lockscape.workloads.load import Node, Stream
-from lockscape.workloads.network import WHOLE, call
+from lockscape.workloads.network import WHOLE
 
 MOST_ROOMS = 8
 """Rooms, each with a message queue of its own (build option ``message_queues``)."""
@@ -89,7 +89,7 @@ class Chat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="chat"):
 
     def client(self, port: int) -> Rows:
         """Return a user's receiver, which connects and makes his sender."""
-        said = call(SEND, 1, self.message_bytes, think=self.think_cycles, result=self.message_bytes)
+        said = call(SEND, 1, self.message_bytes, think_cycles=self.think_cycles, result=self.message_bytes)
         sender = np.concatenate([*[said] * self.messages, call(CLOSE, 1)])
         heard = call(RECEIVE, 1, self.message_bytes, WHOLE, result=self.message_bytes)
         return np.concatenate([

@@ -15,10 +15,14 @@ from lockscape.workloads.user import FIRST_CALL, KIND, PATH
 Rows = NDArray[np.int64]
 
 
-def call(number: int, *arguments: int, think_cycles: int = 0) -> Rows:
-    """Return the row of one system call with up to three arguments, after so many cycles of computation."""
+def call(number: int, *arguments: int, think_cycles: int = 0, result: int | None = None) -> Rows:
+    """Return the row of one system call with up to three arguments, after so many cycles of computation.
+
+    A process whose call does not have the `result` that is said, if one is, does no more.
+    """
     path, name, length = (*arguments, 0, 0, 0)[:3]
-    return np.array([[FIRST_CALL + number, path, name, length, 0, think_cycles]], np.int64)
+    expected = 0 if result is None else result + 1
+    return np.array([[FIRST_CALL + number, path, name, length, expected, think_cycles]], np.int64)
 
 
 def fork(child: Rows, think_cycles: int = 0) -> Rows:

@@ -4,25 +4,14 @@ A server's descriptors: 0 is the socket where it listens, the next ones are conn
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lockscape.errors import InputError
 from lockscape.kernel.card import CLIENTS, REPLY_BYTES, REQUEST_BYTES, REQUESTS
 from lockscape.kernel.entry import ACCEPT, CLOSE, CONNECT, LISTEN, RECEIVE, SEND, SOCKET, WAIT
-from lockscape.workloads.families import fork
-from lockscape.workloads.user import FIRST_CALL
-
-Rows = NDArray[np.int64]
+from lockscape.workloads.families import Rows, call, fork
 
 WHOLE = 1
 """Third argument of RECEIVE: wait for as many bytes as are wanted."""
-
-
-def call(number: int, *arguments: int, think: int = 0, result: int | None = None) -> Rows:
-    """Return the row of a system call, with what it must return and the cycles in user mode before it."""
-    first, second, third = (*arguments, 0, 0, 0)[:3]
-    expected = 0 if result is None else result + 1
-    return np.array([[FIRST_CALL + number, first, second, third, expected, think]], np.int64)
 
 
 def outside(clients: int, requests: int, request_bytes: int, reply_bytes: int) -> int:
@@ -49,7 +38,7 @@ def serve(fd: int, requests: int, request_bytes: int, reply_bytes: int, think: i
     """Return the rows of a server for the connection `fd`: so many requests, then the end, and close."""
     one = [
         call(RECEIVE, fd, request_bytes, WHOLE, result=request_bytes),
-        call(SEND, fd, reply_bytes, think=think, result=reply_bytes),
+        call(SEND, fd, reply_bytes, think_cycles=think, result=reply_bytes),
     ]
     return np.concatenate([*one * requests, call(RECEIVE, fd, 1, result=0), call(CLOSE, fd, result=0)])
 
@@ -71,7 +60,7 @@ def peers(port: int, connections: int, requests: int, request_bytes: int, reply_
           think: int = 0) -> Rows:  # fmt: skip
     """Return a server and its clients in the same kernel: for each connection a process at either end."""
     ask = [
-        call(SEND, 1, request_bytes, think=think, result=request_bytes),
+        call(SEND, 1, request_bytes, think_cycles=think, result=request_bytes),
         call(RECEIVE, 1, reply_bytes, WHOLE, result=reply_bytes),
     ]
     client = np.concatenate(

@@ -7,8 +7,8 @@ import numpy as np
 
 from lockscape.kernel.card import REPLY_BYTES, REQUEST_BYTES
 from lockscape.kernel.entry import ACCEPT, CLOSE, LISTEN, RECEIVE, SEND, SOCKET
-from lockscape.workloads.families import Rows
-from lockscape.workloads.network import WHOLE, call, outside
+from lockscape.workloads.families import Rows, call
+from lockscape.workloads.network import WHOLE, outside
 from lockscape.workloads.user import KIND, PROBES
 
 DO_SERVE = 62
@@ -48,7 +48,7 @@ def serving(rows: Rows, network: Network, process: int) -> Rows:
     for place in where.tolist():
         think = int(rows[place, PROBES])
         received = call(RECEIVE, CONNECTION, network.request_bytes, WHOLE, result=network.request_bytes)
-        sent = call(SEND, CONNECTION, network.reply_bytes, think=think, result=network.reply_bytes)
+        sent = call(SEND, CONNECTION, network.reply_bytes, think_cycles=think, result=network.reply_bytes)
         parts += [rows[last:place], received, sent]
         last = place + 1
     end = [call(RECEIVE, CONNECTION, 1, result=0), call(CLOSE, CONNECTION), call(CLOSE, LISTENER)]

@@ -1,0 +1,75 @@
+"""Processes to find faults with that sleep and send each other signals."""
+
+import numpy as np
+
+from lockscape.kernel.entry import (
+    CLOSE,
+    EXEC,
+    KILL,
+    OPEN,
+    PAUSE,
+    PIPE,
+    READ,
+    SIGNAL,
+    SLEEP,
+    TIME,
+    WAIT,
+    WRITE,
+)
+from lockscape.kernel.files import CREATING
+from lockscape.kernel.signals import HANDLE, IGNORE, SIGCHLD, SIGKILL
+from lockscape.workloads.families import Rows, call, fork
+
+USER1, USER2, TERMINATE = 10, 12, 15
+"""Signals whose meaning is the processes' own, and the one that asks to end."""
+
+
+def signalling(seed: int) -> Rows:
+    """Return a process that sends signals to others while they sleep, wait, write and make others.
+
+    Some end in the middle of something, some wait for what never comes: `reapers` end these.
+    """
+    draw = np.random.Generator(np.random.PCG64(seed))
+    handled = [call(SIGNAL, USER1, HANDLE)] * int(draw.integers(0, 2))
+    child = np.concatenate([*handled, call(PAUSE), _acts(draw, 3, 1)])
+    return np.concatenate([
+        *[call(SIGNAL, USER1, HANDLE), call(SIGNAL, USER2, HANDLE)][: int(draw.integers(1, 3))],
+        call(PIPE), fork(child), _acts(draw, 4, 2),
+        call(KILL, -1, USER1, think_cycles=30_000), call(KILL, -1, SIGKILL, think_cycles=30_000),
+        _acts(draw, 5, 2), *[call(CLOSE, fd) for fd in range(4)], *[call(WAIT)] * 2,
+    ])  # fmt: skip
+
+
+def _acts(draw: np.random.Generator, times: int, deep: int) -> Rows:
+    return np.concatenate([call(TIME, 0), *(_act(draw, deep) for _ in range(times))])
+
+
+def _act(draw: np.random.Generator, deep: int) -> Rows:
+    """Return one thing that a process does, or a child that does some, with up to `deep` generations."""
+    think, other = int(draw.choice([0, 500, 20_000, 150_000])), int(draw.choice([0, -1, 1, 2, 3, 4]))
+    number, fd, kind = (
+        int(draw.choice([USER1, USER2, SIGCHLD])),
+        int(draw.integers(0, 4)),
+        int(draw.integers(10)),
+    )
+    choices = (
+        [call(SLEEP, int(draw.choice([0, 1, 50, 200])), think_cycles=think)],
+        [call(KILL, other, number, think_cycles=think)],
+        [call(SIGNAL, number, int(draw.integers(0, 3)))],
+        [call(PIPE), call(WRITE, 1, 5000), call(READ, 0, 100), call(CLOSE, 0), call(CLOSE, 1)],
+        [call(WAIT, think_cycles=think)],
+        [call(OPEN, 0, 1, CREATING), call(WRITE, fd, 500), call(CLOSE, fd)],
+        [call(TIME, 0, think_cycles=think)],
+        [call(KILL, 0 if deep < 2 else -1, SIGKILL, think_cycles=think)],
+        [call(EXEC, 0, 1, 2)],
+    )
+    if kind < len(choices):
+        return np.concatenate(choices[kind])
+    return fork(_acts(draw, 3, deep - 1)) if deep else call(TIME, 0)
+
+
+def reapers(count: int = 4) -> list[Rows]:
+    """Return processes that end all others of their kernel after a while, by a signal that they ignore."""
+    ignored = [call(SIGNAL, number, IGNORE) for number in (USER1, USER2, TERMINATE)]
+    turn = [call(KILL, number, TERMINATE) for number in range(60, 0, -1)] + [call(SLEEP, 300)]
+    return [np.concatenate([*ignored, call(SLEEP, 1500), *turn * 4])] * count
