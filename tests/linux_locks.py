@@ -172,7 +172,7 @@ LOCKS = {
     "2.2": (
         "kernel_flag inode_lock page_alloc_lock c_spinlock runqueue_lock tasklist_lock waitqueue_lock waitqueue_write_lock"
         " semaphore_wake_lock timerlist_lock xtime_lock global_irq_lock irq_controller_lock io_request_lock i_sem"
-        " mmap_sem s_lock global_bh_count skb_queue_lock skb_cache_lock sp_lock sk_lock"
+        " mmap_sem s_lock global_bh_count skb_queue_lock skb_cache_lock sp_lock sk_lock sigmask_lock"
     ),
     "2.4": (
         "kernel_flag dcache_lock inode_lock files_lock arbitration_lock pagecache_lock pagemap_lru_lock"
@@ -181,6 +181,7 @@ LOCKS = {
         " alloc_lock timerlist_lock xtime_lock io_request_lock desc_lock wait_queue_lock sem_ids_ary msg_ids_ary"
         " mmlist_lock swaplock sdev_lock"
         " slock sk_lock tcp_ehash_lock tcp_lhash_lock tcp_portalloc_lock dev_queue_lock xmit_lock sp_lock loopback_xmit_lock"
+        " sigmask_lock"
     ),
     "2.6": (
         "dcache_lock d_lock rename_lock inode_lock files_lock i_sem i_lock i_size_seqcount i_meta_lock sb_bgl_lock"
@@ -188,6 +189,7 @@ LOCKS = {
         " lru_lock zone_lock slab_lock file_lock fs_lock mmap_sem page_table_lock rq_lock xtime_lock queue_lock"
         " desc_lock tasklist_lock wait_queue_lock sem_perm_lock msg_perm_lock mmlist_lock swaplock sdev_lock"
         " slock sk_lock tcp_ehash_lock tcp_lhash_lock tcp_portalloc_lock tcp_bhash_lock dev_queue_lock xmit_lock sp_lock"
+        " base_lock siglock"
     ),
 }
 """Every lock that the calls of PostMark and about processes, the scheduler, ticks and write-back take in the source,
@@ -197,6 +199,6 @@ LEFT_OUT = {
     "2.0": "PG_locked BH_Lock i_condemned smp_process_available",
     "2.2": "tqueue_lock BH_Lock PG_locked I_LOCK",
     "2.4": "bdev_lock sb_lock BH_Lock tqueue_lock global_bh_lock global_irq_lock tlbstate_lock",
-    "2.6": "vfsmount_lock sb_lock BH_Lock PG_writeback I_LOCK anon_vma tlbstate_lock kernel_sem base->lock sem->wait.lock",
+    "2.6": "vfsmount_lock sb_lock BH_Lock PG_writeback I_LOCK anon_vma tlbstate_lock kernel_sem sem->wait.lock",
 }
 """Those that the source has and the plan says to leave out (`features.left_out`), with its reason."""

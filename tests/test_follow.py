@@ -4,9 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockscape.experiments.follow import Life
+from lockscape.machine.activity import Lockset
+from lockscape.program import opcodes as op
 
 A, B, C = 1, 2, 3
 LOCK = 77
+NONE_HELD = Lockset(frozenset())
 
 
 def life(*uses: str, freed: bool = True) -> Life:
@@ -14,7 +17,7 @@ def life(*uses: str, freed: bool = True) -> Life:
     found = Life(0, freed=freed)
     for when, (thread, deed) in enumerate(uses, 1):
         number = {"a": A, "b": B, "c": C}[thread]
-        found.parts[8].use(number, when, deed == "w")
+        found.parts[8].use(number, when, deed == "w", NONE_HELD, op.EXCLUSIVE)
         if deed == "w":
             found.parts[8].changed.setdefault((number, frozenset()), when)
     return found
