@@ -261,6 +261,18 @@ def test_a_pipe_that_several_use_at_once(tmp_path: Path) -> None:
     check(found, "fine", 2)
 
 
+def test_several_write_to_a_reader_that_waits_for_one_of_them(tmp_path: Path) -> None:
+    """The other one could fill the pipe while the reader waits for what the first writes elsewhere, later."""
+    lines = ["1 1.{} pipe([3, 4]) = 0 <0.000001>", "1 1.{} pipe([5, 6]) = 0 <0.000001>"]
+    lines += [f"1 1.{{}} fork() = {pid} <0.000001>" for pid in (2, 3)]
+    lines += ['2 1.{} write(4, "x", 4096) = 4096 <0.000001>', '1 1.{} read(3, "x", 4096) = 4096 <0.000001>']
+    lines += ['2 1.{} write(6, "x", 1) = 1 <0.000001>', '1 1.{} read(5, "x", 1) = 1 <0.000001>']
+    lines += ['3 1.{} write(4, "x", 8192) = 8192 <0.000001>', '1 1.{} read(3, "x", 8192) = 8192 <0.000001>']
+    found = replay(tmp_path, "".join(f"{each}\n".format(f"{k:06}") for k, each in enumerate(lines)))
+    assert found.left_out[0] == "4 calls: several processes at once use this end of a pipe (write 2, read 2)"
+    check(found, "linux-2.0", 2)
+
+
 @pytest.mark.parametrize("system", ["linux-2.0", "linux-2.6", "application-kernel"])
 def test_several_write_to_a_pipe_that_drains(tmp_path: Path, system: str) -> None:
     """The reader writes to a pipe that drains itself; two fill its own, each more than there is room for."""
