@@ -261,6 +261,18 @@ def test_a_pipe_that_several_use_at_once(tmp_path: Path) -> None:
     check(found, "fine", 2)
 
 
+def test_several_write_to_a_reader_that_waits_for_one_of_them(tmp_path: Path) -> None:
+    """The other one could fill the pipe while the reader waits for what the first writes elsewhere, later."""
+    lines = ["1 1.{} pipe([3, 4]) = 0 <0.000001>", "1 1.{} pipe([5, 6]) = 0 <0.000001>"]
+    lines += [f"1 1.{{}} fork() = {pid} <0.000001>" for pid in (2, 3)]
+    lines += ['2 1.{} write(4, "x", 4096) = 4096 <0.000001>', '1 1.{} read(3, "x", 4096) = 4096 <0.000001>']
+    lines += ['2 1.{} write(6, "x", 1) = 1 <0.000001>', '1 1.{} read(5, "x", 1) = 1 <0.000001>']
+    lines += ['3 1.{} write(4, "x", 8192) = 8192 <0.000001>', '1 1.{} read(3, "x", 8192) = 8192 <0.000001>']
+    found = replay(tmp_path, "".join(f"{each}\n".format(f"{k:06}") for k, each in enumerate(lines)))
+    assert found.left_out[0] == "4 calls: several processes at once use this end of a pipe (write 2, read 2)"
+    check(found, "linux-2.0", 2)
+
+
 @pytest.mark.parametrize("system", ["linux-2.0", "linux-2.6", "application-kernel"])
 def test_several_write_to_a_pipe_that_drains(tmp_path: Path, system: str) -> None:
     """The reader writes to a pipe that drains itself; two fill its own, each more than there is room for."""
@@ -292,14 +304,17 @@ def test_threads_and_processes_that_nobody_made(tmp_path: Path) -> None:
 7 1.000500 sched_yield() = 0 <0.000010>
 7 1.000600 fork() = 99 <0.000010>
 7 1.000700 kill(1, SIGTERM) = 0 <0.000010>
+7 1.000800 rt_sigaction(SIGCHLD, {sa_handler=0x5, sa_mask=[]}, NULL, 8) = 0 <0.000010>
+7 1.000900 rt_sigaction(SIGTERM, {sa_handler=SIG_IGN, sa_mask=[]}, NULL, 8) = 0 <0.000010>
 """
     found = replay(tmp_path, lines)
     assert [[call for call, _ in each] for each in calls(found)] == [
-        ["fork", "open", "sleep", "open"], ["yield"],
+        ["fork", "open", "sleep", "open"], ["yield", "signal"],
     ]  # fmt: skip
     told = "; ".join(found.left_out)
     for what in (
-        "1 calls: a file that another thread has opened (read 1)", "1 calls: signals are not sent (kill 1)",
+        "1 calls: a file that another thread has opened (read 1)",
+        "2 calls: signals are not sent (kill 1, rt_sigaction 1)",
         "1 calls: makes a process that is not in the trace (fork 1)",
         "that 1 threads share memory and descriptors: they have copies",
     ):  # fmt: skip
@@ -361,7 +376,8 @@ def lines(draw: st.DrawFn) -> str:
             'execve("/a", [], [])', f"fcntl({fd}, F_DUPFD_CLOEXEC, 3)", "clone3({flags=CLONE_FILES})", "brk(NULL)",
             f"pipe([{fd}, {fd + 1}])", f"pipe2([{fd + 1}, {fd}], O_CLOEXEC)", f"read({fd}, x, {size})",
             f"write({fd}, x, {size})", f"wait4({fd}, NULL, 0, NULL)", "fork()", "nanosleep({}, NULL)",
-            "close_range(3, 9, 0)", "kill(2, SIGTERM)", "gettimeofday({tv_sec=1}, NULL)", "ioctl(1, TCGETS)",
+            "close_range(3, 9, 0)", "kill(2, SIGTERM)", "rt_sigaction(SIGCHLD, {sa_handler=0x1}, NULL, 8)",
+            "rt_sigaction(SIGPIPE, {sa_handler=SIG_DFL}, NULL, 8)", "gettimeofday({tv_sec=1}, NULL)", "ioctl(1, TCGETS)",
             "sync()", "sched_yield()", "exit_group(0)",
         ]))  # fmt: skip
         answer = str(size) if ", x, " in call else str(result)

@@ -27,7 +27,8 @@ SAME = {
     "execveat": "exec", "wait4": "wait", "waitpid": "wait", "waitid": "wait", "readlink": "readlink",
     "readlinkat": "readlink", "pipe": "pipe", "pipe2": "pipe", "rename": "rename",
     "renameat": "rename", "renameat2": "rename", "fsync": "fsync", "fdatasync": "fsync", "sync": "sync",
-    "nanosleep": "sleep", "clock_nanosleep": "sleep", "sched_yield": "yield",
+    "nanosleep": "sleep", "clock_nanosleep": "sleep", "sched_yield": "yield", "rt_sigaction": "signal",
+    "sigaction": "signal",
 }  # fmt: skip
 """Linux' calls by name, and the simulated kernel's call that does the same, if that has it."""
 

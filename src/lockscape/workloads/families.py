@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lockscape.errors import InputError
 from lockscape.kernel.entry import CLOSE, EXEC, FAULT, FORK, KILL, OPEN, SIGNAL, WAIT, WRITE
 from lockscape.kernel.files import CREATING
+from lockscape.kernel.signals import SIGCHLD
 from lockscape.workloads.user import FIRST_CALL, KIND, PATH
 
 Rows = NDArray[np.int64]
@@ -34,11 +35,11 @@ def most_descendants(rows: Rows) -> int:
     """Return how many descendants of a stream's process can be there at once, at most.
 
     One that has been waited for may still be on its processor, so there is one more than the forks and waits
-    tell. Where there are signals a wait may end without a child, and every fork counts. Raises `InputError`
-    for a fork of more rows than there are.
+    tell. Where signals may come, also that of a child's end, a wait may end without a child, and every fork
+    counts. Raises `InputError` for a fork of more rows than there are.
     """
     kinds = rows[:, KIND] - FIRST_CALL
-    signals = bool(np.isin(kinds, (KILL, SIGNAL)).any())
+    signals = bool(((kinds == KILL) | ((kinds == SIGNAL) & (rows[:, PATH] == SIGCHLD))).any())
     marks = np.flatnonzero((kinds == FORK) | ((kinds == WAIT) & (not signals)))
     if not len(marks):
         return 0

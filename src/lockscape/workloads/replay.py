@@ -35,7 +35,7 @@ from lockscape.workloads.strace import Log, load_strace
 from lockscape.workloads.strace_calls import follow
 from lockscape.workloads.strace_files import Followed
 
-MOST_PROCESSES = 4096
+MOST_PROCESSES = 65_536
 MOST_GENERATIONS = 200
 """So many processes one replay has, and so many of them each made by the one before."""
 

@@ -4,6 +4,8 @@ What a process did before a fork comes before all that the child does. A wait ta
 what children did comes before what their maker does only when it has waited for all of them.
 """
 
+from collections import Counter
+
 from lockscape.workloads.strace_files import Operation
 
 Event = tuple[int, int]
@@ -15,36 +17,38 @@ class Order:
 
     def __init__(self) -> None:
         self.clocks: dict[int, dict[int, int]] = {}
-        """For each process, how many operations of every process come before what it does next."""
+        """For each process, how many operations of it and of who it comes from are before its next."""
         self.loose: dict[int, list[int]] = {}
         """Children by their makers, since these had last waited for all of them."""
-        self.waits: dict[int, int] = {}
+        self.waits: Counter[int] = Counter()
+        self.gathered: dict[int, Event] = {}
+        """The wait behind which all is that comes after a child's end."""
 
     def see(self, operation: Operation) -> Event:
         """Take the next operation; return what it is to be known by."""
         process = operation.process
         clock = self.clocks.setdefault(process, {})
         clock[process] = clock.get(process, 0) + 1
+        event = process, clock[process]
         if operation.kind == "fork":
             self.clocks[operation.amount] = dict(clock)
             self.loose.setdefault(process, []).append(operation.amount)
         elif operation.kind == "wait":
-            self.waits[process] = self.waits.get(process, 0) + 1
+            self.waits[process] += 1
             if self.waits[process] == len(self.loose[process]):
-                self.gather(process)
-        return process, clock[process]
-
-    def gather(self, process: int) -> None:
-        """All children of a process have ended, and it has waited for them."""
-        clock = self.clocks[process]
-        for child in self.loose.pop(process):
-            for other, count in self.clocks.pop(child, {}).items():
-                clock[other] = max(count, clock.get(other, 0))
-        self.waits[process] = 0
+                self.gathered.update(dict.fromkeys(self.loose.pop(process), event))
+                del self.waits[process]
+        return event
 
     def comes_after(self, process: int, event: Event) -> bool:
         """Return whether what a process does now comes after an event in every replay."""
-        return self.clocks[process].get(event[0], 0) >= event[1]
+        clock = self.clocks[process]
+        who, number = event
+        while clock.get(who, 0) < number:
+            if who not in self.gathered:
+                return False
+            who, number = self.gathered[who]
+        return True
 
 
 class Thread:

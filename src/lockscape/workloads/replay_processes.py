@@ -21,6 +21,7 @@ from lockscape.kernel.entry import (
     READLINK,
     RENAME,
     RMDIR,
+    SIGNAL,
     SLEEP,
     STAT,
     SYNC,
@@ -132,6 +133,8 @@ class Process:
             self.row(MMAP, expected=self.mappings)
         elif kind == "munmap":
             self.unmap(operation)
+        elif kind == "signal":
+            self.row(SIGNAL, operation.amount, operation.at, expected=0)
         elif kind in _WITH_AMOUNT:
             self.row(_WITH_AMOUNT[kind], operation.amount)
         elif kind == "time":

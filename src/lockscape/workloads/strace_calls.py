@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
+from lockscape.kernel.signals import DEFAULT, HANDLE, IGNORE
 from lockscape.workloads.strace import BEGETTING, Call, Log
 from lockscape.workloads.strace_files import (
     FAILED,
@@ -32,6 +33,17 @@ _WHO = re.compile(r"si_pid=(\d{1,10})", re.ASCII)
 
 _AT_THEIR_END = frozenset({"wait4", "waitpid", "waitid", "read", "readv"})
 """Calls that happen when they return, for they wait; others when they are made."""
+
+_HANDLER = re.compile(r"\{sa_handler=(\w+)", re.ASCII)
+
+_SIGNALS = (
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+    "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
+    "WINCH", "IO", "PWR", "SYS",
+)  # fmt: skip
+"""Names of Linux' signals, from number 1 (arch/x86/include/uapi/asm/signal.h)."""
+
+_ACTIONS = {"SIG_DFL": DEFAULT, "SIG_IGN": IGNORE}
 
 _ALONE = {
     "sync": "sync", "sched_yield": "yield", "ioctl": "ioctl", "time": "time", "gettimeofday": "time",
@@ -315,6 +327,17 @@ def _sleep(self: Follower, process: int, call: Call) -> Iterator[Operation]:
     yield Operation("sleep", process, amount=call.took_us, call=call.name)
 
 
+def _signal(self: Follower, process: int, call: Call) -> Iterator[Operation]:
+    handler = _HANDLER.match(call.arguments[1]) if len(call.arguments) > 1 else None
+    name = call.arguments[0].removeprefix("SIG") if handler else ""
+    if call.error or handler is None or name not in _SIGNALS or name in ("KILL", "STOP"):
+        raise LeftError(NO_CALL)
+    if name == "CHLD":
+        raise LeftError(NO_SIGNALS)  # of which this is the only one that a child's end would send
+    number = _SIGNALS.index(name) + 1
+    yield Operation("signal", process, amount=number, at=_ACTIONS.get(handler[1], HANDLE), call=call.name)
+
+
 _CALLS: dict[str, Translate] = {
     "open": _open, "openat": _open, "creat": _open,
     **dict.fromkeys(("stat", "lstat", "stat64", "lstat64", "access", "newfstatat", "statx", "faccessat",
@@ -330,4 +353,5 @@ _CALLS: dict[str, Translate] = {
     "munmap": _munmap, "brk": _brk,
     **dict.fromkeys(BEGETTING, _fork), "execve": _exec, "execveat": _exec, "wait4": _wait, "waitpid": _wait,
     "waitid": _wait, "pipe": _pipe, "pipe2": _pipe, "nanosleep": _sleep, "clock_nanosleep": _sleep,
+    "rt_sigaction": _signal, "sigaction": _signal,
 }  # fmt: skip

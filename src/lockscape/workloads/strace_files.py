@@ -69,11 +69,15 @@ class Operation:
 
 @dataclass(eq=False)
 class Context:
-    """What the threads of a process share. `fds` with whether exec closes them; `maps` by address."""
+    """What the threads of a process share. `fds` with whether exec closes them; `maps` by address.
+
+    `shared`: there are several threads, or were.
+    """
 
     home: str
     fds: dict[int, tuple[Opened, bool]] = field(default_factory=dict)
     maps: dict[int, int] = field(default_factory=dict)
+    shared: bool = False
 
     def copy(self) -> "Context":
         """Return what a process has that is made by one which has this."""
@@ -145,6 +149,7 @@ class Follower:
         if pid in self.numbers:
             raise LeftError(THERE)
         flags = " ".join(call.arguments)
+        context.shared |= "CLONE_FILES" in flags
         child = self.enter(pid, process, context if "CLONE_FILES" in flags else context.copy())
         self.unwaited[process, pid] = child
         self.done.threads += "CLONE_THREAD" in flags or "CLONE_FILES" in flags
@@ -171,8 +176,8 @@ class Follower:
                 raise LeftError(SAME_FILE)
             return
         yield Operation("close", process, file=file, call=call)
-        for other, shared in self.contexts.items():
-            if shared is context and other != process:
+        for other, its in self.contexts.items() if context.shared else ():
+            if its is context and other != process:
                 yield Operation("close", other, file=file)
 
     def duplicate(self, process: int, old: int, new: int, closes: bool) -> Iterator[Operation]:
@@ -187,7 +192,7 @@ class Follower:
 
     def execute(self, process: int) -> Iterator[Operation]:
         """Close what exec closes; threads share nothing with the program any more."""
-        if any(other is self.contexts[process] for n, other in self.contexts.items() if n != process):
+        if self.contexts[process].shared:
             self.contexts[process] = self.contexts[process].copy()
         for fd in [fd for fd, (_, closes) in self.contexts[process].fds.items() if closes]:
             yield from self.drop(process, fd)
