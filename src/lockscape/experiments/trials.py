@@ -180,7 +180,7 @@ def _servers() -> tuple[Stream, ...]:
 
 
 def _signals(*seeds: int) -> tuple[Stream, ...]:
-    return streams_of([*map(signalling, seeds), *reapers(2)])
+    return streams_of([*map(signalling, seeds), *reapers()])
 
 
 def on_disk(processes: int, seed: int) -> tuple[Stream, ...]:

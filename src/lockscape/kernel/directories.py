@@ -215,7 +215,9 @@ def mkdir_dentry(directory: Inode, name: int) -> int:
     if option("lookup_first"):
         dentry: Dentry = names.lookup(directory, name)
         with hold("i_sem", directory):
-            result = mkdir_missing(directory, name, dentry)
+            result = NOT_FOUND
+            if dentry.dropped == 0:  # else a file has been given this name by rename (check_parent)
+                result = mkdir_missing(directory, name, dentry)
     else:
         with hold("i_sem", directory):
             dentry = names.lookup_held(directory, name)

@@ -159,7 +159,8 @@ def open_dentry(directory: Inode, name: int, how: int) -> File:
         dentry = names.lookup(directory, name)
         if dentry.inode == NONE:
             with hold("i_sem", directory):
-                create_missing(directory, name, dentry)
+                if dentry.dropped == 0:  # else a file has been given this name by rename (check_parent)
+                    create_missing(directory, name, dentry)
     else:
         with hold("i_sem", directory):
             dentry = names.lookup_held(directory, name)

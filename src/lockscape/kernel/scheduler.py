@@ -15,6 +15,7 @@ from lockscape.kernel.objects import (
 from lockscape.kernel.release import put_process
 from lockscape.program.language import (
     NONE,
+    add_return,
     after,
     atomic,
     cpus,
@@ -368,8 +369,8 @@ def tick_process() -> None:
     queue = queue_of(this_cpu())
     if processor.idle != me:
         with section("charge", queue.tasks, me.slice):
-            me.slice -= 1
-            if me.slice <= 0:
+            left = add_return(me.slice, -1)
+            if left <= 0:
                 processor.need_resched = 1
     if option("processor_queues"):
         balance_tick(queue, processor)
