@@ -231,9 +231,6 @@ def mkdir_missing(directory: Inode, name: int, dentry: Dentry) -> int:
     """Make a directory under what else keeps its parent (vfs_mkdir), if there is none."""
     if dentry.inode != NONE:
         return EXISTS
-    if option("lookup_first"):
-        if dentry.dropped == 1:
-            return NOT_FOUND
     if option("directory_semaphore"):
         with hold("i_zombie", directory):
             make_directory_dentry(directory, name, dentry)

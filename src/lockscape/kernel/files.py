@@ -190,17 +190,12 @@ def get_write_access(inode: Inode, how: int) -> None:
 @function()
 def create_missing(directory: Inode, name: int, dentry: Dentry) -> None:
     """Create a file unless its name is there, under what else keeps the directory (vfs_create)."""
-    if dentry.inode != NONE:
-        return
-    if option("lookup_first"):
-        # deleted or replaced since: no file can be reached by this dentry (check_parent)
-        if dentry.dropped == 1:
-            return
-    if option("directory_semaphore"):
-        with hold("i_zombie", directory):
+    if dentry.inode == NONE:
+        if option("directory_semaphore"):
+            with hold("i_zombie", directory):
+                create_dentry(directory, name, dentry)
+        else:
             create_dentry(directory, name, dentry)
-    else:
-        create_dentry(directory, name, dentry)
 
 
 @function()
