@@ -1,6 +1,7 @@
 """The mutation proof: every acquisition of a port is needed or explained, and a useless lock is found out."""
 
 import json
+from collections.abc import Callable
 from importlib import resources
 
 import pytest
@@ -8,13 +9,17 @@ from jsonschema import Draft202012Validator
 
 from cli_tools import Command
 from lockscape.experiments.mutation import Verdict, judge
-from lockscape.experiments.trials import Trial, further, kernel_of, run_trial, trials
+from lockscape.experiments.overlap import Overlaps
+from lockscape.experiments.trials import SWAPPING, Kernel, Trial, further, kernel_of, run_trial, trials
 from lockscape.machine.execute import RunError
 from lockscape.machine.faults import Detector
 from lockscape.ports.mutants import Mutant
 from lockscape.ports.plan import Plan, load_plan, parse_plan, plan_names
 
 PORTS = [name for name in plan_names() if name != "uniprocessor"]
+
+CALLS = 14
+"""Trials from here on are of pipes, sockets, signals, links and of swapping."""
 
 USELESS = """
 base = "fine"
@@ -63,6 +68,48 @@ def test_a_lock_taken_as_a_reader_where_it_must_be_a_writer_is_caught() -> None:
     plan = load_plan("fine")
     chosen = [m for m in mutants(plan, "add_page") if m.change == "shared"]
     assert [v.outcome for v in judge(plan, chosen, some(1), workers=1)] == ["caught"]
+
+
+@pytest.mark.parametrize(
+    ("title", "function", "lock"),
+    [
+        ("through pipes", "write_pipe", "pipe_sem"),
+        ("through pipes", "begin_wait", "wait_lock"),
+        ("send signals", "add_timer", "timer_lock"),
+        ("servers and", "accept_now", "sk_lock"),
+        ("more memory than", "take_slot", "swap_lock"),
+        ("ask for links", "missing_page", "i_sem"),
+    ],
+)
+def test_each_kind_of_call_has_a_trial_that_needs_its_locks(title: str, function: str, lock: str) -> None:
+    plan = load_plan("fine")
+    (trial,) = (each for each in trials() if title in each.name)
+    left_out = Mutant(function, 0, lock, "exclusive", "removed")
+    (found,) = judge(plan, [left_out], [trial], workers=1)
+    assert (found.outcome, found.trial) == ("caught", trial.name)
+
+
+@pytest.mark.parametrize("name", ["linux-2.2", "linux-2.4", "reimplementation", "virtualization-para"])
+def test_the_trials_of_calls_and_of_little_memory_find_nothing_in_a_port(name: str) -> None:
+    made = kernel_of(load_plan(name), **SWAPPING)
+    for trial in trials()[CALLS:]:
+        assert run_trial(made, trial, Detector)[1] == "", trial.name
+
+
+def test_a_mutant_is_tried_only_where_its_place_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def noted(kernel: Kernel, trial: Trial, make: Callable[..., Overlaps]) -> tuple[Overlaps, str]:
+        tried.append(trial)
+        return run_trial(kernel, trial, make)
+
+    plan = load_plan("fine")
+    (drop,) = [m for m in mutants(plan, "write_pipe") if m.change == "removed"]
+    talks = [each for each in trials() if "pairs talk" in each.name or "through pipes" in each.name]
+    monkeypatch.setattr("lockscape.experiments.mutation.run_trial", noted)
+    assert judge(plan, [drop], talks, workers=1)[0].outcome == "caught"
+    looked = 2 * talks  # for what is changed without locks, and for what the lock is needed
+    assert tried == [*looked, talks[1]]
 
 
 def test_a_place_that_no_trial_comes_to_is_not_explained() -> None:

@@ -3,6 +3,9 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lockscape.machine.activity import Activity, Lockset
 from lockscape.machine.faults import Detector
 from lockscape.machine.findings import Now, Rules
@@ -75,7 +78,31 @@ Unprotected = frozenset[tuple[str, bool, int, int]]
 of the object that the lock lies in."""
 
 
-class Follower(Detector):
+PC = 3
+"""Column of the trace in which the row of code stands."""
+
+
+class Visits(Detector):
+    """The fault detector, which also counts how often each row of code came to an object, a lock or another
+    processor."""
+
+    def __init__(self, state: State, rules: Rules) -> None:
+        super().__init__(state, rules)
+        self.visits = np.zeros(len(state.binary.where), np.int64)
+
+    def read(self, rows: NDArray[np.int64]) -> None:
+        """Read further rows of the trace."""
+        self.visits += np.bincount(rows[:, PC], minlength=len(self.visits))
+        super().read(rows)
+
+    def often(self, row: int, function: str) -> float:
+        """Return the share of a row in all visits; of a function, if the row is -1."""
+        where = self.state.binary.where
+        mine = [row] if row >= 0 else [k for k, name in enumerate(where) if name == function]
+        return float(self.visits[mine].sum() / max(1, self.visits.sum()))
+
+
+class Follower(Visits):
     """The fault detector, which also keeps who changed what under which locks.
 
     What a thread does with an object of its own, that no other has seen yet, is left out, and accesses that

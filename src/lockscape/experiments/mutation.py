@@ -24,7 +24,6 @@ Anything else is unexplained: **never taken**, when no trial comes to that place
 lock does nothing that can be seen or the detector misses something.
 """
 
-import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TypeVar
 
@@ -33,28 +32,21 @@ import msgspec
 from lockscape.experiments.follow import Unprotected
 from lockscape.experiments.overlap import Overlaps
 from lockscape.experiments.pool import each_done
-from lockscape.experiments.swapped import need_of_swap
+from lockscape.experiments.shown import Seen, changed_bare, kernel_for, look, row_of, share
 from lockscape.experiments.told import OBSERVED as TOLD_BY_RUNS
 from lockscape.experiments.told import alone, excuses
 from lockscape.experiments.trials import (
-    NO_TICKS,
-    SWAPPING,
     Kernel,
     Trial,
     assembled,
     further,
-    kernel_of,
     run_trial,
     trials,
     warm_up,
 )
-from lockscape.experiments.witness import OBSERVED, PART_BY_PART, Need, Span, Witness, unprotected_parts
-from lockscape.machine.execute import RunError
-from lockscape.ports.mutants import TOLD, Mutant, holds, swaps_of
+from lockscape.experiments.witness import OBSERVED, PART_BY_PART
+from lockscape.ports.mutants import TOLD, Mutant
 from lockscape.ports.plan import Plan
-from lockscape.program import opcodes as op
-from lockscape.program.nodes import While
-from lockscape.program.walk import walk
 
 Result = TypeVar("Result")
 
@@ -71,12 +63,6 @@ AGAIN = 16
 
 FEW = 4
 """Trials of a mutant that the port's own runs explain by a rule: a check of the rules."""
-
-MASKED = "interrupts off already"
-"""What explains a lock that need not mask them itself."""
-
-ACQUIRING = ("exclusive", "shared", "retry", "rcu")
-"""Modes of holds that one row of code begins."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -98,19 +84,6 @@ class Verdict(msgspec.Struct, frozen=True):
         return self.outcome not in UNEXPLAINED
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """What one trial of the port as it is shows of a mutant's acquisition.
-
-    `needed`: two spans that only this acquisition keeps apart, in words, or nothing; `excuses`: what else
-    keeps other pairs apart; `accesses`: how many the whole trial makes.
-    """
-
-    taken: bool
-    needed: str
-    excuses: frozenset[str]
-    accesses: int = 0
-
-
 Progress = Callable[[float], None]
 """Called with the share of the work that is done, 0 to 1."""
 
@@ -128,29 +101,27 @@ def judge(
     `RunError` if the port itself, without any change, shows a fault in a trial.
     """
     key = msgspec.json.encode(plan, order="deterministic")
-    kernel = _kernel(key)
+    kernel = kernel_for(key)
     mutants = kernel.port.mutants() if chosen is None else list(chosen)
     runs = trials() if tried is None else tuple(tried)
     warm_up(kernel, runs[0])  # workers that are forked then have the compiled engine
     meter = _Meter(2 * len(runs) + 2 * len(mutants) + DRAWN, progress)
-    changed = meter.all(each_done(_changed, [(key, trial) for trial in runs], workers))
+    changed = meter.all(each_done(changed_bare, [(key, trial) for trial in runs], workers))
     bare = frozenset[tuple[str, bool, int, int]]().union(*changed)
 
-    def looked(trials: Sequence[Trial], chosen: Sequence[Mutant]) -> list[list[tuple[Trial, Seen]]]:
-        """Return for each mutant what each trial shows of it."""
-        found = meter.all(each_done(_look, [(key, trial, chosen, bare) for trial in trials], workers))
-        return [list(zip(trials, each, strict=True)) for each in zip(*found, strict=True)]
-
+    shown = meter.all(each_done(look, [(key, trial, mutants, bare) for trial in runs], workers))
     tasks = [
-        _Task(key, mutant, seen, bare) for mutant, seen in zip(mutants, looked(runs, mutants), strict=True)
+        _Task(key, mutant, list(zip(runs, seen, strict=True)), bare)
+        for mutant, seen in zip(mutants, zip(*shown, strict=True), strict=True)
     ]
     verdicts = meter.all(each_done(_judge, tasks, workers))
     left = [k for k, verdict in enumerate(verdicts) if not _settled(verdict)]
     meter.count -= len(mutants) - len(left)
     if left and DRAWN:
-        seen = looked([further(k) for k in range(DRAWN)], [mutants[k] for k in left])
+        chosen = [mutants[k] for k in left]
+        shares = meter.all(each_done(share, [(key, further(k), chosen) for k in range(DRAWN)], workers))
         again = [
-            (_Task(key, mutants[k], runs, bare), verdicts[k]) for k, runs in zip(left, seen, strict=True)
+            (tasks[k], verdicts[k], often) for k, often in zip(left, zip(*shares, strict=True), strict=True)
         ]
         for k, verdict in zip(left, meter.all(each_done(_judge_again, again, workers)), strict=True):
             verdicts[k] = verdict
@@ -172,115 +143,6 @@ class _Meter:
             if self.report is not None:
                 self.report(self.done / self.count)
         return [found[number] for number in sorted(found)]
-
-
-@functools.lru_cache(maxsize=2)
-def _kernel(key: bytes, ticks: bool = True) -> Kernel:
-    return kernel_of(msgspec.json.decode(key, type=Plan), **(SWAPPING if ticks else SWAPPING | NO_TICKS))
-
-
-# --- the port as it is --------------------------------------------------------------------------------------
-
-
-def _changed(task: tuple[bytes, Trial]) -> Unprotected:
-    """Return what a trial changes without locks that it otherwise has for it."""
-    key, trial = task
-    return unprotected_parts(_watched(_kernel(key), trial))
-
-
-def _look(task: tuple[bytes, Trial, Sequence[Mutant], Unprotected]) -> list[Seen]:
-    """Run a trial of the port as it is; return what it shows of each mutant's place."""
-    key, trial, mutants, bare = task
-    kernel = _kernel(key)
-    witness = _watched(kernel, trial)
-    need = Need(witness, bare)
-    still = frozenset[str]()
-    if not trial.sleeps and any(mutant.change == "unsent" for mutant in mutants):
-        still = _watched(_kernel(key, False), trial).functions()
-    return [
-        Seen(mutant.function in still, "", frozenset(), witness.clock) if mutant.change == "unsent"
-        else _seen(witness, need, _row(kernel, mutant), mutant)
-        for mutant in mutants
-    ]  # fmt: skip
-
-
-def _watched(kernel: Kernel, trial: Trial) -> Witness:
-    """Run a trial of the port as it is, which must show nothing."""
-    witness, wrong = run_trial(kernel, trial, Witness)
-    if wrong:
-        raise RunError(f"{kernel.port.plan.title}, without any change: {trial.name}: {wrong}")
-    return witness
-
-
-def _row(kernel: Kernel, mutant: Mutant) -> int:
-    """Return the row of code that is a mutant's acquisition, or -1 for what is no acquisition of a lock."""
-    if mutant.mode in TOLD:
-        return -1
-    if mutant.mode == "cas":
-        return _swap_rows(kernel, mutant.function)[mutant.ordinal]
-    listed = holds(kernel.port.ported[mutant.function].body)
-    if listed[mutant.ordinal].mode not in ACQUIRING:
-        return -1
-    place = sum(node.mode in ACQUIRING for node in listed[: mutant.ordinal])
-    return _rows(kernel, mutant.function, _acquires)[place]
-
-
-def _rows(kernel: Kernel, function: str, wanted: Callable[[list[int]], bool]) -> list[int]:
-    """Return the rows of a function that are wanted."""
-    binary = kernel.binary
-    return [
-        k for k in range(binary.starts[function], len(binary.where))
-        if binary.where[k] == function and wanted(binary.code[k].tolist())
-    ]  # fmt: skip
-
-
-def _swap_rows(kernel: Kernel, function: str) -> list[int]:
-    """Return the row of each compare-and-swap of a function; the test of a loop stands in two."""
-    rows = _rows(kernel, function, lambda row: row[0] == op.COMPARE_AND_SWAP)
-    found = []
-    for statement in walk(kernel.port.ported[function].body):
-        for _ in swaps_of(statement):
-            found.append(rows.pop(0))
-            if isinstance(statement, While):
-                rows.pop(0)
-    return found
-
-
-def _acquires(row: list[int]) -> bool:
-    """Say whether a row begins a hold; taking a lock again that was let go for a while does not."""
-    return row[0] in (op.SEQ_BEGIN, op.RCU_BEGIN, op.ATTEMPT) or (row[0] == op.ACQUIRE and row[6] < 0)
-
-
-def _seen(witness: Witness, need: Need, row: int, mutant: Mutant) -> Seen:
-    """Return what a run shows of an acquisition in a row, or of a function if it is none of a lock."""
-    reached = row in witness.rows if row >= 0 else mutant.function in witness.functions()
-    needed, excuses = ("", set[str]()) if row < 0 else _needed(witness, need, row, mutant)
-    return Seen(reached, needed, frozenset(excuses), witness.clock)
-
-
-def _needed(witness: Witness, need: Need, row: int, mutant: Mutant) -> tuple[str, set[str]]:
-    """Return what needs an acquisition, in words, or else what excuses it."""
-    if mutant.mode == "cas":
-        return need_of_swap(witness, row)
-    if mutant.change == "unmasked":
-        masked = all(span.masked for span in witness.spans if span.pc == row)
-        return "" if masked else "interrupts were on", {MASKED}
-    excuses = set[str]()
-    for a, b, part in need.pairs(row, mutant.change == "shared"):
-        excuse = need.excuse(a, b)
-        if not excuse:
-            return _words(witness, a, b, part), excuses
-        excuses |= excuse
-    return "", excuses
-
-
-def _words(witness: Witness, a: Span, b: Span, part: tuple[int, int, int]) -> str:
-    places = witness.places
-    both = f"{places.party(*a.parts[part].now)} and {places.party(*b.parts[part].now)}"
-    return f"{places.part(part[0], part[2])}: {both}"
-
-
-# --- mutants ------------------------------------------------------------------------------------------------
 
 
 class _Task(msgspec.Struct, frozen=True):
@@ -305,7 +167,7 @@ def _judge(task: _Task) -> Verdict:
     if not runs:
         return Verdict(mutant, "never taken", how="no trial comes to this place")
     shown = [seen for _, seen in runs]
-    changed = assembled(_kernel(task.key).port.mutated(mutant))
+    changed = assembled(kernel_for(task.key).port.mutated(mutant))
     met = False
     for trial, _ in runs[:FEW] if _by_rule(_explained(task, shown, True)) else runs:
         detector, verdict = _try(task, changed, trial)
@@ -318,7 +180,7 @@ def _judge(task: _Task) -> Verdict:
 def _judge_told(task: _Task) -> Verdict:
     """Try a mutant of a message or a barrier."""
     mutant = task.mutant
-    changed = assembled(_kernel(task.key, mutant.change != "unsent").port.mutated(mutant))
+    changed = assembled(kernel_for(task.key, mutant.change != "unsent").port.mutated(mutant))
     reached, apart = False, True
     found: set[str] | None = set()
     for trial, _ in task.runs():
@@ -350,14 +212,21 @@ def _by_rule(found: Verdict) -> bool:
     return _settled(found) and PART_BY_PART not in found.how.split(", ")
 
 
-def _judge_again(task: tuple[_Task, Verdict]) -> Verdict:
-    """Try a mutant in trials that are drawn; it keeps its verdict if they do not catch it."""
-    drawn, found = task
+def _judge_again(task: tuple[_Task, Verdict, Sequence[float]]) -> Verdict:
+    """Try a mutant in drawn trials, of which its place is such a part; it keeps its verdict if none catches
+    it.
+
+    One that was never taken is judged by those that come to its place.
+    """
+    drawn, found, often = task
+    mutant = drawn.mutant
+    order = sorted((k for k in range(len(often)) if often[k]), key=lambda k: -often[k])[:AGAIN]
+    trials = [further(k) for k in order]
     if found.outcome == "never taken":
-        return _judge(drawn)
-    without_ticks = drawn.mutant.change == "unsent"
-    changed = assembled(_kernel(drawn.key, not without_ticks).port.mutated(drawn.mutant))
-    for trial, _ in drawn.runs()[:AGAIN]:
+        seen = [(trial, *look((drawn.key, trial, [mutant], drawn.unprotected))) for trial in trials]
+        return _judge(msgspec.structs.replace(drawn, seen=seen))
+    changed = assembled(kernel_for(drawn.key, mutant.change != "unsent").port.mutated(mutant))
+    for trial in trials:
         _, verdict = _try(drawn, changed, trial)
         if verdict:
             return verdict
@@ -367,7 +236,7 @@ def _judge_again(task: tuple[_Task, Verdict]) -> Verdict:
 def _try(task: _Task, changed: Kernel, trial: Trial) -> tuple[Overlaps, Verdict | None]:
     """Run a mutant in one trial; return what watched it, and the verdict if it is caught."""
     mutant = task.mutant
-    row = _row(changed, mutant) if mutant.change == "shared" else -1
+    row = row_of(changed, mutant) if mutant.change == "shared" else -1
     detector, wrong = run_trial(changed, trial, lambda s, r: Overlaps(s, r, mutant, row, task.unprotected))
     kind, _, how = wrong.partition(": ")
     return detector, Verdict(mutant, "caught", trial.name, kind, how) if wrong else None
@@ -378,7 +247,7 @@ def _explained(task: _Task, seen: Sequence[Seen], met: bool) -> Verdict:
     mutant = task.mutant
     if mutant.mode == "funnel" and not met:
         return Verdict(mutant, "private", how="no two threads need it")
-    if mutant.mode == "drop" and _kernel(task.key).port.program.locks[mutant.lock].sleeps:
+    if mutant.mode == "drop" and kernel_for(task.key).port.program.locks[mutant.lock].sleeps:
         return Verdict(mutant, "covered", how="held over a sleep, as this lock may be: it keeps more apart")
     needed = next((each.needed for each in seen if each.needed), "")
     if needed or mutant.mode not in ("exclusive", "shared", "retry", "cas"):

@@ -24,9 +24,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lockscape.experiments.follow import Follower, Part, Unprotected
 from lockscape.machine.activity import BOTTOM_HALF, Activity
 from lockscape.machine.findings import Now, Rules
@@ -38,9 +35,6 @@ OBSERVED = TAKEN_DOWN, SET_BEFORE, LATER = "taken down", "set before", "later"
 
 ONE_PROCESSOR, PART_BY_PART, ONE_ACCESS, ATOMIC = "one processor", "part by part", "one access", "atomic"
 """Further excuses that are no lock."""
-
-PC = 3
-"""Column of the trace in which the row of code stands."""
 
 Hold = tuple[int, int, bool]
 """A lock that is held without a break: its address, a number of this holding, and whether it is shared."""
@@ -105,16 +99,6 @@ class Witness(Follower):
         self.rows: set[int] = set()
         self.swapped: dict[int, set[Part]] = defaultdict(set)
         """Parts that the compare-and-swap of a row came to."""
-        self.visited: set[int] = set()
-
-    def read(self, rows: NDArray[np.int64]) -> None:
-        """Read further rows of the trace."""
-        self.visited |= set(np.unique(rows[:, PC]).tolist())
-        super().read(rows)
-
-    def functions(self) -> frozenset[str]:
-        """Return the functions that came to some object, lock or other processor."""
-        return frozenset(self.state.binary.where[row] for row in self.visited)
 
     # --- what is held -------------------------------------------------------------------------------------
 

@@ -1,0 +1,168 @@
+"""What runs of a port as it is show of its mutants' places: whether a trial comes there, how often, and what
+an acquisition is needed for.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from lockscape.experiments.follow import Unprotected, Visits
+from lockscape.experiments.swapped import need_of_swap
+from lockscape.experiments.trials import NO_TICKS, SWAPPING, Kernel, Trial, kernel_of, run_trial
+from lockscape.experiments.witness import Need, Span, Witness, unprotected_parts
+from lockscape.machine.execute import RunError
+from lockscape.machine.findings import Rules
+from lockscape.machine.state import State
+from lockscape.ports.mutants import TOLD, Mutant, holds, swaps_of
+from lockscape.ports.plan import Plan
+from lockscape.program import opcodes as op
+from lockscape.program.nodes import While
+from lockscape.program.walk import walk
+
+Watcher = TypeVar("Watcher", bound=Visits)
+
+MASKED = "interrupts off already"
+"""What explains a lock that need not mask them itself."""
+
+ACQUIRING = ("exclusive", "shared", "retry", "rcu")
+"""Modes of holds that one row of code begins."""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What one trial of the port as it is shows of a mutant's acquisition.
+
+    `needed`: two spans that only this acquisition keeps apart, in words, or nothing; `excuses`: what else
+    keeps other pairs apart; `accesses`: how many the whole trial makes.
+    """
+
+    taken: bool
+    needed: str
+    excuses: frozenset[str]
+    accesses: int = 0
+
+
+@functools.lru_cache(maxsize=2)
+def kernel_for(key: bytes, ticks: bool = True) -> Kernel:
+    """Return the kernel of a plan (as JSON) for trials of mutants."""
+    return kernel_of(msgspec.json.decode(key, type=Plan), **(SWAPPING if ticks else SWAPPING | NO_TICKS))
+
+
+def changed_bare(task: tuple[bytes, Trial]) -> Unprotected:
+    """Return what a trial changes without locks that it otherwise has for it."""
+    key, trial = task
+    return unprotected_parts(_watched(kernel_for(key), trial))
+
+
+def look(task: tuple[bytes, Trial, Sequence[Mutant], Unprotected]) -> list[Seen]:
+    """Run a trial of the port as it is; return what it shows of each mutant's place."""
+    key, trial, mutants, bare = task
+    kernel = kernel_for(key)
+    witness = _watched(kernel, trial)
+    need = Need(witness, bare)
+    still = _without_ticks(key, trial, mutants)
+    return [
+        Seen(bool(still and still.often(-1, mutant.function)), "", frozenset(), witness.clock)
+        if mutant.change == "unsent" else _seen(witness, need, row_of(kernel, mutant), mutant)
+        for mutant in mutants
+    ]  # fmt: skip
+
+
+def share(task: tuple[bytes, Trial, Sequence[Mutant]]) -> list[float]:
+    """Run a trial of the port as it is; return how large a part of it each mutant's place is."""
+    key, trial, mutants = task
+    kernel = kernel_for(key)
+    visits, still = _sound(kernel, trial, Visits), _without_ticks(key, trial, mutants)
+    return [
+        (still.often(-1, mutant.function) if still else 0.0) if mutant.change == "unsent"
+        else visits.often(row_of(kernel, mutant), mutant.function)
+        for mutant in mutants
+    ]  # fmt: skip
+
+
+def _without_ticks(key: bytes, trial: Trial, mutants: Sequence[Mutant]) -> Visits | None:
+    """Run a trial in a kernel without ticks, if some mutant is to be tried there and the trial can end."""
+    wanted = not trial.sleeps and any(mutant.change == "unsent" for mutant in mutants)
+    return _sound(kernel_for(key, False), trial, Visits) if wanted else None
+
+
+def _watched(kernel: Kernel, trial: Trial) -> Witness:
+    """Run a trial of the port as it is under a witness."""
+    return _sound(kernel, trial, Witness)
+
+
+def _sound(kernel: Kernel, trial: Trial, watch: Callable[[State, Rules], Watcher]) -> Watcher:
+    """Run a trial of the port as it is, which must show nothing; return what watched it."""
+    watched, wrong = run_trial(kernel, trial, watch)
+    if wrong:
+        raise RunError(f"{kernel.port.plan.title}, without any change: {trial.name}: {wrong}")
+    return watched
+
+
+def row_of(kernel: Kernel, mutant: Mutant) -> int:
+    """Return the row of code that is a mutant's acquisition, or -1 for what is no acquisition of a lock."""
+    if mutant.mode in TOLD:
+        return -1
+    if mutant.mode == "cas":
+        return _swap_rows(kernel, mutant.function)[mutant.ordinal]
+    listed = holds(kernel.port.ported[mutant.function].body)
+    if listed[mutant.ordinal].mode not in ACQUIRING:
+        return -1
+    place = sum(node.mode in ACQUIRING for node in listed[: mutant.ordinal])
+    return _rows(kernel, mutant.function, _acquires)[place]
+
+
+def _rows(kernel: Kernel, function: str, wanted: Callable[[list[int]], bool]) -> list[int]:
+    """Return the rows of a function that are wanted."""
+    binary = kernel.binary
+    return [
+        k for k in range(binary.starts[function], len(binary.where))
+        if binary.where[k] == function and wanted(binary.code[k].tolist())
+    ]  # fmt: skip
+
+
+def _swap_rows(kernel: Kernel, function: str) -> list[int]:
+    """Return the row of each compare-and-swap of a function; the test of a loop stands in two."""
+    rows = _rows(kernel, function, lambda row: row[0] == op.COMPARE_AND_SWAP)
+    found = []
+    for statement in walk(kernel.port.ported[function].body):
+        for _ in swaps_of(statement):
+            found.append(rows.pop(0))
+            if isinstance(statement, While):
+                rows.pop(0)
+    return found
+
+
+def _acquires(row: list[int]) -> bool:
+    """Say whether a row begins a hold; taking a lock again that was let go for a while does not."""
+    return row[0] in (op.SEQ_BEGIN, op.RCU_BEGIN, op.ATTEMPT) or (row[0] == op.ACQUIRE and row[6] < 0)
+
+
+def _seen(witness: Witness, need: Need, row: int, mutant: Mutant) -> Seen:
+    """Return what a run shows of an acquisition in a row, or of a function if it is none of a lock."""
+    reached = row in witness.rows if row >= 0 else witness.often(-1, mutant.function) > 0
+    needed, excuses = ("", set[str]()) if row < 0 else _needed(witness, need, row, mutant)
+    return Seen(reached, needed, frozenset(excuses), witness.clock)
+
+
+def _needed(witness: Witness, need: Need, row: int, mutant: Mutant) -> tuple[str, set[str]]:
+    """Return what needs an acquisition, in words, or else what excuses it."""
+    if mutant.mode == "cas":
+        return need_of_swap(witness, row)
+    if mutant.change == "unmasked":
+        masked = all(span.masked for span in witness.spans if span.pc == row)
+        return "" if masked else "interrupts were on", {MASKED}
+    excuses = set[str]()
+    for a, b, part in need.pairs(row, mutant.change == "shared"):
+        excuse = need.excuse(a, b)
+        if not excuse:
+            return _words(witness, a, b, part), excuses
+        excuses |= excuse
+    return "", excuses
+
+
+def _words(witness: Witness, a: Span, b: Span, part: tuple[int, int, int]) -> str:
+    places = witness.places
+    both = f"{places.party(*a.parts[part].now)} and {places.party(*b.parts[part].now)}"
+    return f"{places.part(part[0], part[2])}: {both}"
