@@ -112,7 +112,8 @@ def test_a_mutant_is_tried_only_where_its_place_is_reached(monkeypatch: pytest.M
     assert tried == [*looked, talks[1]]
 
 
-def test_a_place_that_no_trial_comes_to_is_not_explained() -> None:
+def test_a_place_that_no_trial_comes_to_is_not_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lockscape.experiments.mutation.DRAWN", 0)
     plan = load_plan("coarse")
     chosen = mutants(plan, "sys_brk")
     verdicts = judge(plan, chosen, some(-1), workers=1)
@@ -137,8 +138,8 @@ def test_what_only_drawn_trials_show_is_caught(monkeypatch: pytest.MonkeyPatch) 
     few = some(2)
     monkeypatch.setattr("lockscape.experiments.mutation.DRAWN", 0)
     assert [v.outcome for v in judge(plan, chosen, few, workers=1)] == ["survived"]
-    monkeypatch.undo()
-    monkeypatch.setattr("lockscape.experiments.mutation.further", lambda n: further(n + 6))
+    monkeypatch.setattr("lockscape.experiments.mutation.DRAWN", 2)
+    monkeypatch.setattr("lockscape.experiments.mutation.further", lambda n: further(n + 4))
     (found,) = judge(plan, chosen, few, workers=1)
     assert (found.outcome, found.kind) == ("caught", "race")
     assert found.trial.startswith("drawn ")

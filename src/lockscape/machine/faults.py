@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lockscape.machine import layout as at
 from lockscape.machine.activity import Activity, Clock, Tracker
-from lockscape.machine.execute import Stopped
+from lockscape.machine.execute import RunError, Stopped
 from lockscape.machine.findings import Fault, Findings, Kind, Now, Rules
 from lockscape.machine.interleaving import interleaving
 from lockscape.machine.lifetimes import FREED, SHARED, Known, Lifetimes, Part
@@ -98,6 +98,8 @@ class Detector:
         for start in range(0, len(rows), CHUNK):
             columns = rows[start : start + CHUNK].T.tolist()
             for time, virtual, ctx, pc, kind, place, offset, value in zip(*columns, strict=True):
+                if ctx == 0:  # what a broken kernel does; its cause is among the faults, if there are any
+                    raise RunError(f"processor {virtual} goes on with no process, at {time} cycles")
                 act = activities[ctx]
                 if kind <= WRITE:
                     access((time, virtual, ctx, pc), act, kind == WRITE, place, offset, value)
