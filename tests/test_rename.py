@@ -84,3 +84,8 @@ def test_directories_missing_files_and_the_same_name_change_nothing(name):
 @every_plan
 def test_every_port_renames_and_yields_without_a_fault(name):
     assert fault_in(name, "rename the same files") == ""
+
+
+@pytest.mark.parametrize("title", ["rename the same files", "rename files that others have open"])
+def test_who_makes_a_name_in_linux_2_2_sees_that_another_renamed_a_file_to_it_meanwhile(title):
+    assert fault_in("linux-2.2", title) == ""
