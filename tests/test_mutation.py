@@ -89,6 +89,15 @@ def test_each_kind_of_call_has_a_trial_that_needs_its_locks(title: str, function
     assert (found.outcome, found.trial) == ("caught", trial.name)
 
 
+def test_a_timer_that_is_not_set_is_noticed_where_all_sleep() -> None:
+    plan = load_plan("virtualization-para")
+    unset = [m for m in mutants(plan, "wake_due") if m.lock == "set_timer"]
+    (trial,) = (each for each in trials() if each.sleeps)
+    assert [(v.outcome, v.kind) for v in judge(plan, unset, [trial], workers=1)] == [
+        ("caught", "no progress")
+    ]
+
+
 @pytest.mark.parametrize("name", ["linux-2.2", "linux-2.4", "reimplementation", "virtualization-para"])
 def test_the_trials_of_calls_and_of_little_memory_find_nothing_in_a_port(name: str) -> None:
     made = kernel_of(load_plan(name), **SWAPPING)

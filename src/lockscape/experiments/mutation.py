@@ -11,7 +11,8 @@ rules, which are checked on runs of the port as it is (`lockscape.experiments.wi
   last, in each of those runs.
 
 What explains mutants of messages and barriers is said in `lockscape.experiments.told`. A notification that is
-not sent costs nothing but time where a tick looks as well: such a mutant is tried in kernels without ticks.
+not sent costs nothing but time where a tick looks as well: such a mutant is tried in kernels without ticks,
+but in trials that sleep, where all wait for ticks.
 
 A mutant that neither rule explains, or only the order that was seen in runs, is tried in further trials that
 are drawn, in up to `AGAIN` of `DRAWN`: it must be caught there, or not caught if it is to count as covered.
@@ -180,10 +181,10 @@ def _judge(task: _Task) -> Verdict:
 def _judge_told(task: _Task) -> Verdict:
     """Try a mutant of a message or a barrier."""
     mutant = task.mutant
-    changed = assembled(kernel_for(task.key, mutant.change != "unsent").port.mutated(mutant))
     reached, apart = False, True
     found: set[str] | None = set()
     for trial, _ in task.runs():
+        changed = assembled(_needed_kernel(task, trial).port.mutated(mutant))
         detector, verdict = _try(task, changed, trial)
         if verdict:
             return verdict
@@ -200,6 +201,11 @@ def _judge_told(task: _Task) -> Verdict:
     if found:
         return Verdict(mutant, "covered", how=", ".join(sorted(found)))
     return Verdict(mutant, "private", how="no two threads need it")
+
+
+def _needed_kernel(task: _Task, trial: Trial) -> Kernel:
+    """Return the kernel in which a mutant is tried: without ticks for what is not sent, unless it sleeps."""
+    return kernel_for(task.key, task.mutant.change != "unsent" or trial.sleeps)
 
 
 def _settled(found: Verdict) -> bool:
@@ -225,8 +231,8 @@ def _judge_again(task: tuple[_Task, Verdict, Sequence[float]]) -> Verdict:
     if found.outcome == "never taken":
         seen = [(trial, *look((drawn.key, trial, [mutant], drawn.unprotected))) for trial in trials]
         return _judge(msgspec.structs.replace(drawn, seen=seen))
-    changed = assembled(kernel_for(drawn.key, mutant.change != "unsent").port.mutated(mutant))
     for trial in trials:
+        changed = assembled(_needed_kernel(drawn, trial).port.mutated(mutant))
         _, verdict = _try(drawn, changed, trial)
         if verdict:
             return verdict

@@ -82,9 +82,9 @@ def share(task: tuple[bytes, Trial, Sequence[Mutant]]) -> list[float]:
 
 
 def _without_ticks(key: bytes, trial: Trial, mutants: Sequence[Mutant]) -> Visits | None:
-    """Run a trial in a kernel without ticks, if some mutant is to be tried there and the trial can end."""
-    wanted = not trial.sleeps and any(mutant.change == "unsent" for mutant in mutants)
-    return _sound(kernel_for(key, False), trial, Visits) if wanted else None
+    """Run a trial in a kernel without ticks, unless it needs them, if some mutant is to be tried there."""
+    wanted = any(mutant.change == "unsent" for mutant in mutants)
+    return _sound(kernel_for(key, trial.sleeps), trial, Visits) if wanted else None
 
 
 def _watched(kernel: Kernel, trial: Trial) -> Witness:
