@@ -126,7 +126,7 @@ def pairs(count, seed):
 
 @every_plan
 def test_every_port_communicates_without_a_fault(name):
-    assert fault_in(name, "pairs") == ""
+    assert fault_in(name, "4 pairs talk") == ""
 
 
 @settings(max_examples=10, deadline=None)

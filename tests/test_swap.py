@@ -17,12 +17,9 @@ from lockscape.workloads.families import call, fork
 from lockscape.workloads.growing import BECOME_PROGRAM, growing
 from lockscape.workloads.workload_file import parse_workload
 from run_tools import ran_together
-from trial_tools import kernel, plans_but
+from trial_tools import every_plan, kernel
 
-PLANS = [name for name in plan_names() if name not in ("uniprocessor", "virtualization-full-one")]
-"""The last one's hypervisor leaves its disk queue unlocked, for its only guest asks once at a time; the detector does
-not see that the guest's own lock orders that."""
-
+PLANS = [name for name in plan_names() if name != "uniprocessor"]
 KERNELS = ("giant", "coarse", "fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "lock-free",
            "reimplementation", "application-kernel", "master-slave")  # fmt: skip
 LITTLE = 150
@@ -110,7 +107,7 @@ def under_pressure(count, seed, cpus, forks=True):
     return Trial(f"{count} growing", streams, cpus, False, memory_pages=120 + 50 * count)
 
 
-@plans_but("virtualization-full-one")
+@every_plan
 def test_every_port_swaps_without_a_fault(name):
     for trial in (under_pressure(6, 1, 4), under_pressure(4, 2, 2, forks=False)):
         assert run_trial(kernel(name, swapping=1), trial, Detector)[1] == ""

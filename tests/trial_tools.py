@@ -15,14 +15,15 @@ SHOWN = (
 """Plans that the fast tests try: of each family one."""
 
 
-def plans_but(*without: str) -> pytest.MarkDecorator:
-    """Return what makes a test one of each plan but some; those that are not `SHOWN` are slow."""
-    names = [name for name in plan_names() if name not in ("uniprocessor", *without)]
-    marked = [pytest.param(name, marks=() if name in SHOWN else pytest.mark.slow) for name in names]
-    return pytest.mark.parametrize("name", marked)
-
-
-every_plan = plans_but()
+every_plan = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in SHOWN else pytest.mark.slow)
+        for name in plan_names()
+        if name != "uniprocessor"
+    ],
+)
+"""Makes a test one of each plan; those that are not `SHOWN` are slow."""
 
 
 @cache
