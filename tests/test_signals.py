@@ -3,6 +3,7 @@
 import pytest
 
 from call_tools import call, fault_in_streams, ran, rows
+from lockscape.experiments.trials import further, run_trial
 from lockscape.kernel.entry import (
     CLOSE,
     EXEC,
@@ -19,9 +20,10 @@ from lockscape.kernel.entry import (
 )
 from lockscape.kernel.files import CREATING
 from lockscape.kernel.signals import DEFAULT, HANDLE, IGNORE, SIGCHLD, SIGKILL, SIGPIPE
+from lockscape.machine.faults import Detector
 from lockscape.workloads.families import fork
 from lockscape.workloads.signalling import TERMINATE, USER1, reapers, signalling
-from trial_tools import every_plan
+from trial_tools import every_plan, kernel
 
 KERNELS = (
     "giant", "fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "lock-free", "reimplementation",
@@ -155,3 +157,10 @@ def test_no_signalling_shows_a_fault(name):
     for seed in range(0, 60, 3):
         streams = [signalling(seed + k) for k in range(1 + seed % 4)]
         assert fault_in_streams(name, [*streams, *reapers()], 2 + seed % 3) == "", seed
+
+
+@pytest.mark.parametrize("name", ["virtualization-full", "virtualization-para"])
+def test_who_ends_the_others_of_a_small_guest_is_not_ended_before_it_ignores_signals(name):
+    trial = further(37)
+    assert "signals" in trial.name
+    assert run_trial(kernel(name), trial, Detector)[1] == ""

@@ -23,6 +23,10 @@ from lockscape.workloads.families import Rows, call, fork
 USER1, USER2, TERMINATE = 10, 12, 15
 """Signals whose meaning is the processes' own, and the one that asks to end."""
 
+IGNORED_TICKS = 20
+"""How long the first signal is waited for: by then `reapers`, which one may be sent to in a kernel of few
+processes, have had their turn and ignore it."""
+
 
 def signalling(seed: int) -> Rows:
     """Return a process that sends signals to others while they sleep, wait, write and make others.
@@ -33,6 +37,7 @@ def signalling(seed: int) -> Rows:
     handled = [call(SIGNAL, USER1, HANDLE)] * int(draw.integers(0, 2))
     child = np.concatenate([*handled, call(PAUSE), _acts(draw, 3, 1)])
     return np.concatenate([
+        call(SLEEP, IGNORED_TICKS),
         *[call(SIGNAL, USER1, HANDLE), call(SIGNAL, USER2, HANDLE)][: int(draw.integers(1, 3))],
         call(PIPE), fork(child), _acts(draw, 4, 2),
         call(KILL, -1, USER1, think_cycles=30_000), call(KILL, -1, SIGKILL, think_cycles=30_000),
