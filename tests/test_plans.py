@@ -149,7 +149,8 @@ def test_a_variant_says_only_what_it_changes():
     kept = tuple(r for r in base.rule if r.lock != "runqueue_lock")
     assert plan.rule[:-1] == kept and len(kept) < len(base.rule)
     assert (plan.rule[-1].at, plan.rule[-1].mode) == ("body search", "drop")
-    assert (plan.costs, plan.lock, plan.atomic) == (base.costs, base.lock, base.atomic)
+    assert plan.lock == tuple(lock for lock in base.lock if lock.name != "runqueue_lock")
+    assert (plan.costs, plan.atomic) == (base.costs, base.atomic)
 
 
 def test_a_variant_can_have_the_locking_of_another_plan():
@@ -157,6 +158,18 @@ def test_a_variant_can_have_the_locking_of_another_plan():
     assert plan.options == load_plan("linux-2.6").options
     assert plan.rule == load_plan("giant").rule
     assert plan.method == "giant"
+
+
+def test_a_lock_goes_with_the_last_of_its_rules():
+    whole, kept = (
+        load_plan("fine"),
+        '[[rule]]\nat = "section sys_yield/yield"\nlock = "queue_lock"\nof = "queue"',
+    )
+    text = 'base = "fine"\ntitle = "v"\n[[without]]\nlock = "queue_lock"\n'
+    names = [lock.name for lock in whole.lock]
+    gone = [lock.name for lock in parse_plan(text, "v").lock]
+    assert gone == [name for name in names if name != "queue_lock"]
+    assert [lock.name for lock in parse_plan(text + kept, "v").lock] == names
 
 
 def test_an_empty_text_takes_an_entry_of_a_table_out():

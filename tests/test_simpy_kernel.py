@@ -128,10 +128,20 @@ def simulated(name, case, streams):
 
 
 def stated(name):
-    """Read a plan's file; of a variant, with what its base says: tables go over the base's, lists come after."""
+    """Read a plan's file; of a variant, with what its base says: tables go over the base's, lists come after.
+
+    A lock that a variant does without goes, with its rules.
+    """
     plan = tomllib.loads((resources.files("lockscape.ports") / "plans" / f"{name}.toml").read_text("utf-8"))
-    assert not {"without", "locks"} & plan.keys(), "more of a variant than is read here"
+    gone = plan.pop("without", [])
+    assert "locks" not in plan and all(set(each) == {"lock"} for each in gone), (
+        "more of a variant than is read"
+    )
     base = stated(plan["base"]) if "base" in plan else {}
+    without = {each["lock"] for each in gone}
+    if without:
+        base["rule"] = [rule for rule in base["rule"] if rule.get("lock") not in without]
+        base["lock"] = [lock for lock in base["lock"] if lock["name"] not in without]
     over = {key: base[key] | value for key, value in plan.items() if isinstance(value, dict) and key in base}
     more = {key: base[key] + value for key, value in plan.items() if isinstance(value, list) and key in base}
     return base | plan | over | more

@@ -4,9 +4,6 @@ from lockscape.kernel.allocate import page_free
 from lockscape.kernel.objects import Memory, Process
 from lockscape.program.language import add_return, free, function, option, section, step
 
-STRUCTURE_PAGES = 2
-"""Pages of a process' structure with its kernel stack (8 KB: include/linux/sched.h: alloc_task_struct)."""
-
 
 @function()
 def put_process(p: Process) -> None:

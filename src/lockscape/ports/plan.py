@@ -105,7 +105,8 @@ class Variant(Plan, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What changes of the plan named `base`. With `locks`, the locking is that of the plan of this name.
 
     `base` then gives options, costs and features only. Tables go over the base's, entry by entry: an empty
-    text takes an entry out. A lock replaces the base's of the same name.
+    text takes an entry out. A lock replaces the base's of the same name; one whose rules are all taken out
+    goes too.
     """
 
     base: str
@@ -157,7 +158,9 @@ def _applied(variant: Variant, base: Plan, locking: Plan, name: str) -> Plan:
                 f"{name}: no rule {each} to take out: see the plan {variant.locks or variant.base}"
             )
     kept = tuple(rule for rule in locking.rule if not any(each.takes(rule) for each in variant.without))
-    locks = {lock.name: lock for lock in (*locking.lock, *variant.lock)}
+    rules = (*kept, *variant.rule)
+    unused = {rule.lock for rule in locking.rule} - {rule.lock for rule in rules}
+    locks = {lock.name: lock for lock in (*locking.lock, *variant.lock) if lock.name not in unused}
     return Plan(
         title=variant.title,
         method=variant.method or locking.method,
@@ -165,7 +168,7 @@ def _applied(variant: Variant, base: Plan, locking: Plan, name: str) -> Plan:
         options=base.options | variant.options,
         costs=base.costs | variant.costs,
         lock=tuple(locks.values()),
-        rule=(*kept, *variant.rule),
+        rule=rules,
         atomic=_over(locking.atomic, variant.atomic),
         local=_over(locking.local, variant.local),
         published=_over(locking.published, variant.published),
