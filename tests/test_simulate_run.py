@@ -13,7 +13,7 @@ import pytest
 
 from lockscape.errors import InputError
 from lockscape.experiments import run as run_module
-from lockscape.experiments.choose import check_plan, choose_plan, most_processors
+from lockscape.experiments.choose import check_plan, choose, choose_plan
 from lockscape.experiments.result import RunResult, plan_digest
 from lockscape.experiments.run import ConservationError, damage, load_run, run_to_end, simulate
 from lockscape.experiments.sample import cost_factors, kernel_steps
@@ -272,7 +272,7 @@ def test_a_plan_is_chosen_by_name_or_file(tmp_path) -> None:  # type: ignore[no-
     assert choose_plan("Coarse Funnel") == load_plan("coarse-funnel")
     (tmp_path / "mine.toml").write_text(DEADLOCK)
     assert plan_digest(choose_plan(str(tmp_path / "mine.toml"))) == plan_digest(parse_plan(DEADLOCK, "x"))
-    assert most_processors(load_plan("uniprocessor")) == 1
+    assert choose("uniprocessor").most_processors == 1
     with pytest.raises(InputError, match="did you mean giant"):
         choose_plan("gaint")
     with pytest.raises(InputError, match="cannot be read"):

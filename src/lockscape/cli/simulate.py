@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +15,7 @@ from lockscape.report.output import Format, emit
 
 if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands that end early
     from lockscape.experiments.result import RunSpec, Seeding
+    from lockscape.systems.load import System
     from lockscape.workloads.chat import Chat
     from lockscape.workloads.postmark import PostmarkOptions
     from lockscape.workloads.replay import Replay
@@ -103,7 +105,7 @@ class Request(NamedTuple):
     processes: int
     seeding: "Seeding"
     libc: "Libc"
-    machine: str
+    machine: str | None
     cost_sample: int
     postmark: "PostmarkOptions"
     terse: bool
@@ -111,7 +113,7 @@ class Request(NamedTuple):
 
 
 @click.command()
-@click.argument("systems", nargs=-1, required=True, metavar="SYSTEM|METHOD|FILE.toml...")
+@click.argument("systems", nargs=-1, required=True, metavar="SYSTEM|METHOD|FILE.toml|all...")
 @click.option("--workload", default=POSTMARK, show_default=True, metavar="NAME|FILE.toml|trace:FILE",
               help="What is run: see 'lockscape workloads'; trace:FILE is strace's.")  # fmt: skip
 @click.option("--cpus", type=Numbers(), default=None, help="Numbers of processors.  [default: 1-8]")
@@ -130,7 +132,8 @@ class Request(NamedTuple):
               help="Read PostMark's own configuration file instead.")  # fmt: skip
 @click.option("--libc", type=click.Choice(["2005", "modern"]), default="2005", show_default=True,
               help="The C library: a mapped buffer for every stream, or one from malloc.")  # fmt: skip
-@click.option("--machine", default="pentium4", show_default=True, metavar="NAME", help="The machine preset.")
+@click.option("--machine", default=None, metavar="NAME",
+              help="The machine preset.  [default: each system's own; pentium4 for methods]")  # fmt: skip
 @click.option("--cost-sample", type=click.IntRange(0, 1_000_000), default=0, metavar="N",
               help="Draw costs from their ranges, number N.  [default: 0, the stated costs]")  # fmt: skip
 @click.option("--baseline", default=None, metavar="SYSTEM",
@@ -141,8 +144,9 @@ class Request(NamedTuple):
 @click.option("--locks", type=click.Choice(["top", "all"]), default="top", show_default=True,
               help="Show the 10 busiest locks of each system, or all.")  # fmt: skip
 @click.option("--report-postmark", is_flag=True, help="Print PostMark's own report of every process as well.")
-@click.option("--without", "lock", default=None, metavar="LOCK",
-              help="Take a lock out and show what goes wrong (by default on 4 processors).")  # fmt: skip
+@click.option("--without", "lock", default=None, metavar="LOCK|MECHANISM",
+              help="Take a lock out and show what goes wrong (by default on 4 processors), or run a system "
+                   "without what sets it apart beside it.")  # fmt: skip
 @click.option("--fail", "failing", type=Failing(), default=None,
               help="Let a kernel instance fail, on the most processors: what it takes down.")  # fmt: skip
 @click.option("--trace", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
@@ -181,24 +185,27 @@ def simulate(
     settings["workload"] = workload
     if report_postmark and workload != POSTMARK:
         raise click.UsageError("--report-postmark is PostMark's: say --workload postmark")
-    if trace is not None and (lock is not None or len(set(systems)) > 1):
+    chosen = _chosen(systems)
+    mechanism = lock if any(lock == each.id for found in chosen for each in found.mechanisms) else None
+    if trace is not None and (lock is not None or len(chosen) > 1):
         raise InputError("--trace: the timeline is of one run; give one system, and no --without")
     if failing is not None and (lock is not None or trace is not None):
         raise InputError("--fail: shows one failure by itself; give no --without and no --trace")
-    if lock is not None:
-        _without(systems, lock, _request(settings, SMALL, (4,)), form_of(form), watch)
+    if lock is not None and mechanism is None:
+        _without(chosen, lock, _request(settings, SMALL, (4,)), form_of(form), watch)
         return
     request = _request(settings, PAPER, tuple(range(1, 9)))
     if failing is not None:
-        _failures(systems, failing, request, form_of(form), watch)
+        _failures(chosen, failing, request, form_of(form), watch)
         return
     if at is not None and at not in request.cpus:
         raise InputError(f"--at {at}: none of the numbers of processors is {at}; add it to --cpus")
-    names = [*dict.fromkeys(systems)]
-    base = baseline or (BASELINE if BASELINE in names else None)
-    specs = [spec for name in names for spec in _specs(name, request)]
+    if mechanism is not None:
+        chosen = [each for found in chosen for each in (found, found.without(mechanism))]
+    base = baseline or (BASELINE if any(found.id == BASELINE for found in chosen) else None)
+    specs = [spec for found in chosen for spec in _specs(found, request)]
     if base is not None:
-        specs.append(_specs(base, request)[0])
+        specs.append(_specs(_chosen([base])[0], request)[0])
     show = Show(at, locks == "all", report_postmark, request.terse)
     if trace is not None:
         _timeline(specs, at, trace, trace_from, trace_to)
@@ -234,7 +241,8 @@ class Show(NamedTuple):
 def _request(settings: dict[str, Any], defaults: dict[str, Any], cpus: tuple[int, ...]) -> Request:
     from lockscape.machine.costs import preset
 
-    preset(settings["machine"])  # an unknown one is told before anything is built
+    if settings["machine"] is not None:
+        preset(settings["machine"])  # an unknown one is told before anything is built
     workload = _workload(settings)
     options, terse = _postmark(settings if workload is None else settings | NO_POSTMARK, defaults)
     processes = workload.processes if workload is not None else settings["processes"] or PROCESSES
@@ -288,22 +296,27 @@ def _postmark(settings: dict[str, Any], defaults: dict[str, Any]) -> "tuple[Post
     return options, False
 
 
-def _specs(name: str, request: Request) -> "list[RunSpec]":
+def _chosen(names: Sequence[str]) -> "list[System]":
+    """Return the systems that are asked for, each once."""
+    from lockscape.experiments.choose import choose, expand
+
+    return [choose(name) for name in expand(names)]
+
+
+def _specs(found: "System", request: Request) -> "list[RunSpec]":
     """Return the runs of a system: one processor first, which speedups are over, whether asked for or not."""
-    from lockscape.experiments.choose import choose_plan, most_processors
     from lockscape.experiments.result import RunSpec
     from lockscape.experiments.sample import cost_factors
 
-    plan = choose_plan(name)
-    numbers = sorted({1, *request.cpus})
-    factors = cost_factors(request.cost_sample, request.machine)
+    machine = request.machine or found.machine
+    factors = cost_factors(request.cost_sample, machine)
     return [
         RunSpec(
-            name, plan, cpus, request.processes, request.postmark, request.seeding, request.libc,
-            request.machine, request.cost_sample, factors, request.workload,
+            found.id, found.plan, cpus, request.processes, request.postmark, request.seeding, request.libc,
+            machine, request.cost_sample, factors, request.workload,
         )
-        for cpus in numbers
-        if cpus <= most_processors(plan)
+        for cpus in sorted({1, *request.cpus})
+        if cpus <= found.most_processors
     ]  # fmt: skip
 
 
@@ -335,12 +348,12 @@ def _curves(
         print_postmark(document, sys.stdout, show.at, show.terse)
 
 
-def _without(systems: tuple[str, ...], lock: str, request: Request, form: Format, watch: Stopwatch) -> None:
+def _without(chosen: "Sequence[System]", lock: str, request: Request, form: Format, watch: Stopwatch) -> None:
     from lockscape.experiments.without import without
     from lockscape.report.simulate import simulate_document
     from lockscape.report.without import print_removals, removals_csv
 
-    specs = [_specs(name, request)[-1] for name in dict.fromkeys(systems)]
+    specs = [_specs(found, request)[-1] for found in chosen]
     with runs_progress(len(specs)) as progress:
         removals = []
         for number, spec in enumerate(specs):
@@ -355,13 +368,13 @@ def _without(systems: tuple[str, ...], lock: str, request: Request, form: Format
 
 
 def _failures(
-    systems: tuple[str, ...], failing: tuple[int, float], request: Request, form: Format, watch: Stopwatch
+    chosen: "Sequence[System]", failing: tuple[int, float], request: Request, form: Format, watch: Stopwatch
 ) -> None:
     from lockscape.experiments.failure import failure
     from lockscape.report.failure import failures_csv, print_failures
     from lockscape.report.simulate import simulate_document
 
-    specs = [_specs(name, request)[-1] for name in dict.fromkeys(systems)]
+    specs = [_specs(found, request)[-1] for found in chosen]
     with runs_progress(len(specs)) as progress:
         found = []
         for number, spec in enumerate(specs, 1):

@@ -1,5 +1,7 @@
-"""Which plan a system's or method's name means, and whether a plan can be run at all."""
+"""What a system's or method's name means, and whether its plan can be run at all."""
 
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 from lockscape.errors import InputError, unknown
@@ -7,6 +9,7 @@ from lockscape.experiments.sample import kernel_steps
 from lockscape.kernel.build import OPTIONS
 from lockscape.machine.state import MOST_PROCESSORS
 from lockscape.ports.plan import Plan, load_plan, plan_names, read_plan
+from lockscape.systems.load import System, load_system, read_system, system_ids
 
 UNIPROCESSOR = "uniprocessor"
 """The kernel without a port: it has no exclusion between processors."""
@@ -25,23 +28,60 @@ MOST_CYCLES = 1 << 40
 """Largest number of any other option, of instructions and of cycles."""
 
 
-def choose_plan(name: str) -> Plan:
-    """Return the plan of a method or system by its name, or the one in a file whose name ends in .toml.
+ALL = "all"
+"""Stands for all systems of Table 1."""
 
-    Case does not matter in names and spaces stand for hyphens. Raises `InputError` for a name that is none,
-    naming the nearest, and for a plan that could not be run.
+
+def choose(name: str) -> System:
+    """Return the system, method or plan of a name, or what a file whose name ends in .toml says: either.
+
+    ``NAME@VARIANT`` is a system's variant. Case does not matter in names and spaces stand for hyphens. Raises
+    `InputError` for a name that is none, naming the nearest, and for what could not be run.
     """
-    if name.endswith(".toml"):
-        plan = read_plan(Path(name))
-        check_plan(plan, name)
-        return plan
-    known = plan_names()
+    found = _from_file(name) if name.endswith(".toml") or ".toml@" in name else _by_name(name)
+    check_plan(found.plan, found.id)
+    return found
+
+
+def choose_plan(name: str) -> Plan:
+    """Return the plan of what `choose` finds."""
+    return choose(name).plan
+
+
+def expand(names: Sequence[str]) -> list[str]:
+    """Return names, each once, with those of all systems in the place of ``all``."""
+    return [*dict.fromkeys(each for name in names for each in (system_ids() if name == ALL else [name]))]
+
+
+def _from_file(name: str) -> System:
+    """Return the system that a file says, or the plan."""
+    path, _, variant = name.partition(".toml@")
+    file = Path(path + ".toml" if variant else name)
+    try:
+        is_plan = "plan" not in tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read as a plan or a system: {error}") from error
+    if not is_plan:
+        return read_system(file, variant)
+    if variant:
+        raise InputError(f"{name}: a plan has no variants, only a system's file has: drop @{variant}")
+    return _of_plan(name, read_plan(file))
+
+
+def _by_name(name: str) -> System:
     wanted = "-".join(name.casefold().split())
-    if wanted not in known:
+    id, at, variant = wanted.partition("@")
+    if id in system_ids():
+        return load_system(wanted if variant or not at else id)
+    if wanted not in plan_names():
+        known = sorted({*plan_names(), *system_ids()})
         raise InputError(unknown("system or method", name, known) + ", or your own FILE.toml")
-    plan = load_plan(wanted)
-    check_plan(plan, wanted)
-    return plan
+    return _of_plan(wanted, load_plan(wanted))
+
+
+def _of_plan(name: str, plan: Plan) -> System:
+    """Return a plan as a system: on one processor only if nothing excludes several from each other."""
+    return System.of_plan(name, plan, most=1 if plan.method == UNIPROCESSOR else MOST_PROCESSORS)
 
 
 def check_plan(plan: Plan, name: str) -> None:
@@ -67,8 +107,3 @@ def check_plan(plan: Plan, name: str) -> None:
     for module in plan.new_code:
         if module not in NEW_CODE:
             raise InputError(f"{name}: " + unknown("module of new code", module, NEW_CODE))
-
-
-def most_processors(plan: Plan) -> int:
-    """Return how many processors a plan's kernel can use: one if nothing excludes them from each other."""
-    return 1 if plan.method == UNIPROCESSOR else MOST_PROCESSORS

@@ -33,7 +33,7 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -101,18 +101,25 @@ class Without(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.at in ("", rule.at) and self.lock in ("", rule.lock)
 
 
-class Variant(Plan, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What changes of the plan named `base`. With `locks`, the locking is that of the plan of this name.
+class Change(Plan, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What changes of a plan, see `Variant`: with `locks`, the locking is that of the plan of this name.
 
-    `base` then gives options, costs and features only. Tables go over the base's, entry by entry: an empty
-    text takes an entry out. A lock replaces the base's of the same name; one whose rules are all taken out
-    goes too.
+    The plan itself then gives options, costs and features only. Tables go over the plan's, entry by entry: an
+    empty text takes an entry out. A lock replaces the plan's of the same name; one whose rules are all taken
+    out goes too.
     """
 
-    base: str
+    title: str = ""
     method: str = ""
     locks: str = ""
     without: tuple[Without, ...] = ()
+
+
+class Variant(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A change of the plan named `base`."""
+
+    title: str
+    base: str
 
 
 def plan_names() -> list[str]:
@@ -142,38 +149,45 @@ def parse_plan(text: str, name: str) -> Plan:
     """Parse a plan or a variant of one. Raises `InputError`, naming the plan, for text that is none."""
     try:
         data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{name}: not a plan: {error}") from error
+    return convert_plan(data, name)
+
+
+def convert_plan(data: Mapping[str, Any], name: str) -> Plan:
+    """Return the plan, or the variant of one, that a table of a TOML file says. Raises `InputError`."""
+    try:
         if "base" not in data:
             return msgspec.convert(data, Plan)
         variant = msgspec.convert(data, Variant)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except msgspec.ValidationError as error:
         raise InputError(f"{name}: not a plan: {error}") from error
-    return _applied(variant, load_plan(variant.base), load_plan(variant.locks or variant.base), name)
+    return changed_plan(load_plan(variant.base), variant, name)
 
 
-def _applied(variant: Variant, base: Plan, locking: Plan, name: str) -> Plan:
-    """Return the plan that a variant makes of its base and of the plan whose locking it has."""
-    for each in variant.without:
+def changed_plan(plan: Plan, change: Change, name: str) -> Plan:
+    """Return a plan with a change made. Raises `InputError`, naming `name`, for one that cannot be made."""
+    locking = load_plan(change.locks) if change.locks else plan
+    for each in change.without:
         if not any(each.takes(rule) for rule in locking.rule):
-            raise InputError(
-                f"{name}: no rule {each} to take out: see the plan {variant.locks or variant.base}"
-            )
-    kept = tuple(rule for rule in locking.rule if not any(each.takes(rule) for each in variant.without))
-    rules = (*kept, *variant.rule)
+            raise InputError(f"{name}: no rule {each} to take out of the plan {locking.title!r}")
+    kept = tuple(rule for rule in locking.rule if not any(each.takes(rule) for each in change.without))
+    rules = (*kept, *change.rule)
     unused = {rule.lock for rule in locking.rule} - {rule.lock for rule in rules}
-    locks = {lock.name: lock for lock in (*locking.lock, *variant.lock) if lock.name not in unused}
+    locks = {lock.name: lock for lock in (*locking.lock, *change.lock) if lock.name not in unused}
     return Plan(
-        title=variant.title,
-        method=variant.method or locking.method,
-        new_code=tuple(dict.fromkeys((*locking.new_code, *variant.new_code))),
-        options=base.options | variant.options,
-        costs=base.costs | variant.costs,
+        title=change.title or plan.title,
+        method=change.method or locking.method,
+        new_code=tuple(dict.fromkeys((*locking.new_code, *change.new_code))),
+        options=plan.options | change.options,
+        costs=plan.costs | change.costs,
         lock=tuple(locks.values()),
         rule=rules,
-        atomic=_over(locking.atomic, variant.atomic),
-        local=_over(locking.local, variant.local),
-        published=_over(locking.published, variant.published),
-        covered=_over(locking.covered, variant.covered),
-        features=_over(base.features, variant.features),
+        atomic=_over(locking.atomic, change.atomic),
+        local=_over(locking.local, change.local),
+        published=_over(locking.published, change.published),
+        covered=_over(locking.covered, change.covered),
+        features=_over(plan.features, change.features),
     )
 
 

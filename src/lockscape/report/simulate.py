@@ -59,11 +59,12 @@ class CurvePoint(msgspec.Struct, frozen=True):
 
 
 class SystemCurve(msgspec.Struct, frozen=True):
-    """A system over numbers of processors. `plan_sha256` identifies its locking plan."""
+    """A system over numbers of processors, on a `machine`. `plan_sha256` identifies its locking plan."""
 
     name: str
     title: str
     method: str
+    machine: str
     plan_sha256: str
     points: tuple[CurvePoint, ...]
 
@@ -83,7 +84,7 @@ class SimulateDocument(msgspec.Struct, frozen=True):
     document: Literal["simulate"]
     manifest: Manifest
     workload: Workload
-    machine: MachineRecord
+    machines: tuple[MachineRecord, ...]
     baseline: Baseline | None
     systems: tuple[SystemCurve, ...]
     without: tuple[Removal, ...]
@@ -102,22 +103,27 @@ def simulate_document(
     names = list(dict.fromkeys(point.spec.system for point in points))
     over = baseline.result.makespan_s if baseline else None
     curves = tuple(_curve([p for p in points if p.spec.system == name], over) for name in names)
-    machine = preset(spec.machine)
+    machines = dict.fromkeys([*(point.spec.machine for point in points), spec.machine])
     return SimulateDocument(
         SCHEMA_VERSION, "simulate", manifest,
         Workload("mixed" if spec.workload else "postmark", spec.processes, spec.seeding, spec.libc,
                  spec.postmark, spec.workload),
-        MachineRecord(spec.machine, machine.title, machine.clock_mhz, spec.cost_sample),
+        tuple(_machine(name, spec.cost_sample) for name in machines),
         Baseline(baseline.spec.system, baseline.result.makespan_s) if baseline else None,
         curves, tuple(removals), tuple(failures),
     )  # fmt: skip
+
+
+def _machine(name: str, sample: int) -> MachineRecord:
+    machine = preset(name)
+    return MachineRecord(name, machine.title, machine.clock_mhz, sample)
 
 
 def _curve(points: Sequence[Point], over: float | None) -> SystemCurve:
     plan = points[0].spec.plan
     alone = next(point.result.makespan_s for point in points if point.spec.cpus == 1)
     return SystemCurve(
-        points[0].spec.system, plan.title, plan.method, plan_digest(plan),
+        points[0].spec.system, plan.title, plan.method, points[0].spec.machine, plan_digest(plan),
         tuple(_point(point, alone, over) for point in sorted(points, key=lambda each: each.spec.cpus)),
     )  # fmt: skip
 

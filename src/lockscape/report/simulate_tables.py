@@ -47,19 +47,19 @@ EVENTS = (
 def curve_csv(document: SimulateDocument) -> Table:
     """Return one long table, a run in each row."""
     columns = (
-        "system", "method", "cpus", "makespan_s", "speedup", "speedup_over_baseline", "steady_per_s",
-        *MODES, "makespan_cycles", "steps",
+        "system", "method", "machine", "cpus", "makespan_s", "speedup", "speedup_over_baseline",
+        "steady_per_s", *MODES, "makespan_cycles", "steps",
     )  # fmt: skip
     rows: list[Row] = [
         (
-            curve.name, curve.method, p.cpus, p.makespan_s, p.speedup, p.speedup_over_baseline,
+            curve.name, curve.method, curve.machine, p.cpus, p.makespan_s, p.speedup, p.speedup_over_baseline,
             p.steady_per_s, *(p.time_shares[mode] for mode in MODES), p.result.makespan_cycles,
             p.result.steps,
         )
         for curve in document.systems
         for p in curve.points
     ]  # fmt: skip
-    return Table("", columns, tuple(rows), frozenset({0, 1}))
+    return Table("", columns, tuple(rows), frozenset({0, 1, 2}))
 
 
 def print_curves(
@@ -96,10 +96,13 @@ def print_curves(
 
 def about(document: SimulateDocument) -> Iterator[str]:
     """Yield what ran and where, a sentence each."""
-    work, machine = document.workload, document.machine
+    work = document.workload
     yield _what(work)
-    sample = f", costs of sample {machine.cost_sample}" if machine.cost_sample else ""
-    yield f"Machine {machine.name}: {machine.title}, {machine.clock_mhz:,} MHz{sample}."
+    for machine in document.machines:
+        sample = f", costs of sample {machine.cost_sample}" if machine.cost_sample else ""
+        ran = [curve.name for curve in document.systems if curve.machine == machine.name]
+        who = f" ({', '.join(ran)})" if len(document.machines) > 1 else ""
+        yield f"Machine {machine.name}{who}: {machine.title}, {machine.clock_mhz:,} MHz{sample}."
     short = [p for c in document.systems for p in c.points[:1] if _out_of_files(p.result, work.postmark)]
     if short and work.mixed is None:
         yield "PostMark ran out of files before all transactions were done, as it does with few files."

@@ -1,0 +1,110 @@
+"""Systems by name, ``ID`` or ``ID@VARIANT``, and from files of the user's."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lockscape.errors import InputError, unknown
+from lockscape.machine.costs import preset
+from lockscape.machine.state import MOST_PROCESSORS
+from lockscape.ports.plan import Plan, changed_plan, convert_plan, load_plan
+from lockscape.systems.model import Estimate, Mechanism, SystemFile, SystemVariant
+
+
+@dataclass(frozen=True)
+class System:
+    """A system that can run: what its file says, with the variant that was asked for.
+
+    `variants` are ids with their titles; `alone` and the rest are as in `SystemFile`.
+    """
+
+    id: str
+    plan: Plan
+    machine: str
+    machine_evidence: str
+    most_processors: int
+    most_evidence: str
+    listing: str
+    alone: str
+    mechanisms: tuple[Mechanism, ...]
+    estimates: tuple[Estimate, ...]
+    variants: Mapping[str, str]
+
+    @classmethod
+    def of_plan(cls, name: str, plan: Plan, most: int = MOST_PROCESSORS) -> "System":
+        """Return what runs if a plan by itself is asked for: on the paper's machine."""
+        return cls(name, plan, "pentium4", "", most, "", "sys_unlink", "", (), (), {})
+
+    def without(self, mechanism: str) -> "System":
+        """Return the system with a mechanism disabled. Raises `InputError` for one that it does not have."""
+        for each in self.mechanisms:
+            if each.id == mechanism:
+                name = f"{self.id} without {mechanism}"
+                return replace(self, id=name, plan=changed_plan(self.plan, each.off, name), mechanisms=())
+        raise InputError(
+            f"{self.id}: " + unknown("mechanism", mechanism, [each.id for each in self.mechanisms])
+        )
+
+
+def system_ids() -> list[str]:
+    """Return the ids of the systems that come with lockscape, variants left out, sorted."""
+    folder = resources.files("lockscape.systems") / "data"
+    return sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
+
+
+@cache
+def load_system(name: str) -> System:
+    """Load a system, ``ID`` or ``ID@VARIANT``. Raises `InputError` for one that there is not."""
+    id, _, variant = name.partition("@")
+    if id not in system_ids():
+        raise InputError(unknown("system", id, system_ids()))
+    text = (resources.files("lockscape.systems") / "data" / f"{id}.toml").read_text("utf-8")
+    return convert_system(tomllib.loads(text), id, variant)
+
+
+def read_system(path: Path, variant: str = "") -> System:
+    """Read a system from a file of the user's, under the file's name without its ending."""
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a system: {error}") from error
+    return convert_system(data, str(path), variant)
+
+
+def convert_system(data: Mapping[str, Any], name: str, variant: str = "") -> System:
+    """Return the system that a file's table says. Raises `InputError`, naming it, for what is none."""
+    try:
+        file = msgspec.convert(data, SystemFile)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{name}: not a system: {error}") from error
+    plan = load_plan(file.plan) if isinstance(file.plan, str) else convert_plan(file.plan, name)
+    whole = System(
+        name, plan, file.machine, file.machine_evidence, file.most_processors, file.most_evidence,
+        file.listing, file.alone, file.mechanism, file.estimate,
+        {each.id: each.title for each in file.variant},
+    )  # fmt: skip
+    found = _varied(whole, file.variant, variant) if variant else whole
+    preset(found.machine)
+    return found
+
+
+def _varied(whole: System, variants: tuple[SystemVariant, ...], id: str) -> System:
+    """Return a system's variant, which has the mechanisms of the system unless it says its own."""
+    chosen = next((each for each in variants if each.id == id), None)
+    if chosen is None:
+        known = [each.id for each in variants]
+        more = unknown("variant", id, known) if known else f"no variant {id!r}: it has none, drop the @"
+        raise InputError(f"{whole.id}: {more}")
+    name = f"{whole.id}@{id}"
+    plan = changed_plan(whole.plan, msgspec.structs.replace(chosen.change, title=chosen.title), name)
+    return replace(
+        whole, id=name, plan=plan, machine=chosen.machine or whole.machine,
+        most_processors=chosen.most_processors or whole.most_processors,
+        mechanisms=chosen.mechanism or whole.mechanisms,
+    )  # fmt: skip
