@@ -23,6 +23,7 @@ COMMANDS = {
         "The paper's Figure 2, simulated: what holds, how surely, and why.",
     ),
     "laws": ("laws", "Fit Amdahl's law and the universal scalability law to any curve."),
+    "verify": ("verify", "Published figures of the 22 systems beside simulated ones, good or bad."),
     "port": ("port", "What a port changes in the uniprocessor kernel, line by line, and its effort."),
     "workloads": ("workloads", "Workloads: their mix of system calls, and the kernel's share of the time."),
     "fetch": ("fetch", "Download a kernel release, check its SHA-256 and keep it."),

@@ -43,7 +43,7 @@ from typing import Annotated
 import msgspec
 
 from lockscape.errors import InputError, unknown
-from lockscape.kernel.entry import READLINK
+from lockscape.kernel.entry import IOCTL, READLINK
 from lockscape.workloads.chat import Chat
 from lockscape.workloads.children import DO_RUN, Child, check_mix, with_children
 from lockscape.workloads.load import Node, Stream
@@ -55,12 +55,13 @@ OPERATIONS = {
     "create": DO_CREATE, "append": DO_APPEND, "read": DO_READ, "delete": DO_DELETE, "stat": DO_STAT,
     "mkdir": DO_MKDIR, "rmdir": DO_RMDIR, "grow": DO_BRK, "fsync": DO_FSYNC,
     "rename": DO_RENAME, "yield": DO_YIELD, "run": DO_RUN, "readlink": FIRST_CALL + READLINK,
-    "serve": DO_SERVE,
+    "ioctl": FIRST_CALL + IOCTL, "serve": DO_SERVE,
 }  # fmt: skip
-"""What a mix may name: operations on whole files, ``grow``: more memory by brk,
-``fsync``: append and wait until it is on disk, ``rename``: to another of the names, ``yield``: let others
-run first, ``run``: make a child, which becomes a program, and wait for its end, ``readlink``: ask where a
-name leads to, and ``serve``: take a request of the process' client in the outside world and answer it."""
+"""What a mix may name: operations on whole files, ``grow``: more memory by brk, ``fsync``: append and wait
+until it is on disk, ``rename``: to another of the names, ``yield``: let others run first, ``run``: make a
+child, which becomes a program, and wait for its end, ``readlink``: ask where a name leads to, ``ioctl``: ask
+a device for what it does not know, and ``serve``: take a request of the process' client in the outside world
+and answer it."""
 
 MOST_ROWS = 10_000_000
 MOST_WEIGHT = 1000
