@@ -15,6 +15,8 @@ from typing import Any
 
 import click
 import method_pages
+import system_pages
+from markdown import markdown, table
 
 from lockscape import catalog
 from lockscape.catalog import CodeChange, Finding, Table1, Table2, Table3
@@ -25,7 +27,6 @@ from lockscape.report.figure2 import ablation_tables, curve_tables, figure2_docu
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.schema import DOCUMENTS, schema
 from lockscape.report.study import ClaimRecord, study_document
-from lockscape.report.table import Table
 from lockscape.source.census import Census, Site, census
 from lockscape.source.profile import OPERATIONS, load_profile
 from lockscape.source.tree import Directory
@@ -55,18 +56,6 @@ def filled(text: str, regions: Mapping[str, Region]) -> str:
 def regions_of(text: str) -> list[str]:
     """Return the names of a page's regions."""
     return [match[2] for match in _REGION.finditer(text)]
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]], left: int = 1) -> Iterator[str]:
-    """Yield the lines of a Markdown table; the first `left` columns are text, the others figures."""
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{'|'.join([' :-- '] * left + [' --: '] * (len(heads) - left))}|"
-    for row in rows:
-        yield f"| {' | '.join(map(_cell, row))} |"
-
-
-def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
 
 
 def commands() -> Iterator[str]:
@@ -297,16 +286,6 @@ def figure2_causes() -> Iterator[str]:
         yield from markdown(each)
 
 
-def markdown(printed: Table, title: bool = False) -> Iterator[str]:
-    """Yield a table of lockscape's as Markdown, its notes below it."""
-    if title:
-        yield from (f"**{printed.title}**", "")
-    yield from table(printed.columns, printed.rows, len(printed.left))
-    yield ""
-    for note in printed.notes:
-        yield from (f"{note}", "")
-
-
 VERSIONS = ("2.0.40", "2.2.26", "2.4.31", "2.6.11")
 
 SAME = {
@@ -359,6 +338,7 @@ def _lines_of(sites: Iterable[Site]) -> set[tuple[str, int]]:
 
 REGIONS: Mapping[str, Region] = {
     **method_pages.regions(),
+    **system_pages.regions(),
     "commands": commands,
     "documents": documents,
     "table2": table2,
@@ -385,6 +365,7 @@ if __name__ == "__main__":
     regions = {
         **REGIONS,
         **method_pages.simulated(),
+        **system_pages.simulated(),
         **(counted(Path(sys.argv[1])) if len(sys.argv) > 1 else {}),
     }
     for path in sorted(DOCS.rglob("*.md")):

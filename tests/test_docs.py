@@ -230,7 +230,7 @@ def test_generated_regions_are_current(generator: ModuleType) -> None:
         text = path.read_text("utf-8")
         seen += generator.regions_of(text)
         assert generator.filled(text, generator.REGIONS) == text, f"{path.name}: run python docs/generate.py"
-    simulated = generator.method_pages.simulated()
+    simulated = {**generator.method_pages.simulated(), **generator.system_pages.simulated()}
     assert sorted(seen) == sorted([*generator.REGIONS, *simulated, *generator.counted(ROOT)])
 
 
@@ -239,6 +239,15 @@ def test_simulated_curves_of_methods_are_current(generator: ModuleType) -> None:
     for path in sorted((DOCS / "methods").glob("*.md")):
         text = path.read_text("utf-8")
         current = generator.filled(text, generator.method_pages.simulated())
+        assert current == text, f"{path.name}: run python docs/generate.py"
+
+
+@pytest.mark.slow
+def test_simulated_regions_of_systems_are_current(generator: ModuleType) -> None:
+    for name in ("systems", "verification"):
+        path = DOCS / "laboratory" / f"{name}.md"
+        text = path.read_text("utf-8")
+        current = generator.filled(text, generator.system_pages.simulated())
         assert current == text, f"{path.name}: run python docs/generate.py"
 
 

@@ -203,6 +203,8 @@ def simulate(
     if mechanism is not None:
         chosen = [each for found in chosen for each in (found, found.without(mechanism))]
     base = baseline or (BASELINE if any(found.id == BASELINE for found in chosen) else None)
+    for found in chosen:
+        _tell_limit(found, request.cpus)
     specs = [spec for found in chosen for spec in _specs(found, request)]
     if base is not None:
         specs.append(_specs(_chosen([base])[0], request)[0])
@@ -301,6 +303,15 @@ def _chosen(names: Sequence[str]) -> "list[System]":
     from lockscape.experiments.choose import choose, expand
 
     return [choose(name) for name in expand(names)]
+
+
+def _tell_limit(found: "System", cpus: tuple[int, ...]) -> None:
+    """Say on which numbers of processors a system is not run, for it cannot use so many."""
+    beyond = [str(number) for number in cpus if number > found.most_processors]
+    if beyond:
+        most = f"{found.most_processors} processor{'s' * (found.most_processors > 1)}"
+        why = f" ({found.most_evidence})" if found.most_evidence else ""
+        print(f"lockscape: {found.id}: at most {most}{why}: not run on {', '.join(beyond)}", file=sys.stderr)
 
 
 def _specs(found: "System", request: Request) -> "list[RunSpec]":
