@@ -4,9 +4,9 @@
 
 Figure 2 is the whole process `lockscape simulate` for four systems on 1 to 8 processors, with start-up,
 on all cores: its seconds and the largest memory of a process. The methods, a port of each that has one, are
-timed in the same way, and so are all 22 systems, and these with 64 processes on 64 processors. Steps per second are executed rows of the
-program over CPU seconds of one core, after the engine is compiled, medians of the repetitions; a waiting
-processor's looks at its lock are no steps.
+timed in the same way, and so are all 22 systems, and these with 64 processes on 64 processors. Steps per
+second are executed rows of the program over CPU seconds of one core, after the engine is compiled, medians of
+the repetitions; a waiting processor's looks at its lock are no steps.
 """
 
 import argparse
