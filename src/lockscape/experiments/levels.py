@@ -1,8 +1,8 @@
 """The rules that turn measurements into Table 1's words, *High*, *Medium* and *Low*: each stands here, once.
 
 The paper defines neither of the two. The definitions and thresholds below come from what the words mean for
-kernels, and were written down before the first measurement of latency; no threshold was moved afterwards. (The
-speedups of the four Linux versions were known then: `lockscape figure2`.)
+kernels, and were written down before the first measurement of latency; no threshold was moved afterwards.
+(The speedups of the four Linux versions were known then: `lockscape figure2`.)
 
 **Latency**: how long the kernel keeps something urgent waiting. A process with the highest priority sleeps
 until a timer interrupts. The time from when that interrupt is due until the process is back in user mode is
@@ -23,17 +23,17 @@ NEAR, FAR = 10.0, 100.0
 of kernels differ by orders of magnitude, from microseconds to milliseconds; three words tell no more."""
 
 QUARTER, HALF = 2.0, 4.0
-"""Scalability is *low* below a speedup of 2 on 8 processors, the work of a quarter of them, and *high* from 4,
-the work of half."""
+"""Scalability is *low* below a speedup of 2 on 8 processors, the work of a quarter of them, and *high* from
+4, the work of half."""
 
 ALIKE = 2.0
-"""*As guest* and *as UP*: less than so many times that guest or kernel alone, either way; beyond that what was
-laid over it is the larger part of what is seen."""
+"""*As guest* and *as UP*: less than so many times that guest or kernel alone, either way; beyond that what
+was laid over it is the larger part of what is seen."""
 
 LATENCY_RULE = (
-    f"Latency: 99th percentile of the time from an interrupt until the urgent process that it wakes is back in "
-    f"user mode, all {PROCESSORS} processors loaded, over that of the uniprocessor kernel alone: Low up to "
-    f"{NEAR:.0f} times, High above {FAR:.0f} times, Medium between."
+    "Latency: 99th percentile of the time from an interrupt until the urgent process that it wakes is back "
+    f"in user mode, all {PROCESSORS} processors loaded, over that of the uniprocessor kernel alone: Low up "
+    f"to {NEAR:.0f} times, High above {FAR:.0f} times, Medium between."
 )
 SCALABILITY_RULE = (
     f"Scalability: speedup of PostMark on {PROCESSORS} processors over one: High from {HALF:.0f}, Low below "

@@ -179,6 +179,8 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
         processors |= topology.prepare(state)
     dealt = {home: owners[k :: len(homes)] for k, home in enumerate(homes)}
     contexts = [state.get(process, "context") for process in processes] + spare
+    for context in contexts:
+        state.m[context + at.C_CALLS] = 1
     return Machine(state, processes, owners, dealt, processors, contexts)
 
 
