@@ -10,11 +10,10 @@ from lockscape.errors import InputError
 from lockscape.experiments.histogram import Buckets, percentile, together
 from lockscape.machine.state import MOST_PROCESSORS
 from lockscape.ports.plan import Plan
-from lockscape.workloads.chat import Chat
+from lockscape.workloads.choose import AnyWorkload
 from lockscape.workloads.postmark import PostmarkOptions
 from lockscape.workloads.replay import Replay
 from lockscape.workloads.stdio import Libc
-from lockscape.workloads.workload_file import Workload
 
 MOST_PROCESSES = 4096
 MOST_OPERATIONS = 10_000_000
@@ -43,7 +42,7 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: str = "pentium4"
     cost_sample: int = 0
     cost_factors: dict[str, float] = {}
-    workload: Workload | Chat | Replay | None = None
+    workload: AnyWorkload | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no machine or memory could hold."""

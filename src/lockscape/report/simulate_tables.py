@@ -16,6 +16,7 @@ from lockscape.workloads.chat import Chat
 from lockscape.workloads.postmark import Operations, PostmarkOptions, operations
 from lockscape.workloads.postmark_report import exact_seconds, report
 from lockscape.workloads.replay import Replay
+from lockscape.workloads.watch import Watch
 from lockscape.workloads.workload_file import Workload as WorkloadFile
 
 FIGURE = 7
@@ -116,9 +117,9 @@ def about(document: SimulateDocument) -> Iterator[str]:
         yield "PostMark ran out of files before all transactions were done, as it does with few files."
 
 
-def _seed(mixed: WorkloadFile | Chat) -> str:
+def _seed(mixed: WorkloadFile | Chat | Watch) -> str:
     """Return with which seed a workload was drawn, if it was drawn."""
-    return "" if isinstance(mixed, Chat) else f" (seed {mixed.seed})"
+    return f" (seed {mixed.seed})" if isinstance(mixed, WorkloadFile) else ""
 
 
 def _what(work: Workload) -> str:
