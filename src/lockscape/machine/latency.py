@@ -68,8 +68,8 @@ def called(m: Any, waker: int, fp: int, ctx: int, t: int) -> None:
 
 @compiled
 def responded(m: Any, v: int, ctx: int, t: int) -> None:
-    """A context is back in user mode."""
-    if m[ctx + at.C_CAUSE]:
+    """A context is back in user mode; one that does another's calls has not responded by that."""
+    if m[ctx + at.C_CAUSE] and m[ctx + at.C_CALLS]:
         waited(m, v, RESPONDED, t + 1 - m[ctx + at.C_CAUSE])
         m[ctx + at.C_CAUSE] = 0
 
