@@ -208,8 +208,8 @@ def numbers_table(document: Table1Document) -> Table:
          "call mean", "call 99%", "speedup"),
         tuple(rows), frozenset({0}),
         ("Response: from when the interrupt is due until the urgent process that it woke is in user mode. "
-         f"Calls are PostMark's on {PROCESSORS} processors; of the idle kernel one process' on one. They tell "
-         "again what the speedup tells: with as many processes in the kernel, calls are slow as work is "
+         f"Calls are PostMark's on {PROCESSORS} processors; of the idle kernel one process' on one. They "
+         "tell again what the speedup tells: with as many processes in the kernel, calls are slow as work is "
          "(Little's law). Lines with - have one thing changed: see lockscape figure2.",),
     )  # fmt: skip
 
