@@ -8,8 +8,7 @@ import click
 
 from lockscape import catalog
 from lockscape.catalog import Method
-from lockscape.cli.options import form_of, output_options, runs_progress
-from lockscape.errors import InputError, unknown
+from lockscape.cli.options import form_of, output_options
 from lockscape.report.catalog import (
     methods_csv,
     methods_document,
@@ -40,21 +39,17 @@ class ShowGroup(click.Group):
 @click.option("--method", metavar="ID", help="Only systems of this method, such as fine.")
 @click.option("--scalability", metavar="LEVEL", help="Only systems of this scalability, such as high.")
 @click.option("--latency", metavar="LEVEL", help="Only systems of this latency, such as low.")
-@click.option("--measured", is_flag=True, help="Latency and scalability as measured, beside the paper's.")
-@click.option("--check", "checks", multiple=True, metavar="ID",
-              help="With --measured: measure a system again and compare it bit for bit.")  # fmt: skip
 @output_options
 @click.pass_context
 def systems(
-    ctx: click.Context, method: str | None, scalability: str | None, latency: str | None, measured: bool,
-    checks: tuple[str, ...], form: str | None = None,
+    ctx: click.Context, method: str | None, scalability: str | None, latency: str | None,
+    form: str | None = None,
 ) -> None:  # fmt: skip
     """Show the 22 multiprocessor operating systems of Table 1 as printed, with notes at its cells.
 
     \b
     lockscape systems --scalability high        those that scale well
     lockscape systems show linux-2.4            everything known of one
-    lockscape systems --measured                the table again, by what their models do
     """
     filters = {"method": method, "scalability": scalability, "latency": latency}
     if ctx.invoked_subcommand is not None:
@@ -62,45 +57,10 @@ def systems(
         if given or form:
             raise click.UsageError(f"{given[0] if given else f'--{form}'} goes after 'show ID' or without it")
         return
-    if measured:
-        given = [f"--{name}" for name, value in filters.items() if value is not None]
-        if given:
-            raise click.UsageError(f"{given[0]} is of the table as printed: give it without --measured")
-        _measured(checks, form_of(form))
-        return
-    if checks:
-        raise click.UsageError("--check is of what was measured: say --measured too")
     found = catalog.systems(**filters)
     output = form_of(form)
     table = systems_csv(found) if output == "csv" else table1(found)
     emit(systems_document(found, Stopwatch().manifest()), (table,), output, sys.stdout)
-
-
-def _measured(checks: tuple[str, ...], form: Format) -> None:
-    from lockscape.experiments.measured import differing, measure, recorded
-    from lockscape.report.table1 import print_table1, reference_of, table1_csv, table1_document
-
-    watch, record = Stopwatch(), recorded()
-    known = {each.system: each for each in record.systems}
-    for id in dict.fromkeys(checks):
-        if id not in known:
-            raise InputError(unknown("measured system", id, known))
-        with runs_progress(3) as progress:
-            again = measure(id, record.machine, reference_of(catalog.system(id)), progress=progress)
-        where = differing(known[id], again)
-        if where:
-            raise InputError(
-                f"{id} is not what was recorded: {where}: the sources changed what is simulated; measure "
-                "Table 1 again (tools/record_table1.py)"
-            )
-        print(f"{id}: the same bits as recorded")
-    if checks:
-        return
-    document = table1_document(record, watch.manifest())
-    if form == "table":
-        print_table1(document, sys.stdout)
-    else:
-        emit(document, (table1_csv(document),), form, sys.stdout)
 
 
 @systems.command("show")

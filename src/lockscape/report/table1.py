@@ -63,7 +63,7 @@ class SystemCells(msgspec.Struct, frozen=True):
 
 
 class Table1Document(msgspec.Struct, frozen=True):
-    """The result of ``lockscape systems --measured``: the rules, and Table 1 by them."""
+    """The result of ``lockscape table1``: the rules, and Table 1 by them."""
 
     schema_version: int
     document: Literal["table1"]
@@ -269,6 +269,6 @@ def _about(document: Table1Document) -> Iterator[str]:
     machine = preset(record.machine)
     yield (
         f"Simulated. Machine {record.machine}: {machine.title}, {machine.clock_mhz:,} MHz. Recorded by "
-        f"lockscape {record.lockscape} at commit {record.commit[:12]}; `lockscape systems --measured --check "
+        f"lockscape {record.lockscape} at commit {record.commit[:12]}; `lockscape table1 --check "
         "ID` measures a system again and compares it bit for bit."
     )
