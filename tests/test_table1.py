@@ -200,6 +200,15 @@ def test_a_guest_that_waits_much_longer_than_alone_is_not_as_guest() -> None:
     assert (each.latency.measured, each.latency.agrees) == ("not As Guest", False)
 
 
+def test_a_word_that_hangs_on_the_width_of_a_bucket_is_said_to() -> None:
+    near, far = (
+        cells(catalog.system("linux-2.6"), system("linux-2.6", p99, 6.5), record()).explained
+        for p99 in (1030, 1100)
+    )
+    assert "exactly, it may be Low" in near[0]
+    assert len(far) == 1 and "exactly" not in far[0]
+
+
 def test_a_word_that_the_paper_does_not_know_is_neither_right_nor_wrong() -> None:
     found = cells(catalog.system("qnx"), system("qnx", 5000, 3), record())
     assert found.scalability is not None and found.scalability.agrees is None

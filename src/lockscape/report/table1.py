@@ -8,6 +8,7 @@ import msgspec
 from lockscape import catalog
 from lockscape.catalog import System
 from lockscape.experiments.choose import UNIPROCESSOR
+from lockscape.experiments.histogram import RELATIVE_ERROR
 from lockscape.experiments.levels import (
     ALIKE_RULE,
     LATENCY_RULE,
@@ -28,7 +29,7 @@ from lockscape.report.table import Row, Table, print_tables
 RELATIVE = ("as-guest", "as-up", "depends-on-up")
 """Words of Table 1 that are about another kernel."""
 
-NOT_YET = "not yet"
+NOT_YET, NOT_KNOWN = "not yet", "not known"
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -140,7 +141,16 @@ def why_latency(name: str, cell: Cell, measured: Measured, mhz: int) -> str:
         f"{name}, latency: {cell.measured}, in the paper {cell.printed}. 99% of responses take up to "
         f"{responds} µs. 99% of interrupts are handled within {handled} µs, and of processes that are woken "
         f"run within {runs} µs: {kernel}. {_spun(measured.waits.spin_share, measured.waits.lock)}"
+        f"{_unsure(cell)}"
     )
+
+
+def _unsure(cell: Cell) -> str:
+    """Say so if the word would be another without the width of the percentile's bucket."""
+    least = latency_level(cell.ratio / (1 + RELATIVE_ERROR))
+    if cell.over is not None or least == cell.measured:
+        return ""
+    return f" The percentile is at most {RELATIVE_ERROR:.2%} too high: exactly, it may be {least}."
 
 
 def why_scalability(name: str, cell: Cell, measured: Measured) -> str:
@@ -166,11 +176,9 @@ def words_table(document: Table1Document) -> Table:
     rows: list[Row] = []
     for each in document.systems:
         row: list[str] = [each.name]
-        for printed, cell, unit in (
-            (each.printed_latency, each.latency, "times idle"),
-            (each.printed_scalability, each.scalability, "on 8"),
-        ):
-            row += [printed, *_measured_words(cell, unit)]
+        none = NOT_KNOWN if each.id in document.record.failed else NOT_YET
+        row += [each.printed_latency, *_measured_words(each.latency, none, 1)]
+        row += [each.printed_scalability, *_measured_words(each.scalability, none, 2)]
         rows.append(tuple(row))
     failed = [f"{each.name}: {each.why}." for each in document.systems if each.id in document.record.failed]
     return Table(
@@ -178,15 +186,15 @@ def words_table(document: Table1Document) -> Table:
         ("System", "Latency", "measured", "times idle", "agrees", "Scalability", "measured", "speedup",
          "agrees"),
         tuple(rows), frozenset({0, 1, 2, 4, 5, 6, 8}),
-        (*document.rules, *failed, f"{NOT_YET}: of these systems there is no model yet."),
+        (*document.rules, *failed, f"{NOT_YET}: there is no model of it yet."),
     )  # fmt: skip
 
 
-def _measured_words(cell: Cell | None, unit: str) -> tuple[str, str, str]:
-    """Return a measured word, its number, and whether it is the paper's."""
+def _measured_words(cell: Cell | None, none: str, decimals: int) -> tuple[str, str, str]:
+    """Return a measured word, or `none`, its number, and whether it is the paper's."""
     if cell is None:
-        return NOT_YET, "", ""
-    number = f"{cell.ratio:,.1f}" if unit == "times idle" else f"{cell.ratio:.2f}"
+        return none, "", ""
+    number = f"{cell.ratio:,.{decimals}f}"
     if cell.over is not None:
         number = f"{cell.over:.2f} of it"
     agrees = {True: "yes", False: "no", None: ""}[cell.agrees]
@@ -204,10 +212,12 @@ def numbers_table(document: Table1Document) -> Table:
     rows += [_numbers(f"- {each.system}", each, mhz) for each in record.causes]
     return Table(
         f"What that comes from: microseconds on {PROCESSORS} loaded processors",
-        ("system", "response 50%", "99%", "longest", "interrupt begins 99%", "done 99%", "woken runs 99%",
+        ("system", "response 50%", "99%", "longest", "begins 99%", "done 99%", "runs 99%",
          "call mean", "call 99%", "speedup"),
         tuple(rows), frozenset({0}),
         ("Response: from when the interrupt is due until the urgent process that it woke is in user mode. "
+         "Interrupts begin when their handlers do, and are done when these return or give the processor away; "
+         "who is woken runs some time later. "
          f"Calls are PostMark's on {PROCESSORS} processors; of the idle kernel one process' on one. They "
          "tell again what the speedup tells: with as many processes in the kernel, calls are slow as work is "
          "(Little's law). Lines with - have one thing changed: see lockscape figure2.",),
