@@ -133,7 +133,7 @@ def why_latency(name: str, cell: Cell, measured: Measured, mhz: int) -> str:
         _micro(each.p99, mhz) for each in (measured.responds, measured.runs, measured.handled)
     )
     kernel = (
-        "its kernel can be preempted, but for its spin locks"
+        "its kernel can be preempted, at interrupts that come while no spin lock is held"
         if measured.preemptible
         else "its kernel is not preemptible and lets a processor go when a call has ended"
     )
@@ -216,8 +216,8 @@ def numbers_table(document: Table1Document) -> Table:
          "call mean", "call 99%", "speedup"),
         tuple(rows), frozenset({0}),
         ("Response: from when the interrupt is due until the urgent process that it woke is in user mode. "
-         "Interrupts begin when their handlers do, and are done when these return or give the processor away; "
-         "who is woken runs some time later. "
+         "Interrupts begin when their handlers do, and are done when these return or give the processor "
+         "away; who is woken runs some time later. "
          f"Calls are PostMark's on {PROCESSORS} processors; of the idle kernel one process' on one. They "
          "tell again what the speedup tells: with as many processes in the kernel, calls are slow as work is "
          "(Little's law). Lines with - have one thing changed: see lockscape figure2.",),
