@@ -21,12 +21,14 @@ from markdown import markdown, table
 from lockscape import catalog
 from lockscape.catalog import CodeChange, Finding, Table1, Table2, Table3
 from lockscape.cli.main import main as command_line
+from lockscape.experiments import measured
 from lockscape.experiments.figure2 import recorded
 from lockscape.report.bundled import Measurement, bundled
 from lockscape.report.figure2 import ablation_tables, curve_tables, figure2_document, statements_table
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.schema import DOCUMENTS, schema
 from lockscape.report.study import ClaimRecord, study_document
+from lockscape.report.table1 import Table1Document, numbers_table, table1_document, words_table
 from lockscape.source.census import Census, Site, census
 from lockscape.source.profile import OPERATIONS, load_profile
 from lockscape.source.tree import Directory
@@ -286,6 +288,26 @@ def figure2_causes() -> Iterator[str]:
         yield from markdown(each)
 
 
+def _table1() -> Table1Document:
+    return table1_document(measured.recorded(), Stopwatch().manifest())
+
+
+def table1_words() -> Iterator[str]:
+    """Yield Table 1's words, the paper's and the measured ones."""
+    yield from markdown(words_table(_table1()))
+
+
+def table1_numbers() -> Iterator[str]:
+    """Yield what those words come from."""
+    yield from markdown(numbers_table(_table1()))
+
+
+def table1_why() -> Iterator[str]:
+    """Yield what the measurements say of each word that differs."""
+    yield from (f"- {text}" for each in _table1().systems for text in each.explained)
+    yield ""
+
+
 VERSIONS = ("2.0.40", "2.2.26", "2.4.31", "2.6.11")
 
 SAME = {
@@ -352,6 +374,9 @@ REGIONS: Mapping[str, Region] = {
     "figure2_statements": figure2_statements,
     "figure2_curves": figure2_curves,
     "figure2_causes": figure2_causes,
+    "table1_words": table1_words,
+    "table1_numbers": table1_numbers,
+    "table1_why": table1_why,
 }
 """Regions that need nothing but lockscape itself."""
 

@@ -33,6 +33,10 @@ NOT_EXECUTED = {
         "lockscape fetch linux-2.6.11.7",
     ],
     "docs/laboratory/figure2.md": ["lockscape figure2 --check 0 --check 117"],
+    "docs/laboratory/latency.md": [
+        "lockscape table1 --check linux-2.4",
+        "python tools/record_table1.py --folder RUNS",
+    ],
     "docs/laboratory/proof.md": ["lockscape port linux-2.4 --mutants"],
     "docs/development.md": [
         "uv run --group test pytest",

@@ -16,11 +16,9 @@ from lockscape.report.output import Format, emit
 if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands that end early
     from lockscape.experiments.result import RunSpec, Seeding
     from lockscape.systems.load import System
-    from lockscape.workloads.chat import Chat
+    from lockscape.workloads.choose import AnyWorkload
     from lockscape.workloads.postmark import PostmarkOptions
-    from lockscape.workloads.replay import Replay
     from lockscape.workloads.stdio import Libc
-    from lockscape.workloads.workload_file import Workload
 
 POSTMARK = "postmark"
 BASELINE = "linux-2.0"
@@ -109,7 +107,7 @@ class Request(NamedTuple):
     cost_sample: int
     postmark: "PostmarkOptions"
     terse: bool
-    workload: "Workload | Chat | Replay | None"
+    workload: "AnyWorkload | None"
 
 
 @click.command()
@@ -254,7 +252,7 @@ def _request(settings: dict[str, Any], defaults: dict[str, Any], cpus: tuple[int
     )  # fmt: skip
 
 
-def _workload(settings: dict[str, Any]) -> "Workload | Chat | Replay | None":
+def _workload(settings: dict[str, Any]) -> "AnyWorkload | None":
     """Return the workload that is not PostMark, with the settings that go over its file's."""
     from lockscape.workloads.choose import choose_workload
     from lockscape.workloads.replay import Replay

@@ -16,6 +16,7 @@ from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.port import PortDocument
 from lockscape.report.simulate import SimulateDocument
 from lockscape.report.study import StudyDocument
+from lockscape.report.table1 import Table1Document
 from lockscape.report.verify import VerifyDocument
 from lockscape.report.workloads import WorkloadsDocument
 
@@ -31,6 +32,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "study": StudyDocument,
     "system": SystemDocument,
     "systems": SystemsDocument,
+    "table1": Table1Document,
     "verify": VerifyDocument,
     "workloads": WorkloadsDocument,
 }

@@ -50,6 +50,7 @@ from lockscape.workloads.load import Node, Stream
 from lockscape.workloads.serving import DO_SERVE, Network, serving
 from lockscape.workloads.stress import DO_BRK, DO_FSYNC, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_MKDIR, DO_READ, DO_RMDIR, FIRST_CALL
+from lockscape.workloads.watch import Watch
 
 OPERATIONS = {
     "create": DO_CREATE, "append": DO_APPEND, "read": DO_READ, "delete": DO_DELETE, "stat": DO_STAT,
@@ -164,7 +165,7 @@ def workload_names() -> list[str]:
     return sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
 
 
-def named_workload(name: str, others: tuple[str, ...] = ()) -> Workload | Chat:
+def named_workload(name: str, others: tuple[str, ...] = ()) -> Workload | Chat | Watch:
     """Return a workload by name, or from a file of the user's, ``….toml``.
 
     Raises `InputError` for an unknown name, naming the nearest, among `others` too.
@@ -183,10 +184,10 @@ def named_workload(name: str, others: tuple[str, ...] = ()) -> Workload | Chat:
     )
 
 
-def parse_workload(text: str, name: str) -> Workload | Chat:
+def parse_workload(text: str, name: str) -> Workload | Chat | Watch:
     """Parse a workload's file. Raises `InputError`, naming it, for text that is none."""
     try:
         data = tomllib.loads(text)
-        return msgspec.convert({"type": "mix", **data}, Workload | Chat)
+        return msgspec.convert({"type": "mix", **data}, Workload | Chat | Watch)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InputError(f"{name}: not a workload: {error}") from error
