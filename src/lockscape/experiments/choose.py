@@ -18,7 +18,7 @@ MOST = {"hz": 10_000, "slice_ticks": 10_000, "groups": 1024}
 """Largest numbers that make sense, by build option."""
 
 NEW_CODE = (
-    "master", "slaves", "application", "device", "hypervisor_objects", "coscheduling", "hypervisor",
+    "master", "forwarding", "slaves", "application", "device", "hypervisor_objects", "coscheduling", "hypervisor",
     "hypervisor_full", "hypervisor_para", "cells", "clustered", "clustered_names", "clustered_pages",
     "clustered_files", "clustered_memory", "clustered_dispatch", "lockfree",
 )  # fmt: skip

@@ -8,8 +8,8 @@ A plan is a TOML file. Each rule is anchored at a place of the kernel's source::
     entry             every way into the kernel from user mode and by interrupts, but a new process' first
 
 and says what happens there, its mode: hold a lock (``exclusive``, ``shared``, ``retry``, ``rcu``), ``drop``
-one that may be held, let a new process ``arrive`` with it, go to the master processor (``funnel``), make
-each addition to a field that is atomic a loop of compare-and-swap (``cas``), or have what was written before
+one that may be held, let a new process ``arrive`` with it, go to the master processor (``funnel``), leave it to
+the processor that holds the lock (``forward``), make each addition to a field that is atomic a loop of compare-and-swap (``cas``), or have what was written before
 seen before each insertion into a part that is published (``barrier``).
 Rules with the same anchor nest in the order of the file.
 
@@ -40,7 +40,7 @@ import msgspec
 from lockscape.errors import InputError, unknown
 from lockscape.program.locks import LockClass
 
-Mode = Literal["exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel", "cas", "barrier"]
+Mode = Literal["exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel", "forward", "cas", "barrier"]
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
