@@ -14,11 +14,11 @@ from lockscape.systems.load import System, load_system, read_system, system_ids
 UNIPROCESSOR = "uniprocessor"
 """The kernel without a port: it has no exclusion between processors."""
 
-MOST = {"hz": 10_000, "slice_ticks": 10_000, "groups": 1024}
+MOST = {"hz": 10_000, "slice_ticks": 10_000, "groups": 1024, "interrupt_threads": 2}
 """Largest numbers that make sense, by build option."""
 
 NEW_CODE = (
-    "master", "forwarding", "slaves", "application", "device", "hypervisor_objects", "coscheduling", "hypervisor",
+    "master", "forwarding", "interrupt_threads", "turnstiles", "one_clock", "slaves", "application", "device", "hypervisor_objects", "coscheduling", "hypervisor",
     "hypervisor_full", "hypervisor_para", "cells", "clustered", "clustered_names", "clustered_pages",
     "clustered_files", "clustered_memory", "clustered_dispatch", "lockfree",
 )  # fmt: skip

@@ -41,6 +41,9 @@ TICK, RESCHEDULE, DISK = 0, 1, 2
 ARRIVED, SENT = 4, 5
 """Interrupt vectors; the last two are the network card's. Ports use 3 for their own."""
 
+URGENT = 1 << 20
+"""A slice that only interrupt threads have, where there are any, and who holds a lock that one waits for."""
+
 MASTER = 0
 """The processor that processes are bound to, where a kernel binds them (option ``binding``)."""
 
@@ -129,6 +132,10 @@ def pick(queue: RunQueue, me: Process, processor: Processor) -> Process:
             remove(queue.tasks, me)
             insert(queue.tasks, me, me)
             me.slice = me.weight
+        if option("interrupt_threads"):
+            urgent = pick_urgent(queue, me)
+            if urgent != NONE:
+                return urgent
         return pick_first(queue, me, processor)
     return pick_best(queue, me, processor)
 
@@ -142,6 +149,15 @@ def pick_first(queue: RunQueue, me: Process, processor: Processor) -> Process:
             return p
         p = after(queue.tasks, p)
     return processor.idle
+
+
+@function()
+def pick_urgent(queue: RunQueue, me: Process) -> Process:
+    """Return the first urgent process of a queue that no other processor runs, or nothing."""
+    p: Process = first(queue.tasks)
+    while p != NONE and (p.slice < URGENT or (p.running == 1 and p != me)):
+        p = after(queue.tasks, p)
+    return p
 
 
 @function()
@@ -215,6 +231,8 @@ def wake(p: Process) -> None:
     if woken == 1:
         if option("binding") and p.bound > 0:
             kick_master()
+        elif option("interrupt_threads") and p.weight >= URGENT:
+            preempt(choose_cpu(cpu))
         else:
             kick(choose_cpu(cpu))
 
@@ -235,7 +253,7 @@ def enqueue(queue: RunQueue, p: Process) -> int:
 @function()
 def choose_cpu(last: int) -> int:
     """Return the processor that should look at a woken process: its last one, or another idle one."""
-    if option("processor_queues"):
+    if option("processor_queues") and not option("idle_search"):
         return last
     home: Processor = the(Processor, last)
     if home.idling == 1:
@@ -258,6 +276,16 @@ def kick_master() -> None:
     if this_cpu() != MASTER:
         step("send_signal")
         send(MASTER, RESCHEDULE)
+
+
+@function()
+def preempt(cpu: int) -> None:
+    """Make a processor call the scheduler, whatever it does: an urgent process waits for it."""
+    processor: Processor = the(Processor, cpu)
+    processor.need_resched = 1
+    if cpu != this_cpu():
+        step("send_signal")
+        send(cpu, RESCHEDULE)
 
 
 @function()

@@ -155,8 +155,10 @@ def wait(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, t: int)
         m[v + at.V_STATE] = at.SPINNING
         return at.INFINITY
     m[q + at.Q_SLEPT] += 1
-    if call_hook(m, v, at.I_BLOCK) == 0:
+    frame = call_hook(m, v, at.I_BLOCK)
+    if frame == 0:
         return -1 - at.REASON_STACK
+    m[frame] = m[owner + at.C_PROCESS] if owner else 0  # whom a kernel with turnstiles asks for
     if m[at.H_TRACE]:
         note(m, trace, t, v, r, at.T_BLOCK, x, code[r + 2], code[r + 3] * 2 + shared)
     return 0

@@ -106,13 +106,16 @@ class Change(Plan, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     The plan itself then gives options, costs and features only. Tables go over the plan's, entry by entry: an
     empty text takes an entry out. A lock replaces the plan's of the same name; one whose rules are all taken
-    out goes too.
+    out goes too. `blocking`: names of locks whose waiters sleep, and that no interrupt handler takes;
+    `spin_cycles`: how long they spin first, of all locks whose waiters sleep (None: as the locks say).
     """
 
     title: str = ""
     method: str = ""
     locks: str = ""
     without: tuple[Without, ...] = ()
+    blocking: tuple[str, ...] = ()
+    spin_cycles: int | None = None
 
 
 class Variant(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -175,6 +178,13 @@ def changed_plan(plan: Plan, change: Change, name: str) -> Plan:
     rules = (*kept, *change.rule)
     unused = {rule.lock for rule in locking.rule} - {rule.lock for rule in rules}
     locks = {lock.name: lock for lock in (*locking.lock, *change.lock) if lock.name not in unused}
+    for each in change.blocking:
+        if each not in locks:
+            raise InputError(f"{name}: blocking: " + unknown("lock", each, list(locks)))
+        locks[each] = msgspec.structs.replace(locks[each], blocking=True, masks=False)
+    if change.spin_cycles is not None:
+        spin = {"spin_cycles": change.spin_cycles}
+        locks = {k: msgspec.structs.replace(v, **spin) if v.sleeps else v for k, v in locks.items()}
     return Plan(
         title=change.title or plan.title,
         method=change.method or locking.method,
