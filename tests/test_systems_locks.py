@@ -13,6 +13,7 @@ from lockscape.machine import layout as at
 from lockscape.machine.execute import TraceReader
 from lockscape.machine.state import Hardware
 from lockscape.ports.forwarding import FORWARDED
+from lockscape.ports.plan import Change, changed_plan
 from lockscape.systems.load import System, load_system
 
 TIME, VIRTUAL, CONTEXT, ROW, KIND, OBJECT, OFFSET, VALUE = range(at.TRACE_COLUMNS)
@@ -107,3 +108,24 @@ def test_mac_os_x_holds_one_funnel_at_a_time() -> None:
         else:
             mine.discard(name)
     assert len(held) == 16
+
+
+def test_a_lock_holder_that_an_interrupts_thread_waits_for_goes_first() -> None:
+    system = load_system("freebsd-5.4")
+    longest = []
+    for inheritance in (1, 0):
+        plan = changed_plan(system.plan, Change(options={"inheritance": inheritance}), "x")
+        rows, loaded = traced(replace(system, plan=plan), "interrupt-threads", cpus=1, operations=600)
+        state = loaded.machine.state
+        processes = [state.get(state.system("InterruptThread", k), "process") for k in range(2)]
+        sleeps = [loaded.port.program.locks[name].sleeps for name in state.binary.locks]
+        began: dict[int, int] = {}
+        waits = []
+        for row in rows[np.isin(rows[:, CONTEXT], [state.get(each, "context") for each in processes])]:
+            if row[KIND] == at.T_BLOCK:
+                began.setdefault(row[CONTEXT], row[TIME])
+            elif row[KIND] == at.T_ACQUIRE and row[CONTEXT] in began and sleeps[row[VALUE] // 2]:
+                waits.append(row[TIME] - began.pop(row[CONTEXT]))
+        assert len(waits) > 20
+        longest.append(max(waits))
+    assert 3 * longest[0] < longest[1]

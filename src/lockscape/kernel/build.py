@@ -118,9 +118,9 @@ OPTIONS: dict[str, int] = {
     "affinity": 15,  # ticks that a process' last processor is worth
     "binding": 0,  # processes can be bound to the first processor
     "processor_queues": 0,  # a run queue for each processor, balanced; 0: one for all
-    "idle_search": 0,  # a process that becomes runnable goes to an idle processor that takes it (with queues)
-    "interrupt_threads": 0,  # devices' interrupts are done by threads: 1 for each device, 2 for each processor
-    "inheritance": 1,  # an interrupt's thread lends its urgency to who holds the lock that it waits for
+    "idle_search": 0,  # who becomes runnable is taken by an idle processor (with their queues)
+    "interrupt_threads": 0,  # threads do devices' interrupts: 1 for each device, 2 for each processor
+    "inheritance": 1,  # an interrupt's thread lends its urgency to the holder of its lock
     "slave_queue": 0,  # beside the one queue another, of jobs for slaves
     "guests": 1,  # of a hypervisor; 0: as many as give every processor one of theirs
     "guest_processors": 0,  # virtual processors of each guest; 0: as many as physical ones

@@ -113,6 +113,8 @@ def finish_switch() -> None:
     if waiting == 1:
         if option("binding") and previous.bound > 0:
             kick_master()
+        elif option("interrupt_threads") and previous.weight >= URGENT:
+            preempt(choose_cpu(previous.cpu))
         else:
             kick(choose_cpu(previous.cpu))
     if option("sharing"):
@@ -153,11 +155,16 @@ def pick_first(queue: RunQueue, me: Process, processor: Processor) -> Process:
 
 @function()
 def pick_urgent(queue: RunQueue, me: Process) -> Process:
-    """Return the first urgent process of a queue that no other processor runs, or nothing."""
+    """Return an interrupt's thread, or else a process that one waits for, or nothing."""
+    best: Process = NONE
     p: Process = first(queue.tasks)
-    while p != NONE and (p.slice < URGENT or (p.running == 1 and p != me)):
+    while p != NONE:
+        if p.slice >= URGENT and (p.running == 0 or p == me):
+            if p.weight >= URGENT:
+                return p
+            best = p
         p = after(queue.tasks, p)
-    return p
+    return best
 
 
 @function()

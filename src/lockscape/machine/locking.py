@@ -166,7 +166,7 @@ def wait(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, t: int)
 
 @compiled
 def holder_cpu(m: Any, lock: int, by_processor: int) -> int:
-    """Return the number of the processor where the holder of a lock runs; the first one if it runs nowhere."""
+    """Return the number of the processor where the holder of a lock runs, 0 if it runs nowhere."""
     owner = m[lock + at.L_OWNER]
     v = owner if by_processor or owner == 0 else m[owner + at.C_VIRTUAL]
     cpu: int = m[v + at.V_NUMBER] if v else 0

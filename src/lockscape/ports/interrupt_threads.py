@@ -1,9 +1,9 @@
 """New code of kernels in which threads do the work of devices' interrupts, so that it may wait for locks.
 
-The handler only notes what has come and wakes the thread, which is urgent: it goes before all processes, and the
-processor that was interrupted calls the scheduler at the end of the handler (FreeBSD 5: one for each device;
-Solaris: each processor has its own). In a preemptible kernel the thread so runs at once, unless the processor
-holds a spinning lock; then at the end of the system call.
+The handler only notes what has come and wakes the thread, which is urgent: it goes before all processes, and
+the processor that was interrupted calls the scheduler at the end of the handler (FreeBSD 5: one for each
+device; Solaris: each processor has its own). In a preemptible kernel the thread so runs at once, unless the
+processor holds a spinning lock; then at the end of the system call.
 
 The clock's interrupt is done as in other kernels. With ``interrupt_threads`` = 0, handlers do all themselves.
 """
@@ -100,9 +100,10 @@ def packet_sent() -> None:
 @function()
 def thread_of(number: int) -> InterruptThread:
     """Return the thread of a device, or of this processor."""
-    if option("interrupt_threads") == 1:
-        return the(InterruptThread, number)
-    return the(InterruptThread, this_cpu())
+    if option("interrupt_threads") == 2:
+        number = this_cpu()
+    thread: InterruptThread = the(InterruptThread, number)
+    return thread
 
 
 @function()

@@ -8,9 +8,10 @@ A plan is a TOML file. Each rule is anchored at a place of the kernel's source::
     entry             every way into the kernel from user mode and by interrupts, but a new process' first
 
 and says what happens there, its mode: hold a lock (``exclusive``, ``shared``, ``retry``, ``rcu``), ``drop``
-one that may be held, let a new process ``arrive`` with it, go to the master processor (``funnel``), leave it to
-the processor that holds the lock (``forward``), make each addition to a field that is atomic a loop of compare-and-swap (``cas``), or have what was written before
-seen before each insertion into a part that is published (``barrier``).
+one that may be held, let a new process ``arrive`` with it, go to the master processor (``funnel``), leave it
+to the processor that holds the lock, if another does (``forward``), make each addition to a field that is
+atomic a loop of compare-and-swap (``cas``), or have what was written before seen before each insertion into a
+part that is published (``barrier``).
 Rules with the same anchor nest in the order of the file.
 
 A file with a ``base`` is a variant: it says only what it changes of the plan of that name. What-ifs and
@@ -178,10 +179,10 @@ def changed_plan(plan: Plan, change: Change, name: str) -> Plan:
     rules = (*kept, *change.rule)
     unused = {rule.lock for rule in locking.rule} - {rule.lock for rule in rules}
     locks = {lock.name: lock for lock in (*locking.lock, *change.lock) if lock.name not in unused}
-    for each in change.blocking:
-        if each not in locks:
-            raise InputError(f"{name}: blocking: " + unknown("lock", each, list(locks)))
-        locks[each] = msgspec.structs.replace(locks[each], blocking=True, masks=False)
+    for lock in change.blocking:
+        if lock not in locks:
+            raise InputError(f"{name}: blocking: " + unknown("lock", lock, list(locks)))
+        locks[lock] = msgspec.structs.replace(locks[lock], blocking=True, masks=False)
     if change.spin_cycles is not None:
         spin = {"spin_cycles": change.spin_cycles}
         locks = {k: msgspec.structs.replace(v, **spin) if v.sleeps else v for k, v in locks.items()}

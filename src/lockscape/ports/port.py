@@ -136,7 +136,10 @@ def _check_preemptible(plan: Plan, locks: Mapping[str, LockClass]) -> None:
     A lock that is let go only where a process goes to sleep by itself is none.
     """
     for rule in plan.rule:
-        lost = rule.mode == "drop" and " ".join(rule.at.split()) in ("body schedule", "call schedule/switch_to")
+        lost = rule.mode == "drop" and " ".join(rule.at.split()) in (
+            "body schedule",
+            "call schedule/switch_to",
+        )
         if rule.mode == "funnel" or (lost and rule.lock in locks and locks[rule.lock].sleeps):
             name = rule.lock or "the master processor"
             raise InputError(

@@ -1,9 +1,9 @@
 """New code of turnstiles: an interrupt's thread that sleeps for a lock lends its urgency to who holds it.
 
-Otherwise the holder, if it was preempted, would wait for its turn among the processes while the thread waits for
-it (priority inversion). The thread takes what it lent back when it has been woken; with ``inheritance`` = 0 none is
-lent. Who holds the lock is told by the machine, as the argument of `wait_for_lock`. That a holder which waits for
-another lock hands the urgency on is left out.
+Otherwise the holder, if it was preempted, would wait for its turn among the processes while the thread waits
+for it (priority inversion). The thread takes what it lent back when it has been woken; with ``inheritance`` =
+0 none is lent. Who holds the lock is told by the machine, as the argument of `wait_for_lock`. That a holder
+which waits for another lock hands the urgency on is left out.
 """
 
 from lockscape.kernel.objects import BLOCKED, Process
@@ -29,9 +29,8 @@ def wait_for_lock(holder: Process) -> None:
     """Sleep until the sleeping lock that this process asked for is given to it or free again."""
     me: Process = current()
     step("sleep")
-    if option("inheritance") and option("interrupt_threads"):
-        if me.weight == URGENT and holder != NONE:
-            lend(the(InterruptThread, me.number), holder)
+    if option("inheritance") and me.weight == URGENT and holder != NONE:
+        lend(the(InterruptThread, me.number), holder)
     while granted() == 0:
         asleep = 0
         with atomic():
@@ -42,9 +41,8 @@ def wait_for_lock(holder: Process) -> None:
                     asleep = 1
         if asleep == 1:
             schedule()
-    if option("inheritance") and option("interrupt_threads"):
-        if me.weight == URGENT:
-            take_back(the(InterruptThread, me.number))
+    if option("inheritance") and me.weight == URGENT:
+        take_back(the(InterruptThread, me.number))
 
 
 @function()

@@ -191,9 +191,9 @@ def _sizes(opt: dict[str, int], cpus: int) -> dict[str, int]:
     """Return the sizes of a kernel's tables, by its number of processors."""
     queues = cpus if opt["processor_queues"] else 1 + opt["slave_queue"]
     threads = (1, DEVICE_LINES, cpus)[opt["interrupt_threads"]]
-    return {"run_queues": queues, "groups": opt["groups"], "slabs": kernel.SLABS, "interrupt_threads": threads,
+    return {"run_queues": queues, "groups": opt["groups"], "slabs": kernel.SLABS,
             "slab_arrays": cpus * kernel.SLABS, "semaphore_sets": opt["semaphore_sets"],
-            "message_queues": opt["message_queues"]}  # fmt: skip
+            "message_queues": opt["message_queues"], "interrupt_threads": threads}  # fmt: skip
 
 
 def _rows(streams: Sequence[Stream]) -> list[tuple[int, int]]:
@@ -285,7 +285,9 @@ def _daemon(state: State, opt: dict[str, int], instance: int, first: str) -> int
     process = state.new("Process")
     ctx = state.context(process, first, "", at.KERNEL)
     state.m[ctx + at.C_MASK] = 1
-    state.set(process, state=kernel.BLOCKED, slice=opt["slice_ticks"], weight=opt["slice_ticks"], references=1)
+    state.set(
+        process, state=kernel.BLOCKED, slice=opt["slice_ticks"], weight=opt["slice_ticks"], references=1
+    )
     if first == "flush_thread":
         state.set(state.system("Clock", 0, instance), flusher=process)
     return process
