@@ -4,8 +4,7 @@ A device's or the clock's interrupt is noted as pending, and its handler tries t
 lock it does all that is pending; without, it interrupts the lock's holder, who can do it at once for the lock
 is recursive, and goes back to its program. If the holder has left the kernel by then, it tries as well, and
 forwards again if it is too late: sys/i386/isa/apic_vector.s 1.47.2.5 (``INTR``, ``Xforward_irq``,
-``forward_irq``) of FreeBSD 4-STABLE. A pending interrupt is one bit: a tick that comes while one is pending is
-lost.
+``forward_irq``) of FreeBSD 4-STABLE. A pending interrupt is one bit: a tick is lost if one is pending.
 
 Who wants another processor to call its scheduler interrupts it, too (``Xcpuast``); that one waits for the
 lock with interrupts on, as a system call does, where it comes from user mode.
