@@ -25,7 +25,7 @@ NAMES = [
 
 MECHANISMS = [(name, each.id) for name in NAMES for each in load_system(name).mechanisms]
 
-FEW = {("linux-2.0", "interrupts-to-one-processor")}
+FEW = {("linux-2.0", "interrupts-to-one-processor"), ("freebsd-4.9", "forwarded-interrupts")}
 """Mechanisms that the fast tier looks at."""
 
 MINE = """

@@ -11,13 +11,14 @@ from lockscape.machine.state import MOST_PROCESSORS
 from lockscape.ports.plan import Plan, load_plan, plan_names, read_plan
 from lockscape.systems.load import UNIPROCESSOR, System, load_system, read_system, system_ids
 
-MOST = {"hz": 10_000, "slice_ticks": 10_000, "groups": 1024}
+MOST = {"hz": 10_000, "slice_ticks": 10_000, "groups": 1024, "interrupt_threads": 2}
 """Largest numbers that make sense, by build option."""
 
 NEW_CODE = (
-    "master", "slaves", "application", "device", "hypervisor_objects", "coscheduling", "hypervisor",
-    "hypervisor_full", "hypervisor_para", "cells", "clustered", "clustered_names", "clustered_pages",
-    "clustered_files", "clustered_memory", "clustered_dispatch", "lockfree",
+    "master", "forwarding", "interrupt_threads", "turnstiles", "one_clock", "slaves", "application",
+    "device", "hypervisor_objects", "coscheduling", "hypervisor", "hypervisor_full", "hypervisor_para",
+    "cells", "clustered", "clustered_names", "clustered_pages", "clustered_files", "clustered_memory",
+    "clustered_dispatch", "lockfree",
 )  # fmt: skip
 """Modules of `lockscape.ports` that hold functions for a kernel."""
 

@@ -119,6 +119,9 @@ OPTIONS: dict[str, int] = {
     "urgent": 0,  # some processes have the highest priority: who is woken, its processor looks who is next
     "binding": 0,  # processes can be bound to the first processor
     "processor_queues": 0,  # a run queue for each processor, balanced; 0: one for all
+    "idle_search": 0,  # who becomes runnable is taken by an idle processor (with their queues)
+    "interrupt_threads": 0,  # threads do devices' interrupts: 1 for each device, 2 for each processor
+    "inheritance": 1,  # an interrupt's thread lends its urgency to the holder of its lock
     "slave_queue": 0,  # beside the one queue another, of jobs for slaves
     "guests": 1,  # of a hypervisor; 0: as many as give every processor one of theirs
     "guest_processors": 0,  # virtual processors of each guest; 0: as many as physical ones

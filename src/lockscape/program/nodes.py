@@ -172,7 +172,7 @@ class Hold:
     unmasked: bool = False
 
 
-MODES = ("exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel", "mask", "preempt")
+MODES = ("exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel", "forward", "mask", "preempt")
 
 
 @dataclass(frozen=True)

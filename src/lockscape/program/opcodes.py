@@ -55,7 +55,8 @@ COMPARE_AND_SWAP = 45  # a: rd, b: object, c: offset, d: old, e: new (registers)
 COMPARE_AND_SWAP2 = 46  # a: rd, b: first of six registers (object, old, new, twice), c, d: offsets, f: cycles
 SWAP = 47  # a: rd, b: object, c: offset, d: register of the new value, f: cycles
 ACQUIRE = (
-    48  # a: object, b: offset of the lock, c: lock class, d: 1 shared, e: cycles, f: register of depth or -1
+    48  # a: object, b: offset of the lock, c: lock class, d: 1 shared, e: cycles, f: register of depth or -1,
+    # g: 0 waits; else 1 + the register that takes 1 + the holder's processor instead
 )
 RELEASE = 49  # a: object, b: offset, c: lock class, d: 1 shared, e: cycles, f: register for the depth or -1
 WAKE_WAITERS = 50  # a: object, b: offset, c: lock class

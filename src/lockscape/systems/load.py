@@ -13,7 +13,7 @@ import msgspec
 from lockscape.errors import InputError, unknown
 from lockscape.machine.costs import preset
 from lockscape.machine.state import MOST_PROCESSORS
-from lockscape.ports.plan import Plan, changed_plan, convert_plan, load_plan
+from lockscape.ports.plan import Plan, changed_plan, convert_plan, load_plan, parse_plan
 from lockscape.systems.model import Estimate, Mechanism, SystemFile, SystemVariant
 
 UNIPROCESSOR = "uniprocessor"
@@ -58,6 +58,8 @@ class System:
         for each in self.mechanisms:
             if each.id == mechanism:
                 name = f"{self.id} without {mechanism}"
+                if isinstance(each.off, str):
+                    return replace(self, id=name, plan=load_ablation(each.off), mechanisms=())
                 return replace(self, id=name, plan=changed_plan(self.plan, each.off, name), mechanisms=())
         raise InputError(
             f"{self.id}: " + unknown("mechanism", mechanism, [each.id for each in self.mechanisms])
@@ -68,6 +70,20 @@ def system_ids() -> list[str]:
     """Return the ids of the systems that come with lockscape, variants left out, sorted."""
     folder = resources.files("lockscape.systems") / "data"
     return sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
+
+
+def ablation_text(name: str) -> str:
+    """Return the file of an ablation: a variant of a plan that shows a cause. Raises `InputError`."""
+    folder = resources.files("lockscape.systems") / "ablations"
+    known = sorted(p.name.removesuffix(".toml") for p in folder.iterdir())
+    if name not in known:
+        raise InputError(unknown("ablation", name, known))
+    return (folder / f"{name}.toml").read_text("utf-8")
+
+
+def load_ablation(name: str) -> Plan:
+    """Return the plan of an ablation."""
+    return parse_plan(ablation_text(name), name)
 
 
 @cache

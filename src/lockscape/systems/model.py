@@ -83,14 +83,17 @@ class Shown(Trial, frozen=True, kw_only=True):
 
 
 class Mechanism(Datum, frozen=True, kw_only=True):
-    """What sets a system apart: in words, with source and mark; where it shows; the change without it."""
+    """What sets a system apart: in words, with source and mark; where it shows; the change without it.
+
+    The change may be a file of `lockscape.systems.ablations`, by name.
+    """
 
     id: Id
     text: Text
     source: Text
     confidence: Confidence
     shown: Shown
-    off: Change
+    off: Change | str
 
 
 class Estimate(Datum, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from lockscape.kernel import objects as kernel
 from lockscape.kernel.blocks import BLOCKS_PER_GROUP, PAGE_BYTES
 from lockscape.kernel.entry import WRITE
 from lockscape.kernel.inodes import INODES_PER_GROUP
-from lockscape.kernel.scheduler import ARRIVED, DISK, SENT, TICK
+from lockscape.kernel.scheduler import ARRIVED, DISK, SENT, THREAD_SLICE, TICK
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable
 from lockscape.machine.state import Hardware, State
@@ -108,6 +108,9 @@ class Machine:
     contexts: list[int]
 
 
+DEVICE_LINES = 2
+"""Devices that interrupt: the disk and the network card."""
+
 CARD = (SENT, ARRIVED)
 """The network card's two ways, devices of the machine that come after the disks: see `kernel.card`."""
 
@@ -166,6 +169,8 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
         _file_system(state, opt, home, owners[mine], together, files, tree)
         if opt["flush_thread"]:
             _daemon(state, opt, home, "flush_thread")
+        if opt["interrupt_threads"]:
+            _interrupt_threads(state, opt, home)
         if memory_pages:
             _limit_memory(state, opt, home, memory_pages)
     processes = _clients(state, opt, rows, program, owners) if proxies else owners
@@ -190,9 +195,10 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
 def _sizes(opt: dict[str, int], cpus: int) -> dict[str, int]:
     """Return the sizes of a kernel's tables, by its number of processors."""
     queues = cpus if opt["processor_queues"] else 1 + opt["slave_queue"]
+    threads = (1, DEVICE_LINES, cpus)[opt["interrupt_threads"]]
     return {"run_queues": queues, "groups": opt["groups"], "slabs": kernel.SLABS,
             "slab_arrays": cpus * kernel.SLABS, "semaphore_sets": opt["semaphore_sets"],
-            "message_queues": opt["message_queues"]}  # fmt: skip
+            "message_queues": opt["message_queues"], "interrupt_threads": threads}  # fmt: skip
 
 
 def _rows(streams: Sequence[Stream]) -> list[tuple[int, int]]:
@@ -284,10 +290,22 @@ def _daemon(state: State, opt: dict[str, int], instance: int, first: str) -> int
     process = state.new("Process")
     ctx = state.context(process, first, "", at.KERNEL)
     state.m[ctx + at.C_MASK] = 1
-    state.set(process, state=kernel.BLOCKED, slice=opt["slice_ticks"], weight=opt["slice_ticks"])
+    state.set(
+        process, state=kernel.BLOCKED, slice=opt["slice_ticks"], weight=opt["slice_ticks"], references=1
+    )
     if first == "flush_thread":
         state.set(state.system("Clock", 0, instance), flusher=process)
     return process
+
+
+def _interrupt_threads(state: State, opt: dict[str, int], instance: int) -> None:
+    """Make the threads that do devices' interrupts; those of processors are on their queues."""
+    cpus = int(state.m[state.instances[instance] + at.I_CPUS])
+    for number in range(_sizes(opt, cpus)["interrupt_threads"]):
+        daemon = _daemon(state, opt, instance, "interrupt_thread")
+        cpu = number if opt["processor_queues"] else 0
+        state.set(daemon, number=number, cpu=cpu, slice=2 * THREAD_SLICE, weight=THREAD_SLICE)
+        state.set(state.system("InterruptThread", number, instance), process=daemon)
 
 
 def _limit_memory(state: State, opt: dict[str, int], instance: int, pages: int) -> None:
