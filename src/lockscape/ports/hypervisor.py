@@ -27,6 +27,7 @@ from lockscape.ports.hypervisor_objects import (
     PORTS,
     READY,
     RUNNING,
+    SHADOW,
     STRICT,
     TO_DRIVER,
     TO_GUEST,
@@ -142,7 +143,9 @@ def serve(virtual: Virtual, reason: int) -> None:
     elif kind == GUEST_FAULT:
         step("reflect_fault")
     elif kind == PAGE_TABLE:
-        step("validate_update")
+        update_tables(virtual)
+    elif option("trap_and_emulate") and kind == SHADOW:
+        step("shadow_update")
     elif kind == GIVE_UP:
         processor: PhysicalProcessor = the(PhysicalProcessor, this_cpu())
         processor.reschedule = 1
@@ -150,6 +153,12 @@ def serve(virtual: Virtual, reason: int) -> None:
         inject(reason // KINDS, DRIVER_EVENT)
     elif kind == TO_GUEST:
         inject(reason // KINDS, DISK)
+
+
+@function()
+def update_tables(virtual: Virtual) -> None:
+    """Change a guest's page tables as it asks, if it may."""
+    step("validate_update")
 
 
 # --- halting and waking -------------------------------------------------------------------------------------

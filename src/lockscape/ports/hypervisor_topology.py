@@ -6,13 +6,13 @@ an SMP guest on the whole machine, up to what the product allows (``most_guest_p
 one processor are a guest per processor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from lockscape.kernel.scheduler import DISK, TICK
 from lockscape.machine import layout as at
 from lockscape.machine.state import Instance, State
-from lockscape.ports.hypervisor_objects import KICKED, READY, VIRTUAL_TIMER
+from lockscape.ports.hypervisor_objects import KICKED, READY, STRICT, VIRTUAL_TIMER
 from lockscape.ports.topology import KERNEL, NO_KERNEL, Options, Topology
 
 VECTORS = {TICK: "hypervisor_tick", KICKED: "kicked", DISK: "physical_disk", VIRTUAL_TIMER: "virtual_timer"}
@@ -30,11 +30,14 @@ def topology_of(driver: Instance | None = None) -> Topology:
 
 def _instances(cpus: int, options: Options, drivers: Sequence[Instance]) -> list[Instance]:
     each = min(options["guest_processors"] or cpus, options["most_guest_processors"])
+    if options["co_scheduling"] == STRICT:  # they must all run at once
+        each = min(each, cpus)
     guests = options["guests"] or -(-cpus // each)
     guest = replace(KERNEL, cpus=each, native=False, quantities={"virtuals": 0})
     virtuals = guests * each + sum(driver.cpus for driver in drivers)
     below = replace(
-        KERNEL, cpus=cpus, idle="hypervisor", vectors=VECTORS, quantities=NO_KERNEL | {"virtuals": virtuals}
+        KERNEL, cpus=cpus, idle="hypervisor", vectors=VECTORS, quantities=NO_KERNEL | {"virtuals": virtuals},
+        ticks=options["hypervisor_ticks"],
     )
     return [below, *[guest] * guests, *drivers]
 
@@ -43,7 +46,8 @@ def _prepare(state: State) -> dict[int, int]:
     """Tell the hypervisor of its virtual processors, all ready, and deal them out to the physical ones."""
     cpus = state.hardware.processors
     above = [v for v in state.virtuals if int(state.m[v + at.V_STATE]) == at.AWAY]
-    homes = {}
+    homes: dict[int, int] = {}
+    guests: dict[int, set[int]] = {}
     for index, v in enumerate(above):
         instance = state.instances.index(int(state.m[v + at.V_INSTANCE]))
         cpu, siblings = int(state.m[v + at.V_NUMBER]), int(state.m[state.instances[instance] + at.I_CPUS])
@@ -53,5 +57,25 @@ def _prepare(state: State) -> dict[int, int]:
         state.insert(state.system("PhysicalProcessor", home), "ready", virtual, virtual)
         state.set(state.system("SharedInfo", cpu, instance), virtual=virtual)
         homes[v] = home
-    state.set(state.system("Gang"), guest=1, virtuals=len(above), guests=len(state.instances) - 1)
+        guests.setdefault(instance, set()).add(home)
+    slots = time_slots(guests)
+    for index in range(len(above)):
+        virtual = state.system("Virtual", index)
+        state.set(virtual, slot=slots[state.get(virtual, "guest")])
+    state.set(state.system("Gang"), virtuals=len(above), slots=1 + max(slots.values()))
     return homes
+
+
+def time_slots(guests: Mapping[int, Collection[int]]) -> dict[int, int]:
+    """Return a time slot for each guest: the first in which no other has a processor that it needs.
+
+    `guests`: the processors of each.
+    """
+    taken: list[set[int]] = []
+    slots = {}
+    for guest, processors in guests.items():
+        free = (k for k, others in enumerate(taken) if others.isdisjoint(processors))
+        slots[guest] = next(free, len(taken))
+        taken += [set()] * (slots[guest] == len(taken))
+        taken[slots[guest]] |= set(processors)
+    return slots

@@ -115,7 +115,8 @@ def hardware(costs: CostTable, cpus: int, disks: int = 1, card: bool = False) ->
     return Hardware(
         processors=cpus, transfer=m["line_transfer"], memory=m["line_memory"], upgrade=m["line_upgrade"],
         handover=m["spin_handover"], signal=m["ipi_delivery"], remote_percent=m["numa_remote_factor_percent"],
-        nodes=costs.node_processors if cpus > costs.node_processors else 0, devices=(DISK,) * disks + CARD * card,
+        nodes=costs.node_processors if cpus > costs.node_processors else 0,
+        devices=(DISK,) * disks + CARD * card,
     )  # fmt: skip
 
 
