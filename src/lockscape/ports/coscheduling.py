@@ -5,6 +5,8 @@ Co-scheduling (option ``co_scheduling``): 0, none; 1, strict: all virtual proces
 common (the matrix of Ousterhout 1982); 2, relaxed: a virtual processor that has fallen behind goes first, and
 its siblings stop until it has caught up (ESX 3).
 
+A processor that has nothing to do in a slot may run what is ready for another (option ``fill_slots``).
+
 With the option ``delayed_preemption`` a guest says that it is in its kernel, where it may hold a spin lock;
 one that should make way then may finish first, until the next tick at most (Uhlig et al. 2004).
 """
@@ -20,6 +22,7 @@ from lockscape.ports.hypervisor_objects import (
     PhysicalProcessor,
     Virtual,
 )
+from lockscape.ports.migration import tick_balance
 from lockscape.program.language import (
     NONE,
     cpus,
@@ -62,6 +65,8 @@ def hypervisor_tick() -> None:
             watch_siblings(processor, virtual)
     if option("co_scheduling") == STRICT:
         tick_gang()
+    if option("virtual_migration"):
+        tick_balance()
     step("interrupt_exit")
 
 

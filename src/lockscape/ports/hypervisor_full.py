@@ -5,8 +5,8 @@ guest's kernel in translated code (VMware: Adams & Agesen 2006). The page tables
 shadows of the guest's, brought up to date when it changes its own. The disk controller is emulated, port by
 port.
 
-With the option ``trap_and_emulate`` the guest's kernel is not translated: it runs as it is, entered by a
-system call at once, and each change of a page table traps (hardware that helps: the same paper).
+With the option ``trap_and_emulate`` the guest's kernel is not translated: it runs as it is, without its
+privileges, and each change of a page table traps.
 """
 
 from lockscape.kernel.card import SENDING
@@ -38,8 +38,7 @@ def system_call(number: int, a: int, b: int, c: int) -> int:
         trap(GUEST_FAULT)
     else:
         step("syscall_entry")
-        if not option("trap_and_emulate"):
-            trap(GUEST_CALL)
+        trap(GUEST_CALL)
     if option("delayed_preemption"):
         enter_guest_kernel()
     if not option("trap_and_emulate"):
