@@ -18,9 +18,10 @@ MOST = {"hz": 10_000, "slice_ticks": 10_000, "groups": 1024}
 """Largest numbers that make sense, by build option."""
 
 NEW_CODE = (
-    "master", "slaves", "application", "device", "hypervisor_objects", "coscheduling", "migration", "hypervisor",
-    "hypervisor_full", "hypervisor_para", "domain_lock", "cellular", "pipeline", "cells", "clustered", "clustered_names", "clustered_pages",
-    "clustered_files", "clustered_memory", "clustered_dispatch", "lockfree",
+    "master", "slaves", "application", "device", "hypervisor_objects", "coscheduling", "migration",
+    "hypervisor", "hypervisor_full", "hypervisor_para", "domain_lock", "cellular", "pipeline", "cells",
+    "clustered", "clustered_names", "clustered_pages", "clustered_files", "clustered_memory",
+    "clustered_dispatch", "lockfree",
 )  # fmt: skip
 """Modules of `lockscape.ports` that hold functions for a kernel."""
 

@@ -65,8 +65,8 @@ def _processors(machine: Machine) -> tuple[ProcessorTime, ...]:
 def _share_moved(ran: Mapping[int, int], above: dict[int, list[int]]) -> None:
     """Divide the times of virtual processors that moved among the physical ones that they may have been on.
 
-    `ran`: how long guests ran on each. The sums are exact; which of them spent how much in which mode is taken
-    to be alike.
+    `ran`: how long guests ran on each. Sums are exact; that all of them spent the same share in each mode is
+    an assumption.
     """
     moved = [number for number in ran if sum(above[number]) != ran[number]]
     spent = [sum(above[number][k] for number in moved) for k in range(len(MODES))]

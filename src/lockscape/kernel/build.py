@@ -129,7 +129,7 @@ OPTIONS: dict[str, int] = {
     "node_processors": 2,  # processors of a node, inside of which a virtual processor moves cheaply
     "balance_ticks": 8,  # ticks of the hypervisor after which it balances
     "delayed_preemption": 0,  # a guest in its kernel may finish before it is preempted
-    "split_drivers": 1,  # a paravirtual guest's disk is driven in an instance of its own; 0: in the hypervisor
+    "split_drivers": 1,  # drivers are in an instance of their own; 0: in the hypervisor
     "hypervisor_ticks": 1,  # ticks of a hypervisor in the time of one of its guests'
     "virtual_slice": 3,  # the hypervisor's ticks of a virtual processor's slice
     "real_time_last": 0,  # in the pipeline of interrupts the kernel comes before the domain for real time

@@ -35,7 +35,7 @@ def _prepare(state: State) -> dict[int, int]:
     """Tell each cell of its guests: all have equally many."""
     cells = sum(1 for number in range(len(state.instances)) if _is_cell(state, number))
     each = len(state.instances) // cells - 1
-    homes = {}
+    homes: dict[int, int] = {}
     for cell in range(cells):
         first = cells + cell * each
         homes |= introduce(state, cell, range(first, first + each))

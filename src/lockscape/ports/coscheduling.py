@@ -144,7 +144,7 @@ def ask_for_turn() -> None:
 
 @function()
 def end_idle_turn() -> None:
-    """Processor 0 begins another time slot if nobody in this one has anything to do; interrupts are masked."""
+    """Processor 0 begins another time slot if all of this one halt, with interrupts masked."""
     gang: Gang = the(Gang)
     if this_cpu() == 0 and slot_halts(gang, gang.slot) == 1:
         next_turn(gang)

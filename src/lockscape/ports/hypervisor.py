@@ -2,8 +2,9 @@
 
 It is instance 0, on all physical processors; guests are instances above it. Each virtual processor has a
 home, the physical processor that alone runs it (Xen 2 assigns domains to processors statically) until it
-moves to another (option ``virtual_migration``: `lockscape.ports.migration`), with a queue there: first those that were woken (boosted), then the others in turn. A virtual processor runs until it
-traps, halts, has used up its slice, or makes way for another (`lockscape.ports.coscheduling`).
+moves to another (option ``virtual_migration``: `lockscape.ports.migration`). There it is in a queue: first
+those that were woken (boosted), then the others in turn. A virtual processor runs until it traps, halts, has
+used up its slice, or makes way for another (`lockscape.ports.coscheduling`).
 """
 
 from lockscape.kernel.objects import Processor
@@ -147,12 +148,6 @@ def serve(virtual: Virtual, reason: int) -> None:
         step("emulate_port", PORTS)
     elif kind == CARD_RING:
         step("backend_request")
-    elif kind == GUEST_FAULT:
-        step("reflect_fault")
-    elif kind == PAGE_TABLE:
-        update_tables(virtual)
-    elif option("trap_and_emulate") and kind == SHADOW:
-        step("shadow_update")
     elif kind == GIVE_UP:
         processor: PhysicalProcessor = the(PhysicalProcessor, this_cpu())
         processor.reschedule = 1
@@ -160,6 +155,19 @@ def serve(virtual: Virtual, reason: int) -> None:
         inject(reason // KINDS, DRIVER_EVENT)
     elif kind == TO_GUEST:
         inject(reason // KINDS, DISK)
+    else:
+        serve_memory(virtual, kind)
+
+
+@function()
+def serve_memory(virtual: Virtual, kind: int) -> None:
+    """Do what a guest left for that has to do with its memory, if anything."""
+    if kind == GUEST_FAULT:
+        step("reflect_fault")
+    elif kind == PAGE_TABLE:
+        update_tables(virtual)
+    elif option("trap_and_emulate") and kind == SHADOW:
+        step("shadow_update")
 
 
 @function()

@@ -267,7 +267,7 @@ def _instances(cpus: int, options: Options) -> Sequence[Instance]:
 
 
 def _prepare(state: State) -> dict[int, int]:
-    """Make the rings, besides what a hypervisor knows. Without an instance for the drivers nobody uses them."""
+    """Make the rings, besides what a hypervisor knows; nobody uses them without an instance for drivers."""
     assert BELOW.prepare is not None
     homes = BELOW.prepare(state)
     last = len(state.instances) - 1

@@ -37,7 +37,7 @@ class Gang(hypervisor_objects.Gang, extends=True):
 
 @function()
 def pull_virtual(processor: PhysicalProcessor) -> int:
-    """Put a virtual processor that waits elsewhere into this queue, near ones first; return 1 if there is one."""
+    """Put a virtual processor that waits elsewhere into this queue, a near one first; return 1 if it did."""
     taken: Virtual = NONE
     far = 0
     while far <= 1 and taken == NONE:
@@ -58,7 +58,8 @@ def pull_virtual(processor: PhysicalProcessor) -> int:
 @function()
 def is_far(one: int, other: int) -> int:
     """Return whether two processors are in different nodes."""
-    return one // option("node_processors") != other // option("node_processors")
+    far: int = one // option("node_processors") != other // option("node_processors")
+    return far
 
 
 @function()
@@ -136,7 +137,7 @@ def load_of(cpu: int) -> int:
     """Return how many virtual processors run or wait on a processor."""
     processor: PhysicalProcessor = the(PhysicalProcessor, cpu)
     with section("load", processor.boosted, processor.ready):
-        load = count(processor.boosted) + count(processor.ready)
+        load: int = count(processor.boosted) + count(processor.ready)
         if processor.running != NONE:
             load += 1
     return load

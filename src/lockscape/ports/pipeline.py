@@ -44,8 +44,8 @@ from lockscape.program.language import (
 )  # fmt: skip
 from lockscape.program.objects import Object
 
-IGNORE, ACCEPT, TERMINATE, DISCARD = range(4)
-"""What a domain does with an interrupt."""
+DISCARD, TERMINATE, IGNORE, ACCEPT = range(4)
+"""What a domain does with an interrupt: the odd ones handle it, from `IGNORE` on it passes on."""
 
 PASSED_TICK, REAL_TIME = 3, 6
 """Interrupt vectors of domains: the clock's tick for a kernel, and for work in real time."""
@@ -133,13 +133,13 @@ def pass_down(line: int) -> None:
     while domain != NONE:
         step("pipeline_stage")
         does = action_of(domain, line)
-        if does == ACCEPT or does == TERMINATE:
+        if does % 2 == 1:
             send_instance(domain.guest, 0, vector_of(domain, line))
             domain.halted = 0
-        if does == TERMINATE or does == DISCARD:
-            domain = NONE
-        else:
+        if does >= IGNORE:
             domain = domain.next
+        else:
+            domain = NONE
 
 
 @function()
