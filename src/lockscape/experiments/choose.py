@@ -9,10 +9,7 @@ from lockscape.experiments.sample import kernel_steps
 from lockscape.kernel.build import OPTIONS
 from lockscape.machine.state import MOST_PROCESSORS
 from lockscape.ports.plan import Plan, load_plan, plan_names, read_plan
-from lockscape.systems.load import System, load_system, read_system, system_ids
-
-UNIPROCESSOR = "uniprocessor"
-"""The kernel without a port: it has no exclusion between processors."""
+from lockscape.systems.load import UNIPROCESSOR, System, load_system, read_system, system_ids
 
 MOST = {"hz": 10_000, "slice_ticks": 10_000, "groups": 1024}
 """Largest numbers that make sense, by build option."""

@@ -167,7 +167,8 @@ def run_ablation(
 def recorded(machine: str) -> Record:
     """Return what was recorded on a machine. Raises `InputError` for one without a record."""
     folder = resources.files("lockscape.experiments") / "recorded"
-    known = sorted(p.name.removeprefix("figure2-").removesuffix(".json") for p in folder.iterdir())
+    names = (p.name for p in folder.iterdir() if p.name.startswith("figure2-"))
+    known = sorted(name.removeprefix("figure2-").removesuffix(".json") for name in names)
     if machine not in known:
         raise InputError(f"Figure 2 was not recorded on machine {machine!r}: it was on {', '.join(known)}")
     record = msgspec.json.decode((folder / f"figure2-{machine}.json").read_bytes(), type=Record)

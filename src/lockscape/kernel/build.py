@@ -116,6 +116,7 @@ OPTIONS: dict[str, int] = {
     "buffer_age_seconds": 30,  # and buffers
     "flush_seconds": 5,  # how often
     "affinity": 15,  # ticks that a process' last processor is worth
+    "urgent": 0,  # some processes have the highest priority: who is woken, its processor looks who is next
     "binding": 0,  # processes can be bound to the first processor
     "processor_queues": 0,  # a run queue for each processor, balanced; 0: one for all
     "slave_queue": 0,  # beside the one queue another, of jobs for slaves

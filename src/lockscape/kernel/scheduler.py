@@ -41,6 +41,9 @@ TICK, RESCHEDULE, DISK = 0, 1, 2
 ARRIVED, SENT = 4, 5
 """Interrupt vectors; the last two are the network card's. Ports use 3 for their own."""
 
+URGENT = 1000
+"""What makes an urgent process better than any other (kernel/sched.c of 2.4.31: goodness{weight = 1000})."""
+
 MASTER = 0
 """The processor that processes are bound to, where a kernel binds them (option ``binding``)."""
 
@@ -135,13 +138,28 @@ def pick(queue: RunQueue, me: Process, processor: Processor) -> Process:
 
 @function()
 def pick_first(queue: RunQueue, me: Process, processor: Processor) -> Process:
-    """Return the first process of a queue that no processor runs, or the idle process."""
+    """Return the first process of a queue that no processor runs, an urgent one first, or the idle one."""
+    if option("urgent"):
+        urgent = find_urgent(queue, me)
+        if urgent != NONE:
+            return urgent
     p: Process = first(queue.tasks)
     while p != NONE:
         if (p.running == 0 or p == me) and (not option("binding") or may_run(p) == 1):
             return p
         p = after(queue.tasks, p)
     return processor.idle
+
+
+@function()
+def find_urgent(queue: RunQueue, me: Process) -> Process:
+    """Return the first urgent process of a queue that may run here, if any (sched_find_first_bit)."""
+    p: Process = first(queue.tasks)
+    while p != NONE:
+        if p.urgent == 1 and (p.running == 0 or p == me) and (not option("binding") or may_run(p) == 1):
+            return p
+        p = after(queue.tasks, p)
+    return NONE
 
 
 @function()
@@ -161,6 +179,9 @@ def pick_best(queue: RunQueue, me: Process, processor: Processor) -> Process:
                     good += option("affinity")
                 if p == me:
                     good += 1
+            if option("urgent"):
+                if p.urgent == 1:
+                    good = URGENT
             if good > most:
                 most = good
                 best = p
@@ -264,7 +285,7 @@ def kick_master() -> None:
 def kick(cpu: int) -> None:
     """Make a processor call the scheduler soon."""
     processor: Processor = the(Processor, cpu)
-    if processor.idling == 1:
+    if option("urgent") or processor.idling == 1:
         processor.need_resched = 1
         if cpu != this_cpu():
             step("send_signal")

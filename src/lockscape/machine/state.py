@@ -116,6 +116,8 @@ class State:
         self.events(sum(i.cpus for i in instances))
         self.locks()
         self.classes()
+        self.m[at.H_CALLS] = self.take(at.CALL_KINDS * at.HISTOGRAM_WORDS)
+        self.m[at.H_EVENTS] = self.take(2 * at.EVENT_KINDS * at.HISTOGRAM_WORDS)
         table = self.take(len(instances))
         self.m[at.H_INSTANCE], self.m[at.H_INSTANCES] = table, len(instances)
         for number, instance in enumerate(instances):

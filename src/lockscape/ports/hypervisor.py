@@ -326,7 +326,7 @@ def start_transfer() -> None:
 def kick(cpu: int) -> None:
     """Make a virtual processor of this guest call the scheduler soon: the hypervisor must let it run."""
     processor: Processor = the(Processor, cpu)
-    if processor.idling == 1:
+    if option("urgent") or processor.idling == 1:
         processor.need_resched = 1
         if cpu != this_cpu():
             trap(NOTIFY + KINDS * cpu)

@@ -13,6 +13,7 @@ from lockscape.ports.plan import Plan
 from lockscape.ports.rewrite import apply_plan
 from lockscape.ports.topology import Topology, topology
 from lockscape.program.assemble import Program
+from lockscape.program.language import CALLED_ROLES
 from lockscape.program.locks import LockClass
 from lockscape.program.lower import lower
 from lockscape.program.nodes import Function
@@ -70,7 +71,7 @@ class Port:
         """Return the functions that the machine enters or contexts begin with, and all that they call."""
         functions = self.program.functions
         found: set[str] = set()
-        left = [name for name, f in functions.items() if f.role != "kernel"]
+        left = [name for name, f in functions.items() if f.role not in CALLED_ROLES]
         left += [each.idle for each in self.topology().instances(ANY_PROCESSORS, self.options)]
         left += [first for option, first in DAEMONS.items() if self.options[option]]
         while left:

@@ -34,7 +34,7 @@ JUMP_GE = 26
 LOAD = 27  # a: rd, b: register of the object, c: offset, d: how it is accessed
 STORE = 28  # a: register of the object, b: offset, c: value, d: c is immediate, e: how it is accessed
 ADD_FIELD = 29  # a: object, b: offset, c: value, d: c is immediate, e: rd or -1, f: cycles, g: how
-CALL = 30  # a: target, b: distance of the new frame, c: rd or -1, d: size of the new frame, e: of a hook
+CALL = 30  # a: target, b: distance of the new frame, c: rd or -1, d: its size, e: HOOK, WAKER or 0
 RETURN = 31  # a: value, b: 0 register, 1 immediate
 THE = 32  # a: rd, b: slot of the class, c: register of the number or -1, d: words of one
 NEW = 33  # a: rd, b: class number
@@ -99,3 +99,6 @@ TRAP = 82  # a: register of the reason: a virtual processor leaves to its hyperv
 
 EXCLUSIVE, ATOMIC, RACY, OPTIMISTIC = range(4)
 """How an access is made, for the fault detector."""
+
+HOOK, WAKER = 1, 2
+"""Roles of called functions that the machine looks at."""

@@ -16,6 +16,9 @@ from lockscape.machine.state import MOST_PROCESSORS
 from lockscape.ports.plan import Plan, changed_plan, convert_plan, load_plan
 from lockscape.systems.model import Estimate, Mechanism, SystemFile, SystemVariant
 
+UNIPROCESSOR = "uniprocessor"
+"""The variant that every system has: its kernel without a port, on one processor."""
+
 
 @dataclass(frozen=True)
 class System:
@@ -40,6 +43,15 @@ class System:
     def of_plan(cls, name: str, plan: Plan, most: int = MOST_PROCESSORS) -> "System":
         """Return what runs if a plan by itself is asked for: on the paper's machine."""
         return cls(name, plan, "pentium4", "", most, "", "sys_unlink", "", (), (), {})
+
+    def uniprocessor(self) -> "System":
+        """Return its kernel, with the same options and costs, as it is without a port."""
+        plan = Plan(
+            title=f"{self.plan.title}: without its port, on one processor", method=UNIPROCESSOR,
+            options=self.plan.options, costs=self.plan.costs, features=self.plan.features,
+        )  # fmt: skip
+        name = f"{self.id}@{UNIPROCESSOR}"
+        return replace(self, id=name, plan=plan, most_processors=1, mechanisms=(), most_evidence="no port")
 
     def without(self, mechanism: str) -> "System":
         """Return the system with a mechanism disabled. Raises `InputError` for one that it does not have."""
@@ -89,7 +101,10 @@ def convert_system(data: Mapping[str, Any], name: str, variant: str = "") -> Sys
         file.listing, file.alone, file.mechanism, file.estimate,
         {each.id: each.title for each in file.variant},
     )  # fmt: skip
-    found = _varied(whole, file.variant, variant) if variant else whole
+    if variant == UNIPROCESSOR:
+        found = whole.uniprocessor()
+    else:
+        found = _varied(whole, file.variant, variant) if variant else whole
     preset(found.machine)
     return found
 
@@ -98,9 +113,8 @@ def _varied(whole: System, variants: tuple[SystemVariant, ...], id: str) -> Syst
     """Return a system's variant, which has the mechanisms of the system unless it says its own."""
     chosen = next((each for each in variants if each.id == id), None)
     if chosen is None:
-        known = [each.id for each in variants]
-        more = unknown("variant", id, known) if known else f"no variant {id!r}: it has none, drop the @"
-        raise InputError(f"{whole.id}: {more}")
+        known = [*(each.id for each in variants), UNIPROCESSOR]
+        raise InputError(f"{whole.id}: {unknown('variant', id, known)}")
     name = f"{whole.id}@{id}"
     plan = changed_plan(whole.plan, msgspec.structs.replace(chosen.change, title=chosen.title), name)
     return replace(

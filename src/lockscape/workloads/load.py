@@ -123,7 +123,7 @@ def hardware(costs: CostTable, cpus: int, disks: int = 1, card: bool = False) ->
 def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], traced: bool = False,
          binary: Binary | None = None, together: bool = False,
          program: str = "postmark", files: int = 0, tree: Sequence[Node] = (),
-         memory_pages: int = 0) -> Machine:  # fmt: skip
+         memory_pages: int = 0, urgent: int = 0) -> Machine:  # fmt: skip
     """Load one process for each stream onto a machine of `cpus` processors.
 
     Each process has its own directory in the root of a fresh file system, or `together` they have one; all
@@ -131,6 +131,7 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
     with files, each has some of the processes, in turn.
     Each directory has `files` empty files, named 1 and up, and `tree`, all known to no cache of names.
     `memory_pages`: what each kernel has for pages, in a port with the build option ``swapping``; 0: enough.
+    The last `urgent` processes have the highest priority, in a port with the build option ``urgent``.
     `binary` is the assembled program, if the caller has it (`traced` as here).
     """
     if not streams:
@@ -172,11 +173,15 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
         _tick_first_only(state)
     for v in state.virtuals:
         _idle(state, v)
+    for process in {*owners[len(owners) - urgent :], *processes[len(processes) - urgent :]}:
+        state.set(process, urgent=1)
     processors = {v: int(state.m[v + at.V_PROCESSOR]) for v in state.virtuals}
     if topology.prepare is not None:
         processors |= topology.prepare(state)
     dealt = {home: owners[k :: len(homes)] for k, home in enumerate(homes)}
     contexts = [state.get(process, "context") for process in processes] + spare
+    for context in contexts:
+        state.m[context + at.C_CALLS] = 1
     return Machine(state, processes, owners, dealt, processors, contexts)
 
 
