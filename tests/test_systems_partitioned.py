@@ -7,7 +7,7 @@ import pytest
 
 from lockscape.experiments.choose import choose
 from lockscape.experiments.failure import simulate_failure
-from lockscape.experiments.observe import observe, shown_spec
+from lockscape.experiments.observe import observe, trial_spec
 from lockscape.experiments.run import load_run, run_to_end, simulate
 from lockscape.ports import pipeline
 from lockscape.ports.hypervisor_topology import time_slots
@@ -19,7 +19,7 @@ def ran(name, workload, cpus, operations, processes=0):
     found = choose(name)
     shown = Shown(workload=workload, cpus=cpus, observable="steps", direction="lower",
                   operations=operations, processes=processes)  # fmt: skip
-    return simulate(shown_spec(found, shown))
+    return simulate(trial_spec(found, shown))
 
 
 def speedup(name, cpus, workload, operations, processes=0):
@@ -40,7 +40,7 @@ def test_a_slave_helps_programs_that_compute_and_hinders_those_that_call_the_ker
 
 def test_every_call_is_done_on_the_first_processor():
     result = ran("application-kernel", "postmark", 4, 100)
-    giant = simulate(shown_spec(choose("application-kernel").without("bootstrap-threads"), SHOWN))
+    giant = simulate(trial_spec(choose("application-kernel").without("bootstrap-threads"), SHOWN))
     for each in ("open", "unlink"):
         assert observe(result, f"calls.{each}.count") == observe(giant, f"calls.{each}.count")
     assert all(each.kernel_cycles < result.processors[0].kernel_cycles / 2 for each in result.processors[1:])
@@ -83,7 +83,7 @@ def with_options(name, cpus, operations, processes=8, workload="postmark", **opt
     """Return a run of a system with some build options changed."""
     shown = Shown(workload=workload, cpus=cpus, observable="steps", direction="lower",
                   operations=operations, processes=processes)  # fmt: skip
-    return simulate(changed(shown_spec(choose(name), shown), options))
+    return simulate(changed(trial_spec(choose(name), shown), options))
 
 
 def changed(spec, options):
@@ -114,7 +114,7 @@ def test_a_cell_of_the_hypervisor_fails_alone(cell):
     shown = Shown(
         workload="postmark", cpus=12, observable="steps", direction="lower", operations=60, processes=12
     )
-    spec = shown_spec(choose("cellular-disco"), shown)
+    spec = trial_spec(choose("cellular-disco"), shown)
     whole = simulate(spec)
     failed = simulate_failure(spec, cell, whole.makespan_cycles // 3)
     assert failed.instances == (cell, 3 + 2 * cell, 4 + 2 * cell)  # and its two guests
@@ -129,7 +129,7 @@ def test_a_cell_of_the_hypervisor_fails_alone(cell):
 def jobs_and_ticks(**actions):
     """Return how many ticks the first processor's domains had, if that for real time does so about them."""
     shown = Shown(workload="postmark", cpus=2, observable="steps", direction="lower", operations=60)
-    loaded = load_run(changed(shown_spec(choose("adeos"), shown), {"hz": 2000}))
+    loaded = load_run(changed(trial_spec(choose("adeos"), shown), {"hz": 2000}))
     state = loaded.machine.state
     state.set(state.system("Domain", 0), **actions)
     run_to_end(loaded)
