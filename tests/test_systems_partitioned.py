@@ -35,6 +35,10 @@ def test_a_slave_helps_programs_that_compute_and_hinders_those_that_call_the_ker
     assert speedup("dual-vax", 2, "forkexec", 20, 4) < 0.95
 
 
+def test_the_kernel_of_master_and_slave_runs_alone():
+    assert ran("dual-vax@uniprocessor", "postmark", 1, 20, 2).makespan_cycles > 0
+
+
 # --- a kernel beside another --------------------------------------------------------------------------------
 
 
