@@ -14,16 +14,11 @@ from lockscape.experiments.result import RunSpec
 from lockscape.experiments.run import load_run, simulate
 from lockscape.systems.load import convert_system, load_system, read_system, system_ids
 from lockscape.workloads.postmark import PostmarkOptions
+from trial_tools import SYSTEMS
 
 SMALL = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=20, transactions=40)
 
-NAMES = [
-    name
-    for id in system_ids()
-    for name in (id, *(f"{id}@{variant}" for variant in load_system(id).variants))
-]  # fmt: skip
-
-MECHANISMS = [(name, each.id) for name in NAMES for each in load_system(name).mechanisms]
+MECHANISMS = [(name, each.id) for name in SYSTEMS for each in load_system(name).mechanisms]
 
 FEW = {("linux-2.0", "interrupts-to-one-processor"), ("freebsd-4.9", "forwarded-interrupts")}
 """Mechanisms that the fast tier looks at."""
@@ -51,7 +46,7 @@ change = {options = {hz = 10}}
 """
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_a_system_runs(name: str) -> None:
     found = load_system(name)
     assert catalog.system(found.id.partition("@")[0]).id == found.id.partition("@")[0]
@@ -84,7 +79,7 @@ def digest(name: str) -> str:
 
 
 def test_no_two_systems_are_the_same() -> None:
-    found = {name: digest(name) for name in NAMES}
+    found = {name: digest(name) for name in SYSTEMS}
     assert len(set(found.values())) == len(found)
 
 

@@ -35,7 +35,7 @@ every_plan = pytest.mark.parametrize(
         if name != "uniprocessor"
     ],
 )
-"""Makes a test one of each plan; those that are not `SHOWN` are slow."""
+"""Makes a test one of each plan and each system; those that are not `SHOWN` are slow."""
 
 
 @cache
@@ -45,6 +45,6 @@ def kernel(name: str, **options: int) -> Kernel:
 
 
 def fault_in(name: str, title: str) -> str:
-    """Return what is wrong in the trial of a plan whose name has these words, or nothing."""
+    """Return what is wrong in the trial of a plan or a system whose name has these words, or nothing."""
     (trial,) = (each for each in trials() if title in each.name)
     return run_trial(kernel(name), trial, Detector)[1]

@@ -1,6 +1,6 @@
 """Reads a run's result out of the machine's memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lockscape.experiments.histogram import buckets_of
@@ -55,18 +55,40 @@ def _processors(machine: Machine) -> tuple[ProcessorTime, ...]:
     here: dict[int, list[int]] = {}
     for v, home in machine.homes.items():
         here.setdefault(home, []).append(v)
-    return tuple(_processor(machine.state, home, here[home]) for home in sorted(here))
+    state = machine.state
+    native, above = {}, {}
+    for number, virtuals in sorted(here.items()):
+        root = int(state.m[int(state.m[at.H_PROCESSOR]) + number * at.PROCESSOR_WORDS + at.P_ROOT])
+        native[number] = _times(state, root)
+        others = [_times(state, v) for v in virtuals if v != root]
+        if others:
+            above[number] = [sum(times[mode] for times in others) for mode in MODES]
+    _share_moved({number: native[number][at.GUEST] for number in above}, above)
+    return tuple(_processor(times, above.get(number)) for number, times in native.items())
 
 
-def _processor(state: State, number: int, virtuals: Sequence[int]) -> ProcessorTime:
-    """Return the times of the virtual processors of a physical one, up to now."""
-    root = int(state.m[int(state.m[at.H_PROCESSOR]) + number * at.PROCESSOR_WORDS + at.P_ROOT])
-    native = _times(state, root)
-    above = [_times(state, v) for v in virtuals if v != root]
-    if not above:
+def _share_moved(ran: Mapping[int, int], above: dict[int, list[int]]) -> None:
+    """Divide the times of virtual processors that moved among the physical ones that they may have been on.
+
+    `ran`: how long guests ran on each. Sums are exact; that all of them spent the same share in each mode is
+    an assumption.
+    """
+    moved = [number for number in ran if sum(above[number]) != ran[number]]
+    spent = [sum(above[number][k] for number in moved) for k in range(len(MODES))]
+    if sum(spent) != sum(ran[number] for number in moved):
+        return  # a run that does not add up
+    for number in moved:
+        parts = [cycles * ran[number] // sum(spent) for cycles in spent]
+        parts[-1] += ran[number] - sum(parts)
+        above[number] = parts
+
+
+def _processor(native: Sequence[int], above: Sequence[int] | None) -> ProcessorTime:
+    """Return what a physical processor did, from its own times and those of the virtual ones on it."""
+    if above is None:
         return _time([native[mode] for mode in MODES], 0)
     below = sum(native[mode] for mode in MODES if mode != at.IDLE)
-    shares = [sum(times[mode] for times in above) for mode in MODES]
+    shares = list(above)
     shares[MODES.index(at.IDLE)] += native[at.IDLE]
     return _time(shares, below)
 

@@ -78,6 +78,7 @@ class Instance:
 
     `vectors`: handler of each interrupt vector; `quantities`: sizes of its tables of system objects;
     `native`: its virtual processors are the physical ones of the same number, from `first` on.
+    `ticks`: how many it has in the time of one tick of the kernels.
     """
 
     cpus: int
@@ -89,6 +90,7 @@ class Instance:
     quantities: Mapping[str, int] = field(default_factory=dict)
     native: bool = True
     first: int = 0
+    ticks: int = 1
     tick_cycles: int = 0
 
 

@@ -19,6 +19,9 @@ from lockscape.systems.model import Estimate, Mechanism, SystemFile, SystemVaria
 UNIPROCESSOR = "uniprocessor"
 """The variant that every system has: its kernel without a port, on one processor."""
 
+NOT_ALONE = {"slave_queue": 0, "binding": 0}
+"""Options that a kernel without the new code of its port cannot have, and what they are then."""
+
 
 @dataclass(frozen=True)
 class System:
@@ -48,7 +51,7 @@ class System:
         """Return its kernel, with the same options and costs, as it is without a port."""
         plan = Plan(
             title=f"{self.plan.title}: without its port, on one processor", method=UNIPROCESSOR,
-            options=self.plan.options, costs=self.plan.costs, features=self.plan.features,
+            options=self.plan.options | NOT_ALONE, costs=self.plan.costs, features=self.plan.features,
         )  # fmt: skip
         name = f"{self.id}@{UNIPROCESSOR}"
         return replace(self, id=name, plan=plan, most_processors=1, mechanisms=(), most_evidence="no port")

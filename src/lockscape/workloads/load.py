@@ -38,9 +38,6 @@ one three times (mm/page_alloc.c of 2.4.31: zone_balance_ratio, _min and _max)."
 BATCH_SHARE = 4096
 """A processor takes so small a part of limited memory at once (mm/page_alloc.c of 2.6.11: zone_batchsize)."""
 
-NODE_PROCESSORS = 64
-"""Processors in a NUMA node of a larger machine: one socket of the preset ``modern``, as its title says."""
-
 LOADED = 2
 """References to a process that is there at the beginning: its own, and that of who looks at it at the end."""
 
@@ -121,7 +118,8 @@ def hardware(costs: CostTable, cpus: int, disks: int = 1, card: bool = False) ->
     return Hardware(
         processors=cpus, transfer=m["line_transfer"], memory=m["line_memory"], upgrade=m["line_upgrade"],
         handover=m["spin_handover"], signal=m["ipi_delivery"], remote_percent=m["numa_remote_factor_percent"],
-        nodes=NODE_PROCESSORS if cpus > NODE_PROCESSORS else 0, devices=(DISK,) * disks + CARD * card,
+        nodes=costs.node_processors if cpus > costs.node_processors else 0,
+        devices=(DISK,) * disks + CARD * card,
     )  # fmt: skip
 
 
