@@ -4,9 +4,10 @@ from functools import cache
 
 import pytest
 
+from lockscape.experiments.choose import choose_plan
 from lockscape.experiments.trials import Kernel, kernel_of, run_trial, trials
 from lockscape.machine.faults import Detector
-from lockscape.ports.plan import load_plan, plan_names
+from lockscape.ports.plan import plan_names
 
 SHOWN = (
     "giant", "coarse-funnel", "fine", "linux-2.4", "lock-free", "reimplementation", "application-kernel",
@@ -28,8 +29,8 @@ every_plan = pytest.mark.parametrize(
 
 @cache
 def kernel(name: str, **options: int) -> Kernel:
-    """Return the kernel of a plan, ready for trials, with some build options changed."""
-    return kernel_of(load_plan(name), **options)
+    """Return the kernel of a plan or system, ready for trials, with some build options changed."""
+    return kernel_of(choose_plan(name), **options)
 
 
 def fault_in(name: str, title: str) -> str:

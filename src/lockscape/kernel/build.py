@@ -127,6 +127,7 @@ OPTIONS: dict[str, int] = {
     "virtual_slice": 3,  # ticks of a virtual processor's slice
     "cell_processors": 2,  # processors of each cell
     "double_cas": 1,  # the hardware compares and swaps two words at once (CAS2)
+    "server_threads": 0,  # threads of each server of a microkernel; 0: calls are done in the caller's place
     "hot_swap": 0,  # objects change their implementation in use (reimplemented kernel)
     "sharing": 1,  # processes make others, with whom they share files and pages; 0: none does, as PostMark's
     "pipe_pages": 1,  # pages of a pipe's buffer; more than one are taken as it fills, and given back (2.6)

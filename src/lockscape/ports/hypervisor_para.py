@@ -29,7 +29,7 @@ from lockscape.ports.hypervisor_objects import (
     TO_GUEST,
 )
 from lockscape.ports.hypervisor_topology import topology_of
-from lockscape.ports.topology import KERNEL, NO_KERNEL, Topology
+from lockscape.ports.topology import KERNEL, NO_KERNEL, Options, Topology
 from lockscape.program.language import (
     NONE,
     after,
@@ -254,10 +254,10 @@ DRIVER = replace(
 BELOW = topology_of(DRIVER)
 
 
-def _prepare(state: State) -> dict[int, int]:
+def _prepare(state: State, options: Options) -> dict[int, int]:
     """Make the rings, besides what a hypervisor knows."""
     assert BELOW.prepare is not None
-    homes = BELOW.prepare(state)
+    homes = BELOW.prepare(state, options)
     driver = len(state.instances) - 1
     for guest in range(1, driver):
         shared = state.system("SharedInfo", 0, guest)

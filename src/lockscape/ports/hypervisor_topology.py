@@ -39,7 +39,7 @@ def _instances(cpus: int, options: Options, drivers: Sequence[Instance]) -> list
     return [below, *[guest] * guests, *drivers]
 
 
-def _prepare(state: State) -> dict[int, int]:
+def _prepare(state: State, _: Options) -> dict[int, int]:
     """Tell the hypervisor of its virtual processors, all ready, and deal them out to the physical ones."""
     cpus = state.hardware.processors
     above = [v for v in state.virtuals if int(state.m[v + at.V_STATE]) == at.AWAY]

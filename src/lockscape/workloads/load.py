@@ -176,7 +176,7 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
         _idle(state, v)
     processors = {v: int(state.m[v + at.V_PROCESSOR]) for v in state.virtuals}
     if topology.prepare is not None:
-        processors |= topology.prepare(state)
+        processors |= topology.prepare(state, opt)
     dealt = {home: owners[k :: len(homes)] for k, home in enumerate(homes)}
     contexts = [state.get(process, "context") for process in processes] + spare
     return Machine(state, processes, owners, dealt, processors, contexts)

@@ -1,0 +1,52 @@
+"""Systems whose mechanism is a message, a compare-and-swap or a cache of objects: what shows it directly."""
+
+import pytest
+
+from lockscape.experiments.result import RunSpec
+from lockscape.experiments.run import load_run, run_to_end, simulate
+from lockscape.experiments.trials import further, run_trial, trials
+from lockscape.machine.faults import Detector
+from lockscape.systems.load import load_system
+from lockscape.workloads.postmark import PostmarkOptions
+from trial_tools import kernel
+
+SYSTEMS = ("qnx", "qnx@multithreaded")
+
+SMALL = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=10, transactions=30)
+
+
+def spec(name: str, cpus: int = 2, processes: int = 2, **options: int) -> RunSpec:
+    found = load_system(name)
+    return RunSpec(name, found.plan, cpus, processes, SMALL, "each", machine=found.machine)
+
+
+@pytest.mark.parametrize("number", [0, 5])
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_two_trials_find_nothing(name: str, number: int) -> None:
+    assert run_trial(kernel(name), trials()[number], Detector)[1] == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_all_trials_find_nothing(name: str) -> None:
+    made = kernel(name, swapping=1)
+    for trial in [*trials(), *map(further, range(30))]:
+        assert run_trial(made, trial, Detector)[1] == "", trial.name
+
+
+# --- QNX ----------------------------------------------------------------------------------------------------
+
+
+def test_what_a_client_asks_for_is_done_by_the_threads_of_two_servers() -> None:
+    loaded = load_run(spec("qnx"))
+    state = loaded.machine.state
+    channels = [state.system("Server", number) for number in range(2)]
+    threads = [state.items(channel, "receivers") for channel in channels]
+    assert [len(each) for each in threads] == [1, 1]
+    run_to_end(loaded)
+    made = [sum(state.get(p, "number") == 0 for p, _ in state.items(c, "receivers")) for c in channels]
+    assert made == [1, 1]  # both wait for messages again
+    woken = {each.event: each.count for each in simulate(spec("qnx")).events}["process runs"]
+    calls = sum(each.count for each in simulate(spec("qnx")).calls if each.call in ("open", "fstat", "mmap"))
+    assert woken > calls
