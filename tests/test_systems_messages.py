@@ -10,7 +10,7 @@ from lockscape.systems.load import load_system
 from lockscape.workloads.postmark import PostmarkOptions
 from trial_tools import kernel
 
-SYSTEMS = ("qnx", "qnx@multithreaded")
+SYSTEMS = ("qnx", "qnx@multithreaded", "synthesis")
 
 SMALL = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=10, transactions=30)
 
@@ -50,3 +50,18 @@ def test_what_a_client_asks_for_is_done_by_the_threads_of_two_servers() -> None:
     woken = {each.event: each.count for each in simulate(spec("qnx")).events}["process runs"]
     calls = sum(each.count for each in simulate(spec("qnx")).calls if each.call in ("open", "fstat", "mmap"))
     assert woken > calls
+
+
+# --- Synthesis ----------------------------------------------------------------------------------------------
+
+
+def test_times_of_calls_are_near_the_thesis() -> None:
+    found = load_system("synthesis")
+    result = simulate(RunSpec("synthesis", found.plan, 1, 1, SMALL, "each", machine=found.machine))
+    us = {each.call: each.mean_cycles / result.clock_mhz for each in result.calls}
+    assert us["read"] == pytest.approx(9 + 100 / 8, rel=0.35)  # published: 9 + N/8 us
+    plain = simulate(RunSpec("x", found.without("generated-read-and-write").plan, 1, 1, SMALL, "each",
+                             machine=found.machine))  # fmt: skip
+    slow = {each.call: each.mean_cycles / result.clock_mhz for each in plain.calls}
+    assert slow["read"] - us["read"] > 25
+    assert us["open"] > slow["open"] + 30  # the routines are made then

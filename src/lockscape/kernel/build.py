@@ -127,6 +127,8 @@ OPTIONS: dict[str, int] = {
     "virtual_slice": 3,  # ticks of a virtual processor's slice
     "cell_processors": 2,  # processors of each cell
     "double_cas": 1,  # the hardware compares and swaps two words at once (CAS2)
+    "code_synthesis": 0,  # opening a file generates the code that reads and writes it (Synthesis)
+    "executable_queue": 0,  # the run queue is code: leaving a process jumps into the next (Synthesis)
     "server_threads": 0,  # threads of each server of a microkernel; 0: calls are done in the caller's place
     "hot_swap": 0,  # objects change their implementation in use (reimplemented kernel)
     "sharing": 1,  # processes make others, with whom they share files and pages; 0: none does, as PostMark's
