@@ -6,11 +6,12 @@ from lockscape.experiments.result import RunSpec
 from lockscape.experiments.run import load_run, run_to_end, simulate
 from lockscape.experiments.trials import further, run_trial, trials
 from lockscape.machine.faults import Detector
+from lockscape.ports.plan import Change, changed_plan
 from lockscape.systems.load import load_system
 from lockscape.workloads.postmark import PostmarkOptions
 from trial_tools import kernel
 
-SYSTEMS = ("qnx", "qnx@multithreaded", "synthesis")
+SYSTEMS = ("qnx", "qnx@multithreaded", "synthesis", "cache-kernel")
 
 SMALL = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=10, transactions=30)
 
@@ -65,3 +66,26 @@ def test_times_of_calls_are_near_the_thesis() -> None:
     slow = {each.call: each.mean_cycles / result.clock_mhz for each in plain.calls}
     assert slow["read"] - us["read"] > 25
     assert us["open"] > slow["open"] + 30  # the routines are made then
+
+
+# --- the Cache Kernel ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("slots", "more"), [(3, True), (64, False)])
+def test_what_is_written_back_is_loaded_again(slots: int, more: bool) -> None:
+    found = load_system("cache-kernel")
+    plan = changed_plan(found.plan, Change(options={"space_slots": slots, "hz": 1000, "slice_ticks": 1}), "x")
+    loaded = load_run(RunSpec("x", plan, 2, 6, SMALL, "each", machine=found.machine))
+    run_to_end(loaded)
+    state = loaded.machine.state
+    spaces = state.items(state.system("ObjectCache", 1), "loaded")
+    assert len(spaces) == min(slots, 6)
+    loads = [state.get(process, "loads") for process in loaded.machine.processes]
+    assert min(loads) >= 1
+    assert (max(loads) > 1) == more
+
+
+def test_the_detector_finds_nothing_while_all_caches_overflow() -> None:
+    made = kernel("cache-kernel", thread_slots=3, space_slots=2, mapping_slots=4)
+    for number in (1, 9):
+        assert run_trial(made, trials()[number], Detector)[1] == ""

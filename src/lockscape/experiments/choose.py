@@ -20,7 +20,8 @@ MOST = {"hz": 10_000, "slice_ticks": 10_000, "groups": 1024}
 NEW_CODE = (
     "master", "slaves", "application", "device", "hypervisor_objects", "coscheduling", "hypervisor",
     "hypervisor_full", "hypervisor_para", "cells", "clustered", "clustered_names", "clustered_pages",
-    "clustered_files", "clustered_memory", "clustered_dispatch", "lockfree", "synthesis", "servers",
+    "clustered_files", "clustered_memory", "clustered_dispatch", "lockfree", "synthesis", "object_cache",
+    "servers",
 )  # fmt: skip
 """Modules of `lockscape.ports` that hold functions for a kernel."""
 

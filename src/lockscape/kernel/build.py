@@ -129,6 +129,11 @@ OPTIONS: dict[str, int] = {
     "double_cas": 1,  # the hardware compares and swaps two words at once (CAS2)
     "code_synthesis": 0,  # opening a file generates the code that reads and writes it (Synthesis)
     "executable_queue": 0,  # the run queue is code: leaving a process jumps into the next (Synthesis)
+    "object_cache": 0,  # threads, address spaces and mappings are loaded to be used (Cache Kernel)
+    "thread_slots": 256,  # how many threads
+    "space_slots": 64,  # address spaces
+    "mapping_slots": 65_536,  # and mappings may be loaded
+    "forwarding": 0,  # traps are forwarded to an emulator of Unix
     "server_threads": 0,  # threads of each server of a microkernel; 0: calls are done in the caller's place
     "hot_swap": 0,  # objects change their implementation in use (reimplemented kernel)
     "sharing": 1,  # processes make others, with whom they share files and pages; 0: none does, as PostMark's

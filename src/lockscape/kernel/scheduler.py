@@ -141,7 +141,7 @@ def pick(queue: RunQueue, me: Process, processor: Processor) -> Process:
 
 @function()
 def pick_next(queue: RunQueue, me: Process, processor: Processor) -> Process:
-    """Return the next process of the chain: each jumps into the one behind it, whatever is left of its slice."""
+    """Return the next process of the chain: each jumps into the one behind it, however long it has run."""
     if me.state == RUNNABLE and me.queued == 1:
         move(queue.tasks, me)
         if me.slice <= 0:

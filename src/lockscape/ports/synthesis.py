@@ -1,7 +1,7 @@
 """New code of Synthesis: what the code that is generated for an open file knows.
 
-Opening a file generates the routines that its descriptor stands for. What is constant while the file is open is
-part of them: no table is looked into, no kind of file distinguished (`lockscape.kernel.files.generate_code`),
+Opening a file generates the routines that its descriptor stands for. What is constant while the file is open
+is part of them: no table is looked into, no kind of file distinguished (`lockscape.kernel.files`),
 and the address of the page at the file's beginning, if it is in memory, is an operand in the code.
 """
 
