@@ -3,15 +3,16 @@
 import pytest
 
 from lockscape.experiments.result import RunSpec
-from lockscape.experiments.run import load_run, run_to_end, simulate
+from lockscape.experiments.run import damage, load_run, run_to_end, simulate
 from lockscape.experiments.trials import further, run_trial, trials
+from lockscape.machine import layout as at
 from lockscape.machine.faults import Detector
-from lockscape.ports.plan import Change, changed_plan
+from lockscape.ports.plan import Change, Plan, changed_plan
 from lockscape.systems.load import load_system
 from lockscape.workloads.postmark import PostmarkOptions
 from trial_tools import kernel
 
-SYSTEMS = ("qnx", "qnx@multithreaded", "synthesis", "cache-kernel")
+SYSTEMS = ("qnx", "qnx@multithreaded", "synthesis", "cache-kernel", "l4linux", "l4linux@safe-states", "k42")
 
 SMALL = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=10, transactions=30)
 
@@ -89,3 +90,56 @@ def test_the_detector_finds_nothing_while_all_caches_overflow() -> None:
     made = kernel("cache-kernel", thread_slots=3, space_slots=2, mapping_slots=4)
     for number in (1, 9):
         assert run_trial(made, trials()[number], Detector)[1] == ""
+
+
+# --- L4Linux ------------------------------------------------------------------------------------------------
+
+
+def test_a_call_takes_as_much_longer_as_the_two_messages_of_the_published_measurement() -> None:
+    found = load_system("l4linux")
+    plans = found.plan, found.without("calls-by-message").plan
+    message, direct = (
+        {each.call: each.mean_cycles for each in simulate(spec_of(plan, found.machine)).calls}
+        for plan in plans
+    )
+    assert message["time"] - direct["time"] == pytest.approx(526 - 223, rel=0.25)
+
+
+def spec_of(plan: Plan, machine: str) -> RunSpec:
+    return RunSpec("x", plan, 1, 2, SMALL, "each", machine=machine)
+
+
+def test_the_disks_interrupt_is_handled_by_a_thread() -> None:
+    found = load_system("l4linux")
+    loaded = load_run(spec_of(found.plan, found.machine))
+    state = loaded.machine.state
+    threads = [state.get(state.system("InterruptThread", 0, guest), "thread") for guest in (1, 2)]
+    assert all(state.get(thread, "state") for thread in threads)  # asleep
+    before = [int(state.m[state.get(thread, "context") + at.C_PC]) for thread in threads]
+    run_to_end(loaded)
+    assert damage(loaded) == []
+    after = [int(state.m[state.get(thread, "context") + at.C_PC]) for thread in threads]
+    assert all(pc != first for pc, first in zip(after, before, strict=True))  # each has run, and sleeps again
+    assert all(state.get(thread, "state") for thread in threads)
+
+
+@pytest.mark.slow
+def test_a_lock_holder_is_not_preempted_for_long_with_either_kind_of_avoidance() -> None:
+    work = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=100, transactions=400)
+    longest = {}
+    for name in ("l4linux", "l4linux@safe-states", "l4linux@unaware"):
+        found = load_system(name)
+        run = RunSpec(name, found.plan, 4, 8, work, "each", machine=found.machine)
+        longest[name] = max(each.wait_max_cycles for each in simulate(run).locks if each.kind == "spinlock")
+    assert longest["l4linux"] < 100_000
+    assert longest["l4linux@safe-states"] < 100_000
+    assert longest["l4linux@unaware"] > 1_000_000  # most of a time slice of 10 ms
+
+
+# --- K42 ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{"hot_swap": 2}, {"existence_locks": 1}])
+def test_without_a_mechanism_k42_is_right_too(options: dict[str, int]) -> None:
+    for number in (0, 6):
+        assert run_trial(kernel("k42", **options), trials()[number], Detector)[1] == ""

@@ -21,7 +21,7 @@ NEW_CODE = (
     "master", "slaves", "application", "device", "hypervisor_objects", "coscheduling", "hypervisor",
     "hypervisor_full", "hypervisor_para", "cells", "clustered", "clustered_names", "clustered_pages",
     "clustered_files", "clustered_memory", "clustered_dispatch", "lockfree", "synthesis", "object_cache",
-    "servers",
+    "servers", "linux_server",
 )  # fmt: skip
 """Modules of `lockscape.ports` that hold functions for a kernel."""
 

@@ -4,8 +4,9 @@ Co-scheduling (option ``co_scheduling``): 0, none; 1, strict: one guest at a tim
 processors or none (gang scheduling: Ousterhout 1982; VMware ESX 2); 2, relaxed: a virtual processor that has
 fallen behind goes first, and its siblings stop until it has caught up (ESX 3).
 
-With the option ``delayed_preemption`` a guest says that it is in its kernel, where it may hold a spin lock;
-one that should make way then may finish first, until the next tick at most (Uhlig et al. 2004).
+With the option ``delayed_preemption`` a virtual processor in its kernel, where it may hold a spin lock, may
+finish before it makes way, until the next tick at most (Uhlig et al. 2004): 1, its guest says when it is
+there; 2, the hypervisor sees it by itself, where calls pass through it.
 """
 
 from lockscape.ports.hypervisor_objects import (

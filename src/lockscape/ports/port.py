@@ -19,7 +19,8 @@ from lockscape.program.nodes import Function
 from lockscape.program.objects import layout
 from lockscape.program.walk import called, walk
 
-DAEMONS = {"flush_thread": "flush_thread", "swapping": "swap_thread", "server_threads": "server_thread"}
+DAEMONS = {"flush_thread": "flush_thread", "swapping": "swap_thread", "server_threads": "server_thread",
+           "message_calls": "interrupt_thread"}  # fmt: skip
 """The functions in which processes of the kernel itself begin, by the build option that they exist with."""
 
 ANY_PROCESSORS = 2
