@@ -19,7 +19,7 @@ NEW_CODE = (
     "device", "hypervisor_objects", "coscheduling", "migration", "hypervisor", "hypervisor_full",
     "hypervisor_para", "domain_lock", "cellular", "pipeline", "cells", "clustered",
     "clustered_names", "clustered_pages", "clustered_files", "clustered_memory",
-    "clustered_dispatch", "lockfree",
+    "clustered_dispatch", "lockfree", "synthesis", "object_cache", "servers", "linux_server",
 )  # fmt: skip
 """Modules of `lockscape.ports` that hold functions for a kernel."""
 

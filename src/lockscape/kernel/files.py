@@ -71,8 +71,16 @@ def list_file(file: File) -> None:
 @function()
 def install(files: Files, fd: int, file: File) -> None:
     """Let a descriptor stand for an open file."""
+    if option("code_synthesis"):
+        generate_code(file)
     with section("install", files.table):
         insert(files.table, fd, file)
+
+
+@function()
+def generate_code(file: File) -> None:
+    """Generate the code that reads and writes an open file."""
+    step("generate_code")
 
 
 @function()
@@ -80,7 +88,8 @@ def fget(fd: int) -> File:
     """Return the open file of a descriptor, with a reference where those are counted."""
     me: Process = current()
     files: Files = me.files
-    step("fget")
+    if not option("code_synthesis"):
+        step("fget")
     with section("get", files.table):
         file: File = find(files.table, fd)
         if option("file_counts"):
@@ -94,7 +103,8 @@ def fget_light(fd: int) -> File:
     """Return the open file of a descriptor of a process that shares its descriptors with nobody."""
     me: Process = current()
     files: Files = me.files
-    step("fget")
+    if not option("code_synthesis"):
+        step("fget")
     with section("get", files.table):
         file: File = find(files.table, fd)
     return file

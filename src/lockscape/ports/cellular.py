@@ -31,7 +31,7 @@ def _instances(cpus: int, options: Options) -> Sequence[Instance]:
     return [*cells, *(guest for mine in guests for guest in mine)]
 
 
-def _prepare(state: State) -> dict[int, int]:
+def _prepare(state: State, _: Options) -> dict[int, int]:
     """Tell each cell of its guests: all have equally many."""
     cells = sum(1 for number in range(len(state.instances)) if _is_cell(state, number))
     each = len(state.instances) // cells - 1

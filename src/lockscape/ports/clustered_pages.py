@@ -44,6 +44,10 @@ from lockscape.program.language import (
 SHARED, FORWARDING, DISTRIBUTED = 0, 1, 2
 """Phases of a page cache."""
 
+IN_USE, NEVER = 1, 2
+"""Kinds of the option ``hot_swap``: a page cache is replaced while it is in use; it need not be, for it is
+distributed from the start."""
+
 TURNS = 8
 """How often a page cache passes from one processor to another before it is distributed (an estimate)."""
 
@@ -54,6 +58,8 @@ def cache_of(inode: Inode) -> FileCache:
     cache = inode.cache
     if cache == NONE:
         made: FileCache = new(FileCache)
+        if option("hot_swap") == NEVER:
+            made.phase = DISTRIBUTED
         if compare_and_swap(inode.cache, NONE, made) == 0:
             free(made)
         cache = inode.cache
@@ -86,7 +92,7 @@ def looked_up(cache: FileCache, index: int) -> Page:
         with hold("cache_lock", cache):
             with section("here", cache.inactive):
                 page = find(cache.inactive, index)
-            if option("hot_swap"):
+            if option("hot_swap") == IN_USE:
                 note_use(cache)
     return page
 

@@ -7,8 +7,9 @@ its siblings stop until it has caught up (ESX 3).
 
 A processor that has nothing to do in a slot may run what is ready for another (option ``fill_slots``).
 
-With the option ``delayed_preemption`` a guest says that it is in its kernel, where it may hold a spin lock;
-one that should make way then may finish first, until the next tick at most (Uhlig et al. 2004).
+With the option ``delayed_preemption`` a virtual processor in its kernel, where it may hold a spin lock, may
+finish before it makes way, until the next tick at most (Uhlig et al. 2004): 1, its guest says when it is
+there; 2, the hypervisor sees it by itself, where calls pass through it.
 """
 
 from lockscape.ports.hypervisor_objects import (

@@ -266,10 +266,10 @@ def _instances(cpus: int, options: Options) -> Sequence[Instance]:
     return (BELOW if options["split_drivers"] else UNDIVIDED).instances(cpus, options)
 
 
-def _prepare(state: State) -> dict[int, int]:
+def _prepare(state: State, options: Options) -> dict[int, int]:
     """Make the rings, besides what a hypervisor knows; nobody uses them without an instance for drivers."""
     assert BELOW.prepare is not None
-    homes = BELOW.prepare(state)
+    homes = BELOW.prepare(state, options)
     last = len(state.instances) - 1
     for guest in range(1, last):
         shared = state.system("SharedInfo", 0, guest)

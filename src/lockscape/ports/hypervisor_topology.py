@@ -51,7 +51,7 @@ def hypervisor_on(cpus: int, virtuals: int, options: Options, first: int = 0) ->
     )  # fmt: skip
 
 
-def _prepare(state: State) -> dict[int, int]:
+def _prepare(state: State, _: Options) -> dict[int, int]:
     return introduce(state, 0, range(1, len(state.instances)))
 
 

@@ -264,7 +264,7 @@ def _instances(cpus: int, options: Options) -> Sequence[Instance]:
     return [below, *first, *second]
 
 
-def _prepare(state: State) -> dict[int, int]:
+def _prepare(state: State, _: Options) -> dict[int, int]:
     """Put the domains into the pipelines; the first of each kind is on the first processor."""
     homes: dict[int, int] = {}
     placed = {True: 0, False: 0}

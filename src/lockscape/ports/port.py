@@ -22,6 +22,7 @@ from lockscape.program.walk import called, walk
 
 DAEMONS = {
     "flush_thread": "flush_thread", "swapping": "swap_thread", "interrupt_threads": "interrupt_thread",
+    "server_threads": "server_thread", "message_calls": "interrupt_thread",
 }  # fmt: skip
 """The functions in which processes of the kernel itself begin, by the build option that they exist with."""
 

@@ -33,14 +33,14 @@ class Topology:
 
     `proxy`: processes run on the last instance, and each has a process of the first that does its calls,
     which begins in this function of user mode. `own_disks`: each instance has a disk, of its own number.
-    `prepare`: sets up what the instances know of each other, before the run, and returns the physical
-    processor of each virtual one that a hypervisor runs.
+    `prepare`: sets up what the instances know of each other and what else the new code needs, before the run,
+    by the build options; it returns the physical processor of each virtual one that a hypervisor runs.
     """
 
     instances: Callable[[int, Options], Sequence[Instance]]
     proxy: str = ""
     own_disks: bool = False
-    prepare: Callable[[State], dict[int, int]] | None = None
+    prepare: Callable[[State, Options], dict[int, int]] | None = None
 
     def built(
         self, cpus: int, options: Options, sizes: Callable[[int], Mapping[str, int]], tick_cycles: int

@@ -165,12 +165,7 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
         more = sum(most_descendants(stream.rows) for stream in streams[mine])
         spare += state.spare_contexts(home, more, "start_process", begin, 1)
         _file_system(state, opt, home, owners[mine], together, files, tree)
-        if opt["flush_thread"]:
-            _daemon(state, opt, home, "flush_thread")
-        if opt["interrupt_threads"]:
-            _interrupt_threads(state, opt, home)
-        if memory_pages:
-            _limit_memory(state, opt, home, memory_pages)
+        _threads_and_memory(state, opt, home, memory_pages)
     processes = _clients(state, opt, rows, program, owners) if proxies else owners
     if proxies:
         spare = state.spare_contexts(len(instances) - 1, len(spare), "start_thread", program, 1)
@@ -182,12 +177,22 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
         state.set(process, urgent=1)
     processors = {v: int(state.m[v + at.V_PROCESSOR]) for v in state.virtuals}
     if topology.prepare is not None:
-        processors |= topology.prepare(state)
+        processors |= topology.prepare(state, opt)
     dealt = {home: owners[k :: len(homes)] for k, home in enumerate(homes)}
     contexts = [state.get(process, "context") for process in processes] + spare
     for context in contexts:
         state.m[context + at.C_CALLS] = 1
     return Machine(state, processes, owners, dealt, processors, contexts)
+
+
+def _threads_and_memory(state: State, opt: dict[str, int], home: int, memory_pages: int) -> None:
+    """Give a kernel the threads of its own, and its memory, if that is limited."""
+    if opt["flush_thread"]:
+        _daemon(state, opt, home, "flush_thread")
+    if opt["interrupt_threads"]:
+        _interrupt_threads(state, opt, home)
+    if memory_pages:
+        _limit_memory(state, opt, home, memory_pages)
 
 
 def _sizes(opt: dict[str, int], cpus: int) -> dict[str, int]:
