@@ -126,6 +126,13 @@ def effort(pair: Both) -> Effort:
     )  # fmt: skip
 
 
+def difference(before: Port, after: Port) -> Change:
+    """Count the lines in which two ports of one kernel differ: what is edited to make one of the other."""
+    either = before.reachable() | after.reachable()
+    names = [name for name in after.source if name in either]
+    return sum((count_changes(_listing(before, name), _listing(after, name)) for name in names), NO_CHANGE)
+
+
 def reached(pair: Both) -> list[str]:
     """Return the functions that either kernel can come to: others belong to kernels with other options."""
     either = pair.port.reachable() | pair.uniprocessor.reachable()

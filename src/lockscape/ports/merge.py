@@ -38,6 +38,15 @@ def parts(plan: Plan) -> tuple[str, ...]:
     return tuple(name for name in found if name not in sleeping and (name in named or name in ("rcu", "cas")))
 
 
+def apart(plan: Plan) -> Plan:
+    """Return a plan in which each of the `parts` is held alone, wherever it is taken: none is as strict in the
+    order of locks."""
+    every = parts(plan)
+    nameless = tuple(LockClass(name, "Kernel", "bkl", True) for name in every if name in ("rcu", "cas"))
+    rules = tuple(Rule(r.at, _part(r), r.of) if _part(r) in every else r for r in plan.rule)
+    return msgspec.structs.replace(plan, lock=(*plan.lock, *nameless), rule=rules)
+
+
 def merged(plan: Plan, split: Collection[str], giant: LockClass) -> Plan:
     """Return a plan in which all `parts` but those `split` are the lock `giant`.
 

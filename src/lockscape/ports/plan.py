@@ -150,6 +150,11 @@ def parse_plan(text: str, name: str) -> Plan:
     return _applied(variant, load_plan(variant.base), load_plan(variant.locks or variant.base), name)
 
 
+def relocked(base: Plan, locking: Plan, title: str) -> Plan:
+    """Return the kernel of a plan with another plan's locking, as a variant with `locks` has it."""
+    return _applied(Variant(title=title, base="", locks=locking.title), base, locking, title)
+
+
 def _applied(variant: Variant, base: Plan, locking: Plan, name: str) -> Plan:
     """Return the plan that a variant makes of its base and of the plan whose locking it has."""
     for each in variant.without:
