@@ -1,10 +1,12 @@
 """What Linux did with the data of each lock, release by release, read from the plans of its releases."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from lockscape.experiments.result import RunResult, RunSpec
 from lockscape.kernel.build import SEMAPHORES
+from lockscape.ports.effort import added_sites, both, effort
 from lockscape.ports.held import Held, held_in_sections
 from lockscape.ports.plan import Plan, load_plan
 from lockscape.ports.port import Port, port
@@ -19,14 +21,43 @@ SLEEPING = frozenset(lock.name for lock in SEMAPHORES)
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """What a release does with some data: in how many `places` (sections) it uses them, in how many of those it
-    always holds a lock besides the big one or never the big one (`own`), and in how many never the big one
+    """What a release does with some data: in how many `places` (sections) it uses them, in how many of those
+    it always holds a lock besides the big one or never the big one (`own`), and in how many never the big one
     (`out`)."""
 
     release: str
     places: int
     own: int
     out: int
+
+
+class Release(msgspec.Struct, frozen=True):
+    """A release as it was: `makespan_s` of the same workload, `alone_s` on one processor; `added` places that
+    take or release a lock and `lines` that differ, both from its own uniprocessor kernel."""
+
+    name: str
+    makespan_s: float
+    alone_s: float
+    added: int
+    lines: int
+    sections: Placed
+
+
+def releases(run: Callable[[Sequence[RunSpec]], Sequence[RunResult]], spec: RunSpec) -> tuple[Release, ...]:
+    """Return what the releases give where and with what `spec` runs; `run` makes runs."""
+    plans = [load_plan(name) for name in RELEASES]
+    many = [msgspec.structs.replace(spec, system=n, plan=p) for n, p in zip(RELEASES, plans, strict=True)]
+    one = [msgspec.structs.replace(each, cpus=1) for each in many]
+    results = run([*many, *one])
+    return tuple(
+        Release(name, several.makespan_s, alone.makespan_s, *_effort(plan), all_placed(name))
+        for name, plan, several, alone in zip(RELEASES, plans, results, results[len(plans) :], strict=False)
+    )
+
+
+def _effort(plan: Plan) -> tuple[int, int]:
+    counted = effort(both(kernel_port(plan)))
+    return added_sites(counted), counted.change.changed
 
 
 def kernel_port(plan: Plan) -> Port:
@@ -37,7 +68,7 @@ def kernel_port(plan: Plan) -> Port:
 def placed(fine: Plan, parts: Sequence[str]) -> dict[str, tuple[Placed, ...]]:
     """Return for each of the `parts` of a fine-grained plan what each release does with its data.
 
-    Its data are the fields and collections that are named by the sections which the plan does under that lock.
+    Its data are the fields and collections that are named by the sections which the plan does under it.
     """
     kernel = kernel_port(fine)
     sections, fields = held_in_sections(kernel), _fields(kernel)
@@ -70,9 +101,7 @@ def _fields(kernel: Port) -> dict[str, set[str]]:
     }
 
 
-def _placed(
-    name: str, release: Port, held: Mapping[str, frozenset[Held]], sections: Sequence[str]
-) -> Placed:
+def _placed(name: str, release: Port, held: Mapping[str, frozenset[Held]], sections: Sequence[str]) -> Placed:
     big = {lock.name for lock in release.plan.lock if lock.kind == "bkl"}
     own = sum(all(h - big - SLEEPING or not h & big for h in held[each]) for each in sections)
     out = sum(not any(h & big for h in held[each]) for each in sections)

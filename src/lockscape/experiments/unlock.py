@@ -1,12 +1,13 @@
 """The greedy path from a giant lock to a fine-grained kernel: which lock to take out of it next.
 
-Step 0 is the kernel with its giant lock from entry to exit, step 1 the same lock around each section only. From
-then on each step takes out of the giant lock the one lock whose run, made for real, ends first. A lock that
-cannot be out alone, because locks would be taken in a cycle, takes those along that are taken under it.
+Step 0 is the kernel with its giant lock from entry to exit, step 1 the same lock around each section only.
+From then on each step takes out of the giant lock the one lock whose run, made for real, ends first, of
+those that are held longest in the fine-grained kernel. A lock that cannot be out alone, because locks would
+be taken in a cycle, takes those along that are taken under it.
 
 Looking one step ahead can stall: of two locks around the same section both must be out before either is worth
-anything. When no single lock gains `LEAST`, pairs of locks that nest are tried; when none of these does either
-and the fine-grained kernel is still faster, the best single lock goes, on a plateau. When nothing is to be
+anything. When no single lock gains `LEAST`, pairs of locks that nest are tried; when none of these does
+either and the fine-grained kernel is still faster, the best of all goes, on a plateau. When nothing is to be
 gained any more, all that is left goes at once.
 
 A state enters the path only if the fault detector finds nothing in it (`lockscape.experiments.trials`).
@@ -31,7 +32,7 @@ from lockscape.experiments.shown import kernel_for
 from lockscape.experiments.trials import run_trial, trials
 from lockscape.experiments.unlock_ends import Ends
 from lockscape.machine.faults import Detector
-from lockscape.ports.effort import both, difference, effort
+from lockscape.ports.effort import added_sites, both, difference, effort
 from lockscape.ports.lockorder import Edges, check_order, find_cycle, lock_edges
 from lockscape.ports.merge import apart
 from lockscape.ports.plan import Plan
@@ -46,6 +47,7 @@ CLOSE = 1.005
 """Makespans within this ratio are told as close: their order would change with another seed."""
 
 Locks = tuple[str, ...]
+Kind = Literal["giant", "sections", "lock", "pair", "plateau", "rest"]
 
 Meter = Callable[[int], AbstractContextManager[Progress | None]]
 """Shows the progress of so many runs."""
@@ -64,16 +66,16 @@ class Attempt(msgspec.Struct, frozen=True):
 class Step(msgspec.Struct, frozen=True):
     """A state of the path.
 
-    `kind`: ``giant`` and ``sections`` at the beginning; ``lock``, the best single one; ``pair``; ``plateau``, the
-    best though it gains nothing; ``rest``, all that is left. `locks` are on their own since this step.
-    `alone_s`: makespan on one processor. `giant_share`: of the makespan, how long the giant lock is held.
-    `sites`: places that take or release a lock, by kind, and `added` those besides the uniprocessor kernel's;
-    `lines`: that differ from the uniprocessor kernel's; `edited`: from the step's before. `close`: other locks
-    that would have done as well.
+    `kind`: ``giant`` and ``sections`` at the beginning; ``lock``, the best single one; ``pair``; ``plateau``,
+    the best though it gains nothing; ``rest``, all that is left. `locks` are on their own since this step.
+    `alone_s`: makespan on one processor. `giant_share`: of the makespan, how long the giant lock is held;
+    `spin_share`: of all processors' time. `sites`: places that take or release a lock, by kind, and `added`
+    those besides the uniprocessor kernel's; `lines`: that differ from the uniprocessor kernel's; `edited`:
+    from the step's before. `close`: other locks that would have done as well.
     """
 
     number: int
-    kind: Literal["giant", "sections", "lock", "pair", "plateau", "rest"]
+    kind: Kind
     locks: Locks
     makespan_s: float
     alone_s: float
@@ -89,8 +91,8 @@ class Step(msgspec.Struct, frozen=True):
 
 class Walked(msgspec.Struct, frozen=True):
     """A path. `left`: locks that are still in the giant one, if it was not walked to the end; `unused`: those
-    that the workload never takes; `fine_s`: the makespan of the fine-grained kernel; `trials`: in how many each
-    state was looked at for faults; `runs`: how many there were."""
+    that the workload never takes; `fine_s`: the makespan of the fine-grained kernel; `trials`: in how many
+    each state was looked at for faults; `runs`: how many there were."""
 
     system: str
     target: str
@@ -118,6 +120,12 @@ class Setting:
     meter: Meter
     fresh: bool = False
 
+    def run(self, specs: Sequence[RunSpec]) -> list[RunResult]:
+        """Make runs."""
+        with self.meter(len(specs)) as told:
+            points = run_all(specs, self.folder, self.workers, told, self.fresh)
+        return [point.result for point in points]
+
 
 def walk_path(path: Ends, setting: Setting) -> Walked:
     """Walk from the giant lock. Raises `InputError` if an end of the path has a fault itself."""
@@ -131,39 +139,41 @@ class _Walk:
     split: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     runs: int = 0
+    last: Plan | None = None
 
     def walk(self) -> Walked:
-        path = self.path
-        for name, plan in (("start", path.start), ("end", path.fine)):
-            fault = self.fault(plan)
-            if fault:
-                raise InputError(f"the {name} of the path, {plan.title!r}, is faulty itself: {fault}")
-        self.check_sections()
+        path, setting = self.path, self.setting
+        self.check_ends()
         self.add("giant", (), path.start)
         self.add("sections", (), path.between(()))
         (fine,) = self.run([path.fine])
         held = {each.lock: each.hold_cycles for each in fine.locks if each.acquisitions}
         used = [part for part in path.parts if part in held or part in LOCKLESS]
-        used.sort(key=lambda part: -held.get(part, 0))
-        while used and (self.setting.most is None or len(self.steps) - 2 < self.setting.most):
-            if not self.step(used, fine.makespan_s):
-                break
-            used = [part for part in used if part not in self.split]
+        unused = tuple(part for part in path.parts if part not in used)
+        used = self.take_out(sorted(used, key=lambda part: -held.get(part, 0)), fine.makespan_s)
         left = tuple(part for part in path.parts if part not in self.split)
-        if left and (self.setting.most is None or not used):
+        if left and (setting.most is None or not used):
             self.add("rest", left, path.fine)
             left = ()
-        unused = tuple(part for part in path.parts if part not in held and part not in LOCKLESS)
         return Walked(
-            path.system, path.target, self.setting.spec.cpus, self.setting.trials, self.runs, fine.makespan_s,
+            path.system, path.target, setting.spec.cpus, setting.trials, self.runs, fine.makespan_s,
             tuple(self.steps), left, unused,
         )  # fmt: skip
 
-    def check_sections(self) -> None:
-        """Refuse a path whose second state is faulty: then some data have no lock in the fine-grained kernel."""
-        fault = self.fault(self.path.between(()))
-        if fault:
-            raise InputError(f"one lock around each section of {self.path.fine.title!r} is not enough: {fault}")
+    def check_ends(self) -> None:
+        """Refuse a path whose ends are faulty, or one with data that have no lock but are not one access."""
+        path = self.path
+        for plan, what in ((path.start, ""), (path.fine, ""), (path.between(()), ", one lock around all")):
+            fault = self.fault(plan)
+            if fault:
+                raise InputError(f"{path.system}: {plan.title!r}{what} is faulty itself: {fault}")
+
+    def take_out(self, used: list[str], fine_s: float) -> list[str]:
+        """Take locks out as long as it pays, or as many as asked for; return the `used` that are left."""
+        begin, most = len(self.steps), self.setting.most
+        while used and (most is None or len(self.steps) - begin < most) and self.step(used, fine_s):
+            used = [part for part in used if part not in self.split]
+        return used
 
     def step(self, used: Sequence[str], fine_s: float) -> bool:
         """Take the next step, if there is something to be gained."""
@@ -172,7 +182,7 @@ class _Walk:
         tried = self.attempts([*self.candidates(single[:wide])])
         if not _gains(tried, now):
             tried += self.attempts([*self.candidates(single[wide:])])
-        kind: Literal["lock", "pair", "plateau"] = "lock"
+        kind: Kind = "lock"
         if not _gains(tried, now):
             if now / fine_s < LEAST:
                 return False
@@ -254,22 +264,20 @@ class _Walk:
         return None
 
     def add(
-        self, kind: Literal["giant", "sections", "lock", "pair", "plateau", "rest"], locks: Locks, plan: Plan,
-        close: tuple[Locks, ...] = (), tried: Sequence[Attempt] = (),
+        self, kind: Kind, locks: Locks, plan: Plan, close: tuple[Locks, ...] = (),
+        tried: Sequence[Attempt] = (),
     ) -> None:  # fmt: skip
         """Add a state to the path."""
         self.split += locks
         many, one = self.run([plan, plan], [self.setting.spec.cpus, 1])
-        before = self.path.start if not self.steps else self.last
-        counted = effort(both(kernel_port(plan)))
+        built = kernel_port(plan)
+        counted = effort(both(built))
+        edited = difference(kernel_port(self.last), built) if self.last else counted.change
         held = sum(each.hold_cycles for each in many.locks if each.lock == self.path.giant.name)
         self.steps.append(Step(
             len(self.steps), kind, locks, many.makespan_s, one.makespan_s, held / many.makespan_cycles,
-            many.share("spin"), counted.sites,
-            sum(counted.sites.values()) - sum(counted.sites_uniprocessor.values()),
-            counted.change.changed,
-            difference(kernel_port(before), kernel_port(plan)).changed if self.steps else counted.change.changed,
-            close, tuple(tried),
+            many.share("spin"), counted.sites, added_sites(counted), counted.change.changed,
+            edited.changed, close, tuple(tried),
         ))  # fmt: skip
         self.last = plan
 
@@ -277,13 +285,10 @@ class _Walk:
         """Run plans on as many processors as asked for."""
         spec = self.setting.spec
         numbers = cpus or [spec.cpus] * len(plans)
-        specs = [
+        self.runs += len(plans)
+        return self.setting.run([
             msgspec.structs.replace(spec, plan=plan, cpus=n) for plan, n in zip(plans, numbers, strict=True)
-        ]
-        self.runs += len(specs)
-        with self.setting.meter(len(specs)) as told:
-            points = run_all(specs, self.setting.folder, self.setting.workers, told, self.setting.fresh)
-        return [point.result for point in points]
+        ])  # fmt: skip
 
     def fault(self, plan: Plan) -> str:
         """Return the first fault that the trials find in a plan, or nothing."""

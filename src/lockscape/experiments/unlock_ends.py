@@ -32,8 +32,8 @@ FLUSH = "body flush_thread"
 @dataclass(frozen=True)
 class Ends:
     """The kernel with a giant lock and with locks of its own: `system` is what it was asked for by, `target`
-    what the fine-grained one is called; `parts`, what the giant lock is split into; `dead`, locks of places that
-    this kernel never comes to."""
+    what the fine-grained one is called; `parts`, what the giant lock is split into; `dead`, locks of places
+    that this kernel never comes to."""
 
     system: str
     target: str
@@ -59,7 +59,9 @@ def ends(system: str, target: str | None = None) -> Ends:
     fine = _target(system, own) if target is None else choose_plan(target)
     for plan in (own, fine):
         if plan.new_code:
-            raise InputError(f"{system}: {plan.title!r} brings code of its own: give a kernel with locks only")
+            raise InputError(
+                f"{system}: {plan.title!r} brings code of its own: give a kernel with locks only"
+            )
     start = own if _is_giant(own) else _with_giant(system, own)
     _check_same_kernel(system, start, fine)
     every, held = parts(fine), _held(kernel_port(fine))
@@ -88,8 +90,8 @@ def _target(system: str, own: Plan) -> Plan:
         found = ()
     if _is_giant(own) or len(found) < 2:
         raise InputError(
-            f"{system}: no fine-grained kernel to go to is known: write a plan with base = {system!r} and locks = "
-            "'fine', see docs/laboratory/unlock.md, and name it with --to"
+            f"{system}: no fine-grained kernel to go to is known: write a plan with base = {system!r} and "
+            "locks = 'fine', and name it with --to"
         )
     return own
 
@@ -101,7 +103,9 @@ def _is_giant(plan: Plan) -> bool:
 
 def _with_giant(system: str, plan: Plan) -> Plan:
     """Return a plan's kernel with a giant lock instead of its locking."""
-    found = relocked(plan, load_plan(GIANT), f"The kernel of {system}, with one giant lock instead of its own")
+    found = relocked(
+        plan, load_plan(GIANT), f"The kernel of {system}, with one giant lock instead of its own"
+    )
     inside = Rule(FLUSH, _giant_lock(found).name, mode="arrive", source="it is in the kernel from the start")
     return msgspec.structs.replace(found, rule=(*found.rule, inside))
 
@@ -116,6 +120,6 @@ def _check_same_kernel(system: str, start: Plan, fine: Plan) -> None:
     for name, value in ours.items():
         if theirs[name] != value:
             raise InputError(
-                f"{system}: {fine.title!r} is another kernel, with {name} = {theirs[name]} instead of {value}: "
-                f"write a plan with base = {system!r} and locks = 'fine'"
+                f"{system}: {fine.title!r} is another kernel, with {name} = {theirs[name]} instead of "
+                f"{value}: write a plan with base = {system!r} and locks = 'fine', and name it with --to"
             )

@@ -83,6 +83,11 @@ class Effort(msgspec.Struct, frozen=True):
     functions: tuple[FunctionEffort, ...]
 
 
+def added_sites(counted: Effort) -> int:
+    """Return how many places that take or release a lock a port has besides the uniprocessor kernel's."""
+    return sum(counted.sites.values()) - sum(counted.sites_uniprocessor.values())
+
+
 @dataclass(frozen=True)
 class Both:
     """A port beside its uniprocessor kernel; `new` are the functions that only the port has."""

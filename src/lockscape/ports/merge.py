@@ -39,8 +39,8 @@ def parts(plan: Plan) -> tuple[str, ...]:
 
 
 def apart(plan: Plan) -> Plan:
-    """Return a plan in which each of the `parts` is held alone, wherever it is taken: none is as strict in the
-    order of locks."""
+    """Return a plan in which each of the `parts` is held alone, wherever it is taken: none is as strict in
+    the order of locks."""
     every = parts(plan)
     nameless = tuple(LockClass(name, "Kernel", "bkl", True) for name in every if name in ("rcu", "cas"))
     rules = tuple(Rule(r.at, _part(r), r.of) if _part(r) in every else r for r in plan.rule)

@@ -9,7 +9,14 @@ import msgspec
 from lockscape.experiments.result import Latency, LockStatistics, RunResult
 from lockscape.report.plot import Curve, print_plot
 from lockscape.report.prose import Paragraph, print_prose
-from lockscape.report.simulate import MODES, CurvePoint, SimulateDocument, SystemCurve, Workload
+from lockscape.report.simulate import (
+    MODES,
+    CurvePoint,
+    MachineRecord,
+    SimulateDocument,
+    SystemCurve,
+    Workload,
+)
 from lockscape.report.table import Row, Table, print_tables
 from lockscape.workloads.chat import Chat
 from lockscape.workloads.postmark import Operations, PostmarkOptions, operations
@@ -96,13 +103,18 @@ def print_curves(
 
 def about(document: SimulateDocument) -> Iterator[str]:
     """Yield what ran and where, a sentence each."""
-    work, machine = document.workload, document.machine
-    yield _what(work)
-    sample = f", costs of sample {machine.cost_sample}" if machine.cost_sample else ""
-    yield f"Machine {machine.name}: {machine.title}, {machine.clock_mhz:,} MHz{sample}."
+    work = document.workload
+    yield from about_runs(work, document.machine)
     short = [p for c in document.systems for p in c.points[:1] if _out_of_files(p.result, work.postmark)]
     if short and work.mixed is None:
         yield "PostMark ran out of files before all transactions were done, as it does with few files."
+
+
+def about_runs(work: Workload, machine: MachineRecord) -> Iterator[str]:
+    """Yield what ran, and on what, a sentence each."""
+    yield _what(work)
+    sample = f", costs of sample {machine.cost_sample}" if machine.cost_sample else ""
+    yield f"Machine {machine.name}: {machine.title}, {machine.clock_mhz:,} MHz{sample}."
 
 
 def _seed(mixed: WorkloadFile | Chat) -> str:
