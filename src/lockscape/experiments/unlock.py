@@ -36,6 +36,7 @@ from lockscape.ports.effort import added_sites, both, difference, effort
 from lockscape.ports.lockorder import Edges, check_order, find_cycle, lock_edges
 from lockscape.ports.merge import apart
 from lockscape.ports.plan import Plan
+from lockscape.ports.port import Port
 
 LEAST = 1.01
 """What a step must gain, as a ratio of makespans, to be worth taking for itself."""
@@ -139,7 +140,7 @@ class _Walk:
     split: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     runs: int = 0
-    last: Plan | None = None
+    last: Port | None = None
 
     def walk(self) -> Walked:
         path, setting = self.path, self.setting
@@ -272,14 +273,14 @@ class _Walk:
         many, one = self.run([plan, plan], [self.setting.spec.cpus, 1])
         built = kernel_port(plan)
         counted = effort(both(built))
-        edited = difference(kernel_port(self.last), built) if self.last else counted.change
+        edited = difference(self.last, built) if self.last else counted.change
         held = sum(each.hold_cycles for each in many.locks if each.lock == self.path.giant.name)
         self.steps.append(Step(
             len(self.steps), kind, locks, many.makespan_s, one.makespan_s, held / many.makespan_cycles,
             many.share("spin"), counted.sites, added_sites(counted), counted.change.changed,
             edited.changed, close, tuple(tried),
         ))  # fmt: skip
-        self.last = plan
+        self.last = built
 
     def run(self, plans: Sequence[Plan], cpus: Collection[int] = ()) -> list[RunResult]:
         """Run plans on as many processors as asked for."""
