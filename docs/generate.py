@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 import method_pages
+import msgspec
 
 from lockscape import catalog
 from lockscape.catalog import CodeChange, Finding, Table1, Table2, Table3
@@ -24,8 +25,10 @@ from lockscape.report.bundled import Measurement, bundled
 from lockscape.report.figure2 import ablation_tables, curve_tables, figure2_document, statements_table
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.schema import DOCUMENTS, schema
+from lockscape.report.simulate_tables import about_runs
 from lockscape.report.study import ClaimRecord, study_document
 from lockscape.report.table import Table
+from lockscape.report.unlock import UnlockDocument, data_table, linux_table, path_table
 from lockscape.source.census import Census, Site, census
 from lockscape.source.profile import OPERATIONS, load_profile
 from lockscape.source.tree import Directory
@@ -297,6 +300,16 @@ def figure2_causes() -> Iterator[str]:
         yield from markdown(each)
 
 
+def unlocked(workload: str) -> Iterator[str]:
+    """Yield a recorded path from the giant lock of Linux 2.0: its steps, and what Linux did."""
+    record = (DOCS / "laboratory" / f"unlock-{workload}.json").read_bytes()
+    document = msgspec.json.decode(record, type=UnlockDocument)
+    for line in about_runs(document.workload, document.machine):
+        yield from (line, "")
+    for each in (path_table(document), data_table(document), linux_table(document)):
+        yield from markdown(each, title=True)
+
+
 def markdown(printed: Table, title: bool = False) -> Iterator[str]:
     """Yield a table of lockscape's as Markdown, its notes below it."""
     if title:
@@ -372,6 +385,8 @@ REGIONS: Mapping[str, Region] = {
     "figure2_statements": figure2_statements,
     "figure2_curves": figure2_curves,
     "figure2_causes": figure2_causes,
+    "unlock_postmark": lambda: unlocked("postmark"),
+    "unlock_kernelbuild": lambda: unlocked("kernelbuild"),
 }
 """Regions that need nothing but lockscape itself."""
 

@@ -33,6 +33,7 @@ NOT_EXECUTED = {
         "lockscape fetch linux-2.6.11.7",
     ],
     "docs/laboratory/figure2.md": ["lockscape figure2 --check 0 --check 117"],
+    "docs/laboratory/unlock.md": ["lockscape unlock linux-2.0 --number 500 --transactions 1000 --json"],
     "docs/laboratory/proof.md": ["lockscape port linux-2.4 --mutants"],
     "docs/development.md": [
         "uv run --group test pytest",

@@ -179,28 +179,27 @@ class _Walk:
     def step(self, used: Sequence[str], fine_s: float) -> bool:
         """Take the next step, if there is something to be gained."""
         now = self.steps[-1].makespan_s
+        worth = now / fine_s >= LEAST
+        tried = self.singles(used, now)
+        pairs = (
+            self.attempts([*self.candidates(self.pairs(used))]) if worth and not _gains(tried, now) else []
+        )
+        tried += pairs
+        chosen = self.choose(tried) if worth or _gains(tried, now) else None
+        if chosen is None or not (worth or _gains([chosen], now)):
+            return False
+        kind: Kind = "plateau" if not _gains([chosen], now) else "pair" if chosen in pairs else "lock"
+        plan = self.path.between([*self.split, *chosen.locks])
+        self.add(kind, chosen.locks, plan, _close(tried, chosen), tried)
+        return True
+
+    def singles(self, used: Sequence[str], now: float) -> list[Attempt]:
+        """Try single locks: those that are held longest, and the others too if none of them gains."""
         single, wide = [(part,) for part in used], self.setting.wide
         tried = self.attempts([*self.candidates(single[:wide])])
         if not _gains(tried, now):
             tried += self.attempts([*self.candidates(single[wide:])])
-        kind: Kind = "lock"
-        if not _gains(tried, now):
-            if now / fine_s < LEAST:
-                return False
-            more = self.attempts([*self.candidates(self.pairs(used))])
-            kind = "pair" if _gains(more, now) else "plateau"
-            tried += more
-        chosen = self.choose(tried)
-        if chosen is None:
-            return False
-        assert chosen.makespan_s is not None
-        close = tuple(
-            each.locks for each in tried
-            if each.makespan_s is not None and not each.fault and each is not chosen
-            and each.makespan_s / chosen.makespan_s < CLOSE
-        )  # fmt: skip
-        self.add(kind, chosen.locks, self.path.between([*self.split, *chosen.locks]), close, tried)
-        return True
+        return tried
 
     def candidates(self, wanted: Sequence[Locks]) -> Iterator[Attempt]:
         """Yield what can be tried: locks with those that they must take along, or why they cannot be out."""
@@ -302,6 +301,16 @@ class _Walk:
 
 def _gains(tried: Sequence[Attempt], now_s: float) -> bool:
     return any(each.makespan_s is not None and now_s / each.makespan_s >= LEAST for each in tried)
+
+
+def _close(tried: Sequence[Attempt], chosen: Attempt) -> tuple[Locks, ...]:
+    """Return what would have done as well as what was chosen."""
+    assert chosen.makespan_s is not None
+    others = (each for each in tried if each is not chosen and not each.fault)
+    return tuple(
+        each.locks for each in others
+        if each.makespan_s is not None and each.makespan_s / chosen.makespan_s < CLOSE
+    )  # fmt: skip
 
 
 def _faulty(task: tuple[bytes, int]) -> str:
