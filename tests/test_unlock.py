@@ -4,6 +4,7 @@ import io
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from cli_tools import Command
 from lockscape.cli.main import run
 from lockscape.errors import InputError
 from lockscape.experiments import unlock as unlocking
+from lockscape.experiments.curve import run_all
 from lockscape.experiments.releases import RELEASES, all_placed, kernel_port, placed
 from lockscape.experiments.result import RunSpec
 from lockscape.experiments.trials import kernel_of, run_trial, trials
@@ -365,6 +367,23 @@ def test_a_small_path_is_run_for_real(document):
     assert len(found.left) == len(path("linux-2.0").parts) - 1 and "sock_lock" in found.unused
     assert [each.name for each in document.linux] == list(RELEASES)
     assert all(each.makespan_s > 0 and each.lines > 100 for each in document.linux)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workload", ["postmark", "kernelbuild"])
+def test_recorded_paths_give_the_same_bits_again(workload):
+    record = (Path(__file__).parent.parent / "docs" / "laboratory" / f"unlock-{workload}.json").read_bytes()
+    found = msgspec.json.decode(record, type=UnlockDocument)
+    work, one, split, specs = found.workload, path(found.path.system), list[str](), list[RunSpec]()
+    for step in found.path.steps:
+        split += step.locks
+        plan = one.between(split) if step.number else one.start
+        specs += [
+            RunSpec("", plan, cpus, work.processes, work.postmark, workload=work.mixed)
+            for cpus in (found.path.cpus, 1)
+        ]
+    made = [point.result.makespan_s for point in run_all(specs)]
+    assert made == [each for step in found.path.steps for each in (step.makespan_s, step.alone_s)]
 
 
 def test_the_csv_has_a_row_for_each_step(document):

@@ -147,7 +147,7 @@ def _what(step: Step) -> str:
             if step.kind == "rest"
             else f"{len(step.locks)} locks [{step.number}]"
         )
-    return ", ".join(step.locks) + (" (plateau)" if step.kind == "plateau" else "")
+    return " and ".join(step.locks) + (" (plateau)" if step.kind == "plateau" else "")
 
 
 def _notes(document: UnlockDocument) -> Iterator[str]:
@@ -211,9 +211,21 @@ def data_table(document: UnlockDocument) -> Table:
         "Read from the plans of these releases: the first in which all sections on the same data have "
         "another lock than the big one, and the first in which none is ever done under it; in brackets, in "
         "how many before. A dash: no release has such data.",
+        f"An own lock, by the steps of the path: {_in_order(document, 'own')}.",
+        f"Off the big lock: {_in_order(document, 'out')}.",
     )
     heads = ("step", "lock", "own lock in Linux", "off the big lock in")
     return Table("What Linux did with the same data", heads, rows, frozenset(range(4)), notes)
+
+
+def _in_order(document: UnlockDocument, field: Field) -> str:
+    """Return which release did what which steps do, the last of their locks counting."""
+    found: dict[str, list[str]] = {}
+    for step in document.path.steps:
+        if step.locks and step.kind != "rest":
+            releases = [_first(document.data[lock], field)[0] or "no release" for lock in step.locks]
+            found.setdefault(max(releases), []).append(str(step.number))
+    return "; ".join(f"{name} at {', '.join(found[name])}" for name in sorted(found)) or "no step"
 
 
 def _when(placed: Sequence[Placed], field: Field) -> str:
