@@ -123,14 +123,14 @@ def path_table(document: UnlockDocument) -> Table:
     rows: list[Row] = [
         (
             str(each.state.number), _what(each.state), f"{each.speedup:.2f}",
-            f"{each.gain:+.1%}".rstrip("%") if each.state.number else None, f"{each.speedup_alone:.2f}",
-            100 * each.state.giant_share, 100 * each.state.spin_share, each.state.added, each.state.lines,
-            each.state.edited,
+            f"{each.gain:+.1%}".rstrip("%") if each.state.number else "", f"{each.speedup_alone:.2f}",
+            f"{100 * each.state.giant_share:.1f}", f"{100 * each.state.spin_share:.1f}", each.state.added,
+            each.state.lines, each.state.edited,
         )
         for each in document.steps
     ]  # fmt: skip
     if path.left:
-        rows.append(("", f"left: the other {len(path.left)}", f"{document.speedup_fine:.2f}", *[None] * 7))
+        rows.append(("", f"left: the other {len(path.left)}", f"{document.speedup_fine:.2f}", *[""] * 7))
     title = f"From one lock to many: {path.system} on {path.cpus} processors"
     return Table(title, heads, tuple(rows), frozenset({0, 1}), tuple(_notes(document)))
 
@@ -256,7 +256,8 @@ def linux_table(document: UnlockDocument) -> Table:
         there = each.sections
         rows.append((
             each.name.replace("linux-", "Linux "), f"{speedup:.2f}", each.added, each.lines, there.places,
-            100 * there.own / there.places, 100 * there.out / there.places, reached,
+            f"{100 * there.own / there.places:.1f}", f"{100 * there.out / there.places:.1f}",
+            "none" if reached is None else reached,
         ))  # fmt: skip
     cpus = document.path.cpus
     heads = (
