@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 import method_pages
+import msgspec
 import system_pages
 from markdown import markdown, table
 
@@ -27,8 +28,10 @@ from lockscape.report.bundled import Measurement, bundled
 from lockscape.report.figure2 import ablation_tables, curve_tables, figure2_document, statements_table
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.schema import DOCUMENTS, schema
+from lockscape.report.simulate_tables import about_runs
 from lockscape.report.study import ClaimRecord, study_document
 from lockscape.report.table1 import Table1Document, numbers_table, table1_document, words_table
+from lockscape.report.unlock import UnlockDocument, data_table, linux_table, path_table
 from lockscape.source.census import Census, Site, census
 from lockscape.source.profile import OPERATIONS, load_profile
 from lockscape.source.tree import Directory
@@ -288,6 +291,16 @@ def figure2_causes() -> Iterator[str]:
         yield from markdown(each)
 
 
+def unlocked(workload: str) -> Iterator[str]:
+    """Yield a recorded path from the giant lock of Linux 2.0: its steps, and what Linux did."""
+    record = (DOCS / "laboratory" / f"unlock-{workload}.json").read_bytes()
+    document = msgspec.json.decode(record, type=UnlockDocument)
+    for line in about_runs(document.workload, [document.machine], {}):
+        yield from (line, "")
+    for each in (path_table(document), data_table(document), linux_table(document)):
+        yield from markdown(each, title=True)
+
+
 def _table1() -> Table1Document:
     return table1_document(measured.recorded(), Stopwatch().manifest())
 
@@ -377,6 +390,8 @@ REGIONS: Mapping[str, Region] = {
     "table1_words": table1_words,
     "table1_numbers": table1_numbers,
     "table1_why": table1_why,
+    "unlock_postmark": lambda: unlocked("postmark"),
+    "unlock_kernelbuild": lambda: unlocked("kernelbuild"),
 }
 """Regions that need nothing but lockscape itself."""
 

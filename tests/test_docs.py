@@ -37,6 +37,7 @@ NOT_EXECUTED = {
         "lockscape table1 --check linux-2.4",
         "python tools/record_table1.py --folder RUNS",
     ],
+    "docs/laboratory/unlock.md": ["lockscape unlock linux-2.0 --number 500 --transactions 1000 --json"],
     "docs/laboratory/proof.md": ["lockscape port linux-2.4 --mutants"],
     "docs/development.md": [
         "uv run --group test pytest",

@@ -83,6 +83,11 @@ class Effort(msgspec.Struct, frozen=True):
     functions: tuple[FunctionEffort, ...]
 
 
+def added_sites(counted: Effort) -> int:
+    """Return how many places that take or release a lock a port has besides the uniprocessor kernel's."""
+    return sum(counted.sites.values()) - sum(counted.sites_uniprocessor.values())
+
+
 @dataclass(frozen=True)
 class Both:
     """A port beside its uniprocessor kernel; `new` are the functions that only the port has."""
@@ -124,6 +129,13 @@ def effort(pair: Both) -> Effort:
         _sites(pair.uniprocessor, [name for name in names if name not in pair.new]),
         sum(kernel, NO_CHANGE), new_lines, found,
     )  # fmt: skip
+
+
+def difference(before: Port, after: Port) -> Change:
+    """Count the lines in which two ports of one kernel differ: what is edited to make one of the other."""
+    either = before.reachable() | after.reachable()
+    names = [name for name in after.source if name in either]
+    return sum((count_changes(_listing(before, name), _listing(after, name)) for name in names), NO_CHANGE)
 
 
 def reached(pair: Both) -> list[str]:

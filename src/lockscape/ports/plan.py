@@ -169,9 +169,18 @@ def convert_plan(data: Mapping[str, Any], name: str) -> Plan:
     return changed_plan(load_plan(variant.base), variant, name)
 
 
+def relocked(base: Plan, locking: Plan, title: str) -> Plan:
+    """Return the kernel of a plan with another plan's locking, as a variant with `locks` has it."""
+    return _applied(Change(title=title), base, locking, title)
+
+
 def changed_plan(plan: Plan, change: Change, name: str) -> Plan:
     """Return a plan with a change made. Raises `InputError`, naming `name`, for one that cannot be made."""
-    locking = load_plan(change.locks) if change.locks else plan
+    return _applied(change, plan, load_plan(change.locks) if change.locks else plan, name)
+
+
+def _applied(change: Change, plan: Plan, locking: Plan, name: str) -> Plan:
+    """Return the plan that a change makes of one, and of the plan whose locking it has."""
     for each in change.without:
         if not any(each.takes(rule) for rule in locking.rule):
             raise InputError(f"{name}: no rule {each} to take out of the plan {locking.title!r}")

@@ -13,7 +13,6 @@ from lockscape.ports.plan import Plan
 from lockscape.ports.rewrite import apply_plan
 from lockscape.ports.topology import Topology, topology
 from lockscape.program.assemble import Program
-from lockscape.program.language import CALLED_ROLES
 from lockscape.program.locks import LockClass
 from lockscape.program.lower import lower
 from lockscape.program.nodes import Function
@@ -70,13 +69,17 @@ class Port:
             if name in self.source and getattr(each, "__module__", "") == module.__name__
         )  # fmt: skip
 
+    def roots(self) -> list[str]:
+        """Return the functions that the machine enters or contexts begin with."""
+        found = [name for name, f in self.program.functions.items() if f.role not in CALLED_ROLES]
+        found += [each.idle for each in self.topology().instances(ANY_PROCESSORS, self.options)]
+        return found + [first for option, first in DAEMONS.items() if self.options[option]]
+
     def reachable(self) -> set[str]:
-        """Return the functions that the machine enters or contexts begin with, and all that they call."""
+        """Return the functions of `roots`, and all that they call."""
         functions = self.program.functions
         found: set[str] = set()
-        left = [name for name, f in functions.items() if f.role not in CALLED_ROLES]
-        left += [each.idle for each in self.topology().instances(ANY_PROCESSORS, self.options)]
-        left += [first for option, first in DAEMONS.items() if self.options[option]]
+        left = self.roots()
         while left:
             name = left.pop()
             if name not in found and name in functions:

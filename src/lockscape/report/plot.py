@@ -29,12 +29,13 @@ PIPED = 80
 """Columns of a drawing into a pipe or a file."""
 
 LEAST_WIDTH, MOST_RATIO = 20, 16
-"""Columns that the area of a drawing has at least; ratio of largest to smallest x up to which x is linear."""
+"""Columns that the area of a drawing has at least; ratio of largest to smallest x up to which x is
+linear; it always is if there is a point at 0."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A named curve of points (x, y), x above 0, y at least 0.
+    """A named curve of points (x, y), both at least 0.
 
     `mark` stands at its points (default: a letter of its own), `stroke` between them. With an empty mark the
     points are those of a line alone, close together and within the others'; with an empty stroke there
@@ -63,7 +64,7 @@ class _Area:
     def column(self, x: float) -> int:
         if self.high == self.low:
             return self.width // 2
-        if self.high > MOST_RATIO * self.low:
+        if 0 < MOST_RATIO * self.low < self.high:
             share = math.log(x / self.low) / math.log(self.high / self.low)
         else:
             share = (x - self.low) / (self.high - self.low)

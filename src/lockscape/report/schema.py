@@ -17,6 +17,7 @@ from lockscape.report.port import PortDocument
 from lockscape.report.simulate import SimulateDocument
 from lockscape.report.study import StudyDocument
 from lockscape.report.table1 import Table1Document
+from lockscape.report.unlock import UnlockDocument
 from lockscape.report.verify import VerifyDocument
 from lockscape.report.workloads import WorkloadsDocument
 
@@ -34,6 +35,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "systems": SystemsDocument,
     "table1": Table1Document,
     "verify": VerifyDocument,
+    "unlock": UnlockDocument,
     "workloads": WorkloadsDocument,
 }
 """Documents by name, which is also that of the command; ``system`` is that of ``systems show``."""

@@ -10,7 +10,14 @@ from lockscape.experiments.histogram import RELATIVE_ERROR
 from lockscape.experiments.result import RESPONDS, Latency, LockStatistics, RunResult
 from lockscape.report.plot import Curve, print_plot
 from lockscape.report.prose import Paragraph, print_prose
-from lockscape.report.simulate import MODES, CurvePoint, SimulateDocument, SystemCurve, Workload
+from lockscape.report.simulate import (
+    MODES,
+    CurvePoint,
+    MachineRecord,
+    SimulateDocument,
+    SystemCurve,
+    Workload,
+)
 from lockscape.report.table import Row, Table, print_tables
 from lockscape.workloads.chat import Chat
 from lockscape.workloads.postmark import Operations, PostmarkOptions, operations
@@ -109,15 +116,22 @@ def print_curves(
 def about(document: SimulateDocument) -> Iterator[str]:
     """Yield what ran and where, a sentence each."""
     work = document.workload
-    yield _what(work)
-    for machine in document.machines:
-        sample = f", costs of sample {machine.cost_sample}" if machine.cost_sample else ""
-        ran = [curve.name for curve in document.systems if curve.machine == machine.name]
-        who = f" ({', '.join(ran)})" if len(document.machines) > 1 else ""
-        yield f"Machine {machine.name}{who}: {machine.title}, {machine.clock_mhz:,} MHz{sample}."
+    ran = {m.name: [c.name for c in document.systems if c.machine == m.name] for m in document.machines}
+    yield from about_runs(work, document.machines, ran if len(ran) > 1 else {})
     short = [p for c in document.systems for p in c.points[:1] if _out_of_files(p.result, work.postmark)]
     if short and work.mixed is None:
         yield "PostMark ran out of files before all transactions were done, as it does with few files."
+
+
+def about_runs(
+    work: Workload, machines: Sequence[MachineRecord], ran: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """Yield what ran, and on which machines, a sentence each; `ran`: the systems of each, if told."""
+    yield _what(work)
+    for machine in machines:
+        sample = f", costs of sample {machine.cost_sample}" if machine.cost_sample else ""
+        who = f" ({', '.join(ran[machine.name])})" if machine.name in ran else ""
+        yield f"Machine {machine.name}{who}: {machine.title}, {machine.clock_mhz:,} MHz{sample}."
 
 
 def _seed(mixed: WorkloadFile | Chat | Watch) -> str:

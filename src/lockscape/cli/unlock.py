@@ -1,0 +1,87 @@
+"""``lockscape unlock``."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lockscape.cli.options import form_of, jobs_option, output_options, runs_progress
+from lockscape.cli.simulate import POSTMARK, _request, _specs
+from lockscape.report.manifest import Stopwatch
+
+SHORT = {"size": (100, 100), "number": 200, "transactions": 500}
+"""The default of PostMark's settings: a path is some hundred runs."""
+
+REST: dict[str, Any] = {"size": None, "file": None, "same_seed": True, "libc": "2005", "cost_sample": 0}
+"""Settings of a run that are no options here."""
+
+TRIALS = 20
+"""Trials that there are (`lockscape.experiments.trials`)."""
+
+
+@click.command()
+@click.argument("system", metavar="SYSTEM|METHOD|FILE.toml")
+@click.option("--to", "target", default=None, metavar="SYSTEM|FILE.toml",
+              help="The fine-grained kernel to go to.  [default: the one known for SYSTEM]")  # fmt: skip
+@click.option("--workload", default=POSTMARK, show_default=True, metavar="NAME|FILE.toml|trace:FILE",
+              help="What is run: see 'lockscape workloads'.")  # fmt: skip
+@click.option("--cpus", type=click.IntRange(2, 1024), default=8, show_default=True, metavar="N",
+              help="The number of processors that decides.")  # fmt: skip
+@click.option("--steps", type=click.IntRange(0, 1000), default=None, metavar="K",
+              help="Take K locks out, one after the other.  [default: as long as it pays]")  # fmt: skip
+@click.option("--wide", type=click.IntRange(1, 1000), default=8, show_default=True, metavar="N",
+              help="Try the N locks held longest at each step; all if none of them gains.")  # fmt: skip
+@click.option("--trials", type=click.IntRange(1, TRIALS), default=2, show_default=True, metavar="N",
+              help=f"Look for faults of each state in N trials, {TRIALS} at most.")  # fmt: skip
+@click.option("--processes", type=click.IntRange(1, 4096), default=None, metavar="N",
+              help="Processes that run side by side.  [default: 8, or as the workload says]")  # fmt: skip
+@click.option("--transactions", type=click.IntRange(10, 1_000_000), default=None, metavar="N",
+              help=f"Transactions of each process.  [default: {SHORT['transactions']}]")  # fmt: skip
+@click.option("--number", type=click.IntRange(1, 250_000), default=None, metavar="N",
+              help=f"Simultaneous files of each process.  [default: {SHORT['number']}]")  # fmt: skip
+@click.option("--seed", type=click.IntRange(1, 2**31 - 1), default=None, metavar="N",
+              help="The workload's seed.  [default: PostMark's, 42]")  # fmt: skip
+@click.option("--machine", default="pentium4", show_default=True, metavar="NAME", help="The machine preset.")
+@click.option("--resume", default=None, metavar="FOLDER",
+              help="Where finished runs are kept and taken from.  [default: the user's cache]")  # fmt: skip
+@click.option("--fresh", is_flag=True, help="Make every run again, whatever is kept.")
+@jobs_option
+@output_options
+def unlock(
+    system: str, target: str | None, cpus: int, steps: int | None, wide: int, trials: int, resume: str | None,
+    fresh: bool, jobs: int | None, form: str | None = None, **settings: Any,
+) -> None:  # fmt: skip
+    """Walk from a giant lock to a fine-grained kernel, one lock at a time: what to unlock next.
+
+    Each step takes the lock out of the giant one that makes the workload end first on N processors. Each
+    state is run for real, looked at for faults, and its effort counted. Beside each lock: which Linux gave
+    the same data a lock of their own, and which one no longer uses them under its big lock.
+
+    \b
+    lockscape unlock linux-2.0                            to the locks of the fine-grained port
+    lockscape unlock linux-2.0 --workload kernelbuild     with another workload
+    lockscape unlock linux-2.6                            from one lock to what 2.6 has
+    lockscape unlock linux-2.2 --to ./mine.toml           to your own plan
+    """
+    from lockscape.experiments.releases import placed, releases
+    from lockscape.experiments.store import default_folder
+    from lockscape.experiments.unlock import Setting, walk_path
+    from lockscape.experiments.unlock_ends import ends
+    from lockscape.report.output import emit
+    from lockscape.report.unlock import print_unlock, unlock_csv, unlock_document
+
+    watch = Stopwatch()
+    path = ends(system, target)
+    request = _request({**REST, **settings, "cpus": (cpus,)}, SHORT, (cpus,))
+    spec = _specs(system, request)[-1]
+    folder = Path(resume) if resume is not None else default_folder()
+    setting = Setting(spec, steps, wide, trials, folder, jobs, runs_progress, fresh)
+    walked = walk_path(path, setting)
+    document = unlock_document(
+        walked, placed(path.fine, path.parts), releases(setting.run, spec), spec, watch.manifest()
+    )
+    if form is None:
+        print_unlock(document, sys.stdout)
+    else:
+        emit(document, (unlock_csv(document),), form_of(form), sys.stdout)
