@@ -18,6 +18,7 @@ COMMANDS = {
     "census": ("census", "Count the places that take and release locks (Table 2)."),
     "footprint": ("footprint", "Count the lines that differ between two builds (Table 3)."),
     "simulate": ("simulate", "Run a workload on simulated ports of one kernel: how they scale (Figure 2)."),
+    "sweep": ("sweep", "Run a grid of simulations, on all cores or a Dask cluster, and write Parquet."),
     "figure2": (
         "figure2",
         "The paper's Figure 2, simulated: what holds, how surely, and why.",

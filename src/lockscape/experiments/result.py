@@ -20,6 +20,9 @@ MOST_OPERATIONS = 10_000_000
 
 Seeding = Literal["same", "each"]
 
+MODES = ("user", "kernel", "interrupt", "spin", "idle", "hypervisor")
+"""What a processor's time is spent in, see `ProcessorTime`."""
+
 
 class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that a run depends on, besides lockscape itself.
@@ -215,6 +218,12 @@ class RunResult(msgspec.Struct, frozen=True):
             return None
         cycles = self.steady.end_cycles - self.steady.begin_cycles
         return self.steady.operations * self.clock_mhz * 1e6 / cycles
+
+    @property
+    def busiest_locks(self) -> list[LockStatistics]:
+        """Return the locks that were taken: those waited for longest, then those acquired most, first."""
+        taken = [lock for lock in self.locks if lock.acquisitions or lock.contentions]
+        return sorted(taken, key=lambda lock: (-lock.wait_cycles, -lock.acquisitions, lock.lock))
 
     def share(self, mode: str) -> float:
         """Return the share of all processors' time in a mode, such as ``user`` or ``spin``."""

@@ -19,7 +19,10 @@ MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SEVERAL = "*"
 """Stands where points of several curves meet."""
 
-STROKES = " .-"
+SHADE = ":"
+"""Fills the band of a curve."""
+
+STROKES = " .-:"
 """What a point may cover without meeting another one."""
 
 COLOURS = ("cyan", "yellow", "green", "magenta", "red", "blue", "bright_cyan", "bright_yellow")
@@ -38,13 +41,14 @@ class Curve:
 
     `mark` stands at its points (default: a letter of its own), `stroke` between them. With an empty mark the
     points are those of a line alone, close together and within the others'; with an empty stroke there
-    is no line.
+    is no line. Between low and high of `band`, (x, low, high), it is shaded.
     """
 
     name: str
     points: Sequence[tuple[float, float]]
     mark: str | None = None
     stroke: str = "."
+    band: Sequence[tuple[float, float, float]] = ()
 
 
 @dataclass
@@ -79,6 +83,14 @@ class _Area:
             row = self.row(one[1] + share * (two[1] - one[1]))
             self.dot(number, row, column, stroke)
 
+    def shade(self, number: int, one: tuple[float, float, float], two: tuple[float, float, float]) -> None:
+        first, last = self.column(one[0]), self.column(two[0])
+        for column in range(first, last + 1):
+            share = (column - first) / max(1, last - first)
+            low, high = (self.row(one[k] + share * (two[k] - one[k])) for k in (1, 2))
+            for row in range(high, low + 1):
+                self.dot(number, row, column, SHADE)
+
     def dot(self, number: int, row: int, column: int, stroke: str) -> None:
         if self.cells[row][column][0] == " ":
             self.cells[row][column] = (stroke, number)
@@ -97,13 +109,17 @@ def draw(curves: Sequence[Curve], width: int, x_title: str) -> list[list[tuple[s
     lines tell which mark is which curve.
     """
     xs = sorted({x for curve in curves for x, _ in curve.points if curve.mark != ""})
-    largest = max(y for curve in curves for _, y in curve.points) or 1.0
+    ys = [y for curve in curves for _, y in curve.points] + [high for c in curves for _, _, high in c.band]
+    largest = max(ys) or 1.0
     step, top = _scale(largest)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     label = max(len(f"{top:.{digits}f}"), 3)
     area = _Area(max(LEAST_WIDTH, width - label - 2), HEIGHT, xs[0], xs[-1], top)
     for number, curve in enumerate(curves):
         _stroke(area, number, curve)
+    for number, curve in enumerate(curves):
+        for one, two in pairwise(sorted(curve.band)):
+            area.shade(number, one, two)
     for number, curve in enumerate(curves):
         for x, y in curve.points if curve.mark != "" else ():
             area.point(number, x, y, _sign(number, curve))

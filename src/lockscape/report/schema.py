@@ -15,6 +15,7 @@ from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.port import PortDocument
 from lockscape.report.simulate import SimulateDocument
 from lockscape.report.study import StudyDocument
+from lockscape.report.sweep import SweepDocument
 from lockscape.report.workloads import WorkloadsDocument
 
 DOCUMENTS: dict[str, type[msgspec.Struct]] = {
@@ -27,6 +28,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "port": PortDocument,
     "simulate": SimulateDocument,
     "study": StudyDocument,
+    "sweep": SweepDocument,
     "systems": SystemsDocument,
     "workloads": WorkloadsDocument,
 }

@@ -6,10 +6,11 @@ from typing import TextIO
 
 import msgspec
 
-from lockscape.experiments.result import Latency, LockStatistics, RunResult
+from lockscape.experiments.band import HIGH, LOW
+from lockscape.experiments.result import MODES, Latency, LockStatistics, RunResult
 from lockscape.report.plot import Curve, print_plot
 from lockscape.report.prose import Paragraph, print_prose
-from lockscape.report.simulate import MODES, CurvePoint, SimulateDocument, SystemCurve, Workload
+from lockscape.report.simulate import CurvePoint, SimulateDocument, SystemCurve, Workload
 from lockscape.report.table import Row, Table, print_tables
 from lockscape.workloads.chat import Chat
 from lockscape.workloads.postmark import Operations, PostmarkOptions, operations
@@ -44,17 +45,22 @@ EVENTS = (
 )
 
 
+BANDED = ("makespan_s", "speedup", "speedup_over_baseline", "steady_per_s")
+"""What has a band; in CSV in two more columns each, `_low` and `_high`, if there are samples."""
+
+
 def curve_csv(document: SimulateDocument) -> Table:
     """Return one long table, a run in each row."""
+    banded = [(name, end) for name in BANDED for end in ("low", "high") if document.samples]
     columns = (
         "system", "method", "cpus", "makespan_s", "speedup", "speedup_over_baseline", "steady_per_s",
-        *MODES, "makespan_cycles", "steps",
+        *MODES, "makespan_cycles", "steps", *(f"{name}_{end}" for name, end in banded),
     )  # fmt: skip
     rows: list[Row] = [
         (
             curve.name, curve.method, p.cpus, p.makespan_s, p.speedup, p.speedup_over_baseline,
             p.steady_per_s, *(p.time_shares[mode] for mode in MODES), p.result.makespan_cycles,
-            p.result.steps,
+            p.result.steps, *(getattr(getattr(p.band, name), end, None) for name, end in banded),
         )
         for curve in document.systems
         for p in curve.points
@@ -75,8 +81,9 @@ def print_curves(
     print_prose([Paragraph(line, "note") for line in about(document)], out)
     out.write("\n")
     print_tables(tuple(speedup_tables(document, width)), out)
+    field = "speedup_over_baseline" if document.baseline else "speedup"
     curves = [
-        Curve(curve.name, [(p.cpus, p.speedup_over_baseline or p.speedup) for p in curve.points])
+        Curve(curve.name, [(p.cpus, getattr(p, field)) for p in curve.points], band=_band(curve, field))
         for curve in document.systems
     ]
     if len({x for curve in curves for x, _ in curve.points}) > 1:
@@ -86,12 +93,18 @@ def print_curves(
             else "one processor of the same system"
         )
         out.write("\n")
-        print_plot(f"Speedup over {over}", curves, "processors", out)
+        print_plot(f"Speedup over {over}", curves, "processors", out, f"{LOW:.0%} to {HIGH:.0%} of samples")
     out.write("\n")
     print_tables(
         (*time_tables(document, at), *lock_tables(document, all_locks, at), *latency_tables(document, at)),
         out,
     )
+
+
+def _band(curve: SystemCurve, field: str) -> list[tuple[float, float, float]]:
+    """Return a curve's band as it is drawn: number of processors, low and high."""
+    found = [(point.cpus, getattr(point.band, field, None)) for point in curve.points]
+    return [(cpus, each.low, each.high) for cpus, each in found if each is not None]
 
 
 def about(document: SimulateDocument) -> Iterator[str]:
@@ -165,6 +178,7 @@ def _speedups(
 ) -> Iterator[Table]:
     """Yield a row for each system, a column for each number of processors; several tables if need be."""
     numbers = sorted({point.cpus for curve in document.systems for point in curve.points})
+    notes = (*((_samples(document.samples),) if document.samples else ()), *notes)
     first = max(len("processors"), *(len(curve.name) for curve in document.systems))
     many = max(1, (width - first) // FIGURE)
     parts = [numbers[k : k + many] for k in range(0, len(numbers), many)]
@@ -173,11 +187,21 @@ def _speedups(
         for curve in document.systems:
             found = {point.cpus: getattr(point, field) for point in curve.points}
             rows.append((curve.name, *(_two(found.get(number)) for number in part)))
+            bands = {cpus: (low, high) for cpus, low, high in _band(curve, field)}
+            for end, label in enumerate((f"- {LOW:.0%}", f"- {HIGH:.0%}") if bands else ()):
+                rows.append((label, *(_two(bands[n][end] if n in bands else None) for n in part)))
         last = part is parts[-1]
         yield Table(
             title if part is parts[0] else "",
             ("processors", *(str(n) for n in part)), tuple(rows), notes=notes if last else (),
         )  # fmt: skip
+
+
+def _samples(samples: int) -> str:
+    return (
+        f"Below each system: what {LOW:.0%} and {HIGH:.0%} of {samples:,} samples do not exceed, in which every "
+        "cost is drawn from its range, the same draw for all systems."
+    )
 
 
 def _two(value: float | None) -> str | None:
@@ -217,8 +241,7 @@ def lock_tables(document: SimulateDocument, all_locks: bool, at: int | None) -> 
     """Yield the busiest locks of each system: those waited for longest, then those acquired most."""
     details = _details(document, at)
     for curve, point in details:
-        taken = [lock for lock in point.result.locks if lock.acquisitions or lock.contentions]
-        taken.sort(key=lambda lock: (-lock.wait_cycles, -lock.acquisitions, lock.lock))
+        taken = point.result.busiest_locks
         shown = taken if all_locks else taken[:10]
         last = curve is details[-1][0]
         notes = (LOCKS,) if last else ()
