@@ -53,7 +53,7 @@ SMALL = {"files": 20, "transactions": 60}
 @click.option("--machine", default=None, metavar="NAME", help="The machine preset.  [default: pentium4]")
 @click.option("--cost-sample", type=click.IntRange(0, 1_000_000), default=0, metavar="N",
               help="Draw costs from their ranges, number N.  [default: 0, the stated costs]")  # fmt: skip
-@click.option("--band", "samples", type=click.IntRange(1, 10_000), default=0, metavar="N",
+@click.option("--band", "samples", type=click.IntRange(1, 10_000), default=None, metavar="N",
               help="Show the 5-95% band of each curve over N samples of all costs.")  # fmt: skip
 @click.option("--baseline", default=None, metavar="SYSTEM",
               help=f"Give speedups over this system on one processor too.  [default: {BASELINE} if it is "
@@ -81,7 +81,7 @@ SMALL = {"files": 20, "transactions": 60}
 def simulate(
     systems: tuple[str, ...], workload: str, lock: str | None, failing: tuple[int, float] | None,
     at: int | None, locks: str, report_postmark: bool, baseline: str | None, resume: str | None, fresh: bool,
-    jobs: int | None, trace: Path | None, trace_from: float, trace_to: float | None, samples: int,
+    jobs: int | None, trace: Path | None, trace_from: float, trace_to: float | None, samples: int | None,
     form: str | None = None, **settings: Any,
 ) -> None:  # fmt: skip
     """Run a workload on simulated kernels and print how they scale (Figure 2).
@@ -133,7 +133,7 @@ def simulate(
     if trace is not None:
         _timeline(specs, at, trace, trace_from, trace_to)
     show = Show(at, locks == "all", report_postmark, terse)
-    _curves(specs, base is not None, samples, show, Making(resume, fresh, jobs), form_of(form), watch)
+    _curves(specs, base is not None, samples or 0, show, Making(resume, fresh, jobs), form_of(form), watch)
 
 
 def _timeline(

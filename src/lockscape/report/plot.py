@@ -102,11 +102,11 @@ class _Area:
         self.cells[row][column] = (SEVERAL, -1) if meets else (mark, number)
 
 
-def draw(curves: Sequence[Curve], width: int, x_title: str) -> list[list[tuple[str, int]]]:
+def draw(curves: Sequence[Curve], width: int, x_title: str, shaded: str = "") -> list[list[tuple[str, int]]]:
     """Return the lines of a drawing at most `width` columns wide, as (text, number of the curve or -1).
 
     There must be a point. A scale of round numbers stands at the left, the x of the points below; the last
-    lines tell which mark is which curve.
+    lines tell which mark is which curve, and with `shaded` what a band is.
     """
     xs = sorted({x for curve in curves for x, _ in curve.points if curve.mark != ""})
     ys = [y for curve in curves for _, y in curve.points] + [high for c in curves for _, _, high in c.band]
@@ -129,7 +129,9 @@ def draw(curves: Sequence[Curve], width: int, x_title: str) -> list[list[tuple[s
     lines.append([(" " * (label + 2) + _numbers(area, xs), -1)])
     lines.append([(f"{x_title:>{min(label + 2 + area.width, width)}}", -1)])
     meet = any(text == SEVERAL for line in area.cells for text, _ in line)
-    return lines + _legend(curves, width, meet)
+    others = [f"{SEVERAL} several"] if meet else []
+    others += [f"{SHADE} {shaded}"] if any(curve.band for curve in curves) else []
+    return lines + _legend(curves, width, others)
 
 
 def _stroke(area: _Area, number: int, curve: Curve) -> None:
@@ -167,9 +169,9 @@ def _sign(number: int, curve: Curve) -> str:
     return curve.mark or MARKS[number % len(MARKS)]
 
 
-def _legend(curves: Sequence[Curve], width: int, meet: bool) -> list[list[tuple[str, int]]]:
+def _legend(curves: Sequence[Curve], width: int, others: Sequence[str]) -> list[list[tuple[str, int]]]:
     names = [(f"{_sign(n, curve)} {printable(curve.name)}", n) for n, curve in enumerate(curves)]
-    names += [(f"{SEVERAL} several", -1)] if meet else []
+    names += [(text, -1) for text in others]
     lines: list[list[tuple[str, int]]] = [[]]
     used = 0
     for text, number in names:
@@ -181,7 +183,7 @@ def _legend(curves: Sequence[Curve], width: int, meet: bool) -> list[list[tuple[
     return lines
 
 
-def print_plot(title: str, curves: Sequence[Curve], x_title: str, out: TextIO) -> None:
+def print_plot(title: str, curves: Sequence[Curve], x_title: str, out: TextIO, shaded: str = "") -> None:
     """Write a drawing with its title, fitted to the terminal, or `PIPED` columns wide."""
     from rich.console import Console
     from rich.text import Text
@@ -189,7 +191,7 @@ def print_plot(title: str, curves: Sequence[Curve], x_title: str, out: TextIO) -
     console = Console(file=out, highlight=False, soft_wrap=True)
     width = min(console.width, WIDEST) if out.isatty() else PIPED
     console.print(Text(printable(title), style="bold"))
-    for line in draw(curves, width - 1, x_title):
+    for line in draw(curves, width - 1, x_title, shaded):
         console.print(_coloured(line))
 
 

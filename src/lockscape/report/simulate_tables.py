@@ -6,23 +6,18 @@ from typing import TextIO
 
 import msgspec
 
-from lockscape.experiments.band import HIGH, LOW
+from lockscape.experiments.band import HIGH, LOW, Interval
 from lockscape.experiments.result import MODES, Latency, LockStatistics, RunResult
 from lockscape.report.plot import Curve, print_plot
 from lockscape.report.prose import Paragraph, print_prose
 from lockscape.report.simulate import CurvePoint, SimulateDocument, SystemCurve, Workload
+from lockscape.report.speedups import Line, speedup_tables, width_of
 from lockscape.report.table import Row, Table, print_tables
 from lockscape.workloads.chat import Chat
 from lockscape.workloads.postmark import Operations, PostmarkOptions, operations
 from lockscape.workloads.postmark_report import exact_seconds, report
 from lockscape.workloads.replay import Replay
 from lockscape.workloads.workload_file import Workload as WorkloadFile
-
-FIGURE = 7
-"""Columns that a speedup takes, with the gap before it."""
-
-PIPED = 100
-"""Columns that tables are made for into a pipe or a file."""
 
 SYSTEMS_SIDE_BY_SIDE = 4
 """Systems in one table of latencies."""
@@ -31,6 +26,10 @@ BALANCING = (
     "The makespan is the time until all processes are done, as in the paper. With one process for each equal "
     "share of the work it shows balancing as much as locking where the processors do not divide the "
     "processes (8 processes on 5 to 7 processors): see the throughput beside it."
+)
+SAMPLES = (
+    f"Below each system: what {LOW:.0%} and {HIGH:.0%} of {{:,}} samples do not exceed, in which every cost "
+    "is drawn from its range, the same draw for all systems."
 )
 STEADY = "Operations: the workload's own, while every process was at work (PostMark's: in its transactions)."
 LOCKS = (
@@ -75,15 +74,16 @@ def print_curves(
 
     `at`: the number of processors that the details are of; default: the largest of each system.
     """
-    from rich.console import Console
-
-    width = Console(file=out).width if out.isatty() else PIPED
     print_prose([Paragraph(line, "note") for line in about(document)], out)
     out.write("\n")
-    print_tables(tuple(speedup_tables(document, width)), out)
+    print_tables(tuple(_speedup_tables(document, width_of(out))), out)
     field = "speedup_over_baseline" if document.baseline else "speedup"
     curves = [
-        Curve(curve.name, [(p.cpus, getattr(p, field)) for p in curve.points], band=_band(curve, field))
+        Curve(
+            curve.name,
+            [(p.cpus, getattr(p, field)) for p in curve.points],
+            band=[(cpus, each.low, each.high) for cpus, each in _band(curve, field).items()],
+        )
         for curve in document.systems
     ]
     if len({x for curve in curves for x, _ in curve.points}) > 1:
@@ -93,7 +93,9 @@ def print_curves(
             else "one processor of the same system"
         )
         out.write("\n")
-        print_plot(f"Speedup over {over}", curves, "processors", out, f"{LOW:.0%} to {HIGH:.0%} of samples")
+        print_plot(
+            f"Speedup over {over}", curves, "processors", out, f"{LOW:.0%} to {HIGH:.0%} of the samples"
+        )
     out.write("\n")
     print_tables(
         (*time_tables(document, at), *lock_tables(document, all_locks, at), *latency_tables(document, at)),
@@ -101,10 +103,9 @@ def print_curves(
     )
 
 
-def _band(curve: SystemCurve, field: str) -> list[tuple[float, float, float]]:
-    """Return a curve's band as it is drawn: number of processors, low and high."""
-    found = [(point.cpus, getattr(point.band, field, None)) for point in curve.points]
-    return [(cpus, each.low, each.high) for cpus, each in found if each is not None]
+def _band(curve: SystemCurve, field: str) -> dict[int, Interval]:
+    """Return a curve's band, if there is one, by number of processors."""
+    return {p.cpus: getattr(p.band, field) for p in curve.points if p.band is not None}
 
 
 def about(document: SimulateDocument) -> Iterator[str]:
@@ -161,51 +162,24 @@ def _sizes(options: PostmarkOptions) -> str:
     return f"{low:,} bytes" if low == high else f"{low:,} to {high:,} bytes"
 
 
-def speedup_tables(document: SimulateDocument, width: int) -> Iterator[Table]:
+def _speedup_tables(document: SimulateDocument, width: int) -> Iterator[Table]:
     """Yield the speedups over the baseline, if there is one, and over each system's own single processor."""
-    if document.baseline is not None:
-        title = (
-            f"Speedup over {document.baseline.name} on one processor ({document.baseline.makespan_s:.3f} s)"
-        )
-        yield from _speedups(document, title, "speedup_over_baseline", width)
-    yield from _speedups(
-        document, "Speedup over one processor of the same system", "speedup", width, (BALANCING,)
-    )
+    base, samples = document.baseline, document.samples
+    heads = ("processors",)
+    if base is not None:
+        title = f"Speedup over {base.name} on one processor ({base.makespan_s:.3f} s)"
+        yield from speedup_tables(title, heads, _lines(document, "speedup_over_baseline"), width)
+    yield from speedup_tables(
+        "Speedup over one processor of the same system", heads, _lines(document, "speedup"), width,
+        (*((SAMPLES.format(samples),) if samples else ()), BALANCING),
+    )  # fmt: skip
 
 
-def _speedups(
-    document: SimulateDocument, title: str, field: str, width: int, notes: tuple[str, ...] = ()
-) -> Iterator[Table]:
-    """Yield a row for each system, a column for each number of processors; several tables if need be."""
-    numbers = sorted({point.cpus for curve in document.systems for point in curve.points})
-    notes = (*((_samples(document.samples),) if document.samples else ()), *notes)
-    first = max(len("processors"), *(len(curve.name) for curve in document.systems))
-    many = max(1, (width - first) // FIGURE)
-    parts = [numbers[k : k + many] for k in range(0, len(numbers), many)]
-    for part in parts:
-        rows: list[Row] = []
-        for curve in document.systems:
-            found = {point.cpus: getattr(point, field) for point in curve.points}
-            rows.append((curve.name, *(_two(found.get(number)) for number in part)))
-            bands = {cpus: (low, high) for cpus, low, high in _band(curve, field)}
-            for end, label in enumerate((f"- {LOW:.0%}", f"- {HIGH:.0%}") if bands else ()):
-                rows.append((label, *(_two(bands[n][end] if n in bands else None) for n in part)))
-        last = part is parts[-1]
-        yield Table(
-            title if part is parts[0] else "",
-            ("processors", *(str(n) for n in part)), tuple(rows), notes=notes if last else (),
-        )  # fmt: skip
-
-
-def _samples(samples: int) -> str:
-    return (
-        f"Below each system: what {LOW:.0%} and {HIGH:.0%} of {samples:,} samples do not exceed, in which every "
-        "cost is drawn from its range, the same draw for all systems."
-    )
-
-
-def _two(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2f}"
+def _lines(document: SimulateDocument, field: str) -> list[Line]:
+    return [
+        Line((curve.name,), {p.cpus: getattr(p, field) for p in curve.points}, _band(curve, field))
+        for curve in document.systems
+    ]
 
 
 def _details(document: SimulateDocument, at: int | None) -> list[tuple[SystemCurve, CurvePoint]]:

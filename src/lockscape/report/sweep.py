@@ -14,6 +14,7 @@ from lockscape.experiments.sweep import Row as SweepRow
 from lockscape.report.manifest import Manifest
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.prose import Paragraph, print_prose
+from lockscape.report.speedups import Line, speedup_tables, width_of
 from lockscape.report.table import Row, Table, print_tables
 
 MEDIAN = 0.5
@@ -25,6 +26,12 @@ BUSIEST = (
     "The busiest lock is the one that was waited for longest; its waits are a share of all processors' time. "
     "Where several runs stand behind a line, it is the one with the stated costs (else the first sample) and "
     "the first seed."
+)
+
+
+SEVERAL = (
+    "The first line of a curve: the stated costs, if they were asked for, else the median of the samples; "
+    "the median of seeds. Below: what 5% and 95% of all its runs do not exceed."
 )
 
 
@@ -85,7 +92,7 @@ def print_sweep(document: SweepDocument, out: TextIO) -> None:
     """Write everything for people: what was run, speedups, what stops them, what could not be run."""
     print_prose([Paragraph(line, "note") for line in (*_about(document), *document.notes)], out)
     out.write("\n")
-    tables = (*_speedups(document), *_stops(document), *_problem_tables(document))
+    tables = (*_speedups(document, width_of(out)), *_stops(document), *_problem_tables(document))
     print_tables(tables, out)
 
 
@@ -116,47 +123,37 @@ def _heads(document: SweepDocument) -> tuple[str, ...]:
     return "system", *(n for n in NAMED if len({getattr(row, n) for row in document.rows}) > 1)
 
 
-def _speedups(document: SweepDocument) -> Iterator[Table]:
+def _speedups(document: SweepDocument, width: int) -> Iterator[Table]:
     """Yield the speedups: a row for each curve; below it the interval, where several runs stand behind it."""
-    heads = _heads(document)
-    numbers = sorted({row.cpus for row in document.rows})
-    rows: list[Row] = []
-    several = 0
-    for curve, found in _curves(document).items():
-        by_cpus = {n: [row for row in found if row.cpus == n] for n in numbers}
-        rows.append((*curve, *(_middle(by_cpus[n]) for n in numbers)))
-        most = max(map(len, by_cpus.values()))
-        several = max(several, most)
-        if most > 1:
-            intervals = [interval(_values(by_cpus[n])) if by_cpus[n] else None for n in numbers]
-            blank = ("",) * (len(curve) - 1)
-            rows.append(("- 5%", *blank, *(_two(each.low if each else None) for each in intervals)))
-            rows.append(("- 95%", *blank, *(_two(each.high if each else None) for each in intervals)))
-    notes = ("The first line of a curve has the stated costs, or the median where there are none; the median "
-             f"over seeds. Below: what 5% and 95% of all its runs (up to {several:,}) do not exceed.",)  # fmt: skip
-    yield Table(
-        "Speedup over one processor of the same cell, by makespan",
-        (*heads, *map(str, numbers)), tuple(rows), frozenset(range(len(heads))),
-        notes=notes if several > 1 else (),
+    lines = [_line(curve, found) for curve, found in _curves(document).items()]
+    several = any(line.band for line in lines)
+    yield from speedup_tables(
+        "Speedup over one processor of the same cell, by makespan", _heads(document), lines, width,
+        (SEVERAL,) if several else (),
     )  # fmt: skip
+
+
+def _line(curve: Curve, found: Sequence[SweepRow]) -> Line:
+    by_cpus = {n: [row for row in found if row.cpus == n] for n in sorted({row.cpus for row in found})}
+    banded = any(len(rows) > 1 for rows in by_cpus.values())
+    return Line(
+        curve,
+        {
+            n: quantile(_values(_stated(rows)), MEDIAN)
+            for n, rows in by_cpus.items()
+            if _values(_stated(rows))
+        },
+        {n: interval(_values(rows)) for n, rows in by_cpus.items() if banded and _values(rows)},
+    )
 
 
 def _values(rows: Sequence[SweepRow]) -> list[float]:
     return [row.speedup for row in rows if row.speedup is not None]
 
 
-def _middle(rows: Sequence[SweepRow]) -> str | None:
-    """Return the median speedup with the stated costs, or of all samples if those were not asked for."""
-    values = _values(_stated(rows))
-    return _two(quantile(values, MEDIAN)) if values else None
-
-
 def _stated(rows: Sequence[SweepRow]) -> Sequence[SweepRow]:
+    """Return the runs with the stated costs, or all if there are none."""
     return [row for row in rows if row.cost_sample == 0] or rows
-
-
-def _two(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2f}"
 
 
 def _stops(document: SweepDocument) -> Iterator[Table]:
