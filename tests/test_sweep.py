@@ -148,7 +148,9 @@ def test_impossible_cells_say_why(tmp_path: Path) -> None:
 
 def test_files_are_looked_for_from_the_experiments_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('base = "giant"\ntitle = "Mine"\n')
-    (tmp_path / "some.strace").write_text("1 1.000000 getpid() = 1 <0.000010>\n1 1.000100 exit_group(0) = ?\n")
+    (tmp_path / "some.strace").write_text(
+        "1 1.000000 getpid() = 1 <0.000010>\n1 1.000100 exit_group(0) = ?\n"
+    )
     text = (
         'systems = ["mine.toml"]\nworkloads = ["trace:some.strace"]\nprocessors = 1\nprocesses = 3\nseeds = 7'
     )

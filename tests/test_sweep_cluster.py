@@ -24,7 +24,6 @@ from lockscape.workloads.replay import _made, load_replay
 from simulate_tools import result, spec
 from sweep_tools import dask_cluster, written
 
-
 SMALL = """\
 systems = ["giant"]
 processors = "1-4"
