@@ -29,7 +29,7 @@ MEASURES: Mapping[Measure, tuple[str, ...]] = {
 """Headings of what is measured; the first measure that a file has is taken, unless it is chosen."""
 
 GROUPS = (
-    "sample", "cost_sample", "machine", "workload", "processes", "system", "plan", "name", "label", "seed",
+    "sample", "machine", "workload", "processes", "system", "plan", "name", "label", "seed", "cost_sample",
 )  # fmt: skip
 """Headings whose values tell curves of one file apart."""
 
