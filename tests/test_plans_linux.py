@@ -11,7 +11,7 @@ from msgspec import structs
 from linux_citations import CITATION, citations, missing, places
 from linux_locks import CALLS, LEFT_OUT, LOCKS, ORDER, TREES, counts
 from lockscape.experiments.result import RunSpec
-from lockscape.experiments.run import _built, _kernel_key, _machine_of, load_run, run_to_end, simulate
+from lockscape.experiments.run import _built, _machine_of, kernel_key, load_run, run_to_end, simulate
 from lockscape.experiments.sample import kernel_steps
 from lockscape.kernel import entry
 from lockscape.kernel.build import OPTIONS, SEMAPHORES
@@ -169,7 +169,7 @@ def life(warm: int) -> Stream:
 def taken(version: str) -> dict[str, list[str]]:
     """Return the locks that each call takes, in order, in a run of one process on one processor."""
     spec = RunSpec("", plan_of(version), 1, processes=1, postmark=WORK)
-    made = _built(_kernel_key(spec), True, False, *_machine_of(spec))
+    made = _built(kernel_key(spec), True, False, *_machine_of(spec))
     state = load(made.port, made.costs, 1, [life(6)], True, made.binary).state
     calls: list[tuple[int, list[str]]] = []
     inside = [0, 0]

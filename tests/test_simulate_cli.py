@@ -34,7 +34,7 @@ def document(
     systems: tuple[str, ...] = ("giant", "fine"), cpus: tuple[int, ...] = (1, 3)
 ) -> SimulateDocument:
     points = [Point(spec(name, n), result(name, n), 0.1, False) for name in systems for n in cpus]
-    return simulate_document(points, points[0], Stopwatch().manifest())
+    return simulate_document([*points, points[0]], Stopwatch().manifest(), based=True)
 
 
 def check(out: str) -> Any:

@@ -19,6 +19,7 @@ COMMANDS = {
     "footprint": ("footprint", "Count the lines that differ between two builds (Table 3)."),
     "simulate": ("simulate", "Run a workload on simulated ports of one kernel: how they scale (Figure 2)."),
     "unlock": ("unlock", "What to unlock next: from a giant lock to a fine-grained kernel, step by step."),
+    "sweep": ("sweep", "Run a grid of simulations, on all cores or a Dask cluster, and write Parquet."),
     "figure2": (
         "figure2",
         "The paper's Figure 2, simulated: what holds, how surely, and why.",

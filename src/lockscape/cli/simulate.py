@@ -1,6 +1,5 @@
 """``lockscape simulate``."""
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,110 +8,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from lockscape.cli.options import form_of, jobs_option, output_options, runs_progress
+from lockscape.cli.request import read_request
+from lockscape.cli.values import Failing, Numbers, Size
 from lockscape.errors import InputError
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.output import Format, emit
 
 if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands that end early
-    from lockscape.experiments.result import RunSpec, Seeding
+    from lockscape.experiments.request import Request
+    from lockscape.experiments.result import RunSpec
     from lockscape.systems.load import System
-    from lockscape.workloads.choose import AnyWorkload
-    from lockscape.workloads.postmark import PostmarkOptions
-    from lockscape.workloads.stdio import Libc
 
-POSTMARK = "postmark"
 BASELINE = "linux-2.0"
 """What the paper's Figure 2 is relative to."""
 
-PAPER = {"size": (100, 100), "number": 1000, "transactions": 10_000}
-"""The paper's setting of PostMark, and the default."""
-
-PROCESSES = 8
-
-NO_POSTMARK: dict[str, Any] = dict.fromkeys(("transactions", "number", "size", "seed", "file"))
-"""Settings that are PostMark's; only the seed is others', too."""
-
-SMALL = {"size": (100, 100), "number": 20, "transactions": 60}
-"""The default under the fault detector, which takes a hundred times as long."""
-
-
-class Numbers(click.ParamType["tuple[int, ...]"]):
-    """Numbers of processors: ``4``, ``1-8`` or ``1,2,4,8-16``."""
-
-    name = "N,N-N"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        """Return the numbers, sorted, each once."""
-        from lockscape.machine.state import MOST_PROCESSORS
-
-        if isinstance(value, tuple):
-            return value
-        found: set[int] = set()
-        for part in str(value).split(","):
-            low, dash, high = part.strip().partition("-")
-            if not (low.isascii() and low.isdigit() and (not dash or (high.isascii() and high.isdigit()))):
-                self.fail(f"{part!r} is no number of processors: write 4, 1-8 or 1,2,4", param, ctx)
-            first, last = int(low[:9]), int((high or low)[:9])
-            if not 1 <= first <= last <= MOST_PROCESSORS:
-                self.fail(
-                    f"{part!r}: give numbers from 1 to {MOST_PROCESSORS}, the smaller first", param, ctx
-                )
-            found.update(range(first, last + 1))
-        return tuple(sorted(found))
-
-
-class Size(click.ParamType["tuple[int, int]"]):
-    """File sizes in bytes: ``100`` or ``500-10000``."""
-
-    name = "BYTES[-BYTES]"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        """Return the lowest and the highest size."""
-        low, dash, high = str(value).partition("-")
-        digits = all(
-            text.isascii() and text.isdigit() and len(text) < 11 for text in (low, high if dash else low)
-        )
-        if not digits:
-            self.fail(f"{value!r} is no size: write 100 or 500-10000, in bytes", param, ctx)
-        return int(low), int(high if dash else low)
-
-
-class Failing(click.ParamType["tuple[int, float]"]):
-    """A failure: ``2@50``, the kernel instance and the simulated time in ms."""
-
-    name = "INSTANCE@MS"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, float]:
-        """Return the instance and the time."""
-        found = re.fullmatch(r"([0-9]{1,4})@([0-9]{1,9}(?:\.[0-9]{1,6})?)", str(value), re.ASCII)
-        if found is None:
-            self.fail(f"{value!r} is no failure: write 2@50, the instance and the time in ms", param, ctx)
-        return int(found[1]), float(found[2])
-
-
-class Request(NamedTuple):
-    """What is asked for, besides the systems."""
-
-    cpus: tuple[int, ...]
-    processes: int
-    seeding: "Seeding"
-    libc: "Libc"
-    machine: str | None
-    cost_sample: int
-    postmark: "PostmarkOptions"
-    terse: bool
-    workload: "AnyWorkload | None"
+SMALL = {"files": 20, "transactions": 60}
+"""What is less than the paper's under the fault detector, which takes a hundred times as long."""
 
 
 @click.command()
 @click.argument("systems", nargs=-1, required=True, metavar="SYSTEM|METHOD|FILE.toml|all...")
-@click.option("--workload", default=POSTMARK, show_default=True, metavar="NAME|FILE.toml|trace:FILE",
+@click.option("--workload", default="postmark", show_default=True, metavar="NAME|FILE.toml|trace:FILE",
               help="What is run: see 'lockscape workloads'; trace:FILE is strace's.")  # fmt: skip
 @click.option("--cpus", type=Numbers(), default=None, help="Numbers of processors.  [default: 1-8]")
 @click.option("--processes", type=click.IntRange(1, 4096), default=None, metavar="N",
@@ -134,6 +50,8 @@ class Request(NamedTuple):
               help="The machine preset.  [default: each system's own; pentium4 for methods]")  # fmt: skip
 @click.option("--cost-sample", type=click.IntRange(0, 1_000_000), default=0, metavar="N",
               help="Draw costs from their ranges, number N.  [default: 0, the stated costs]")  # fmt: skip
+@click.option("--band", "samples", type=click.IntRange(1, 10_000), default=None, metavar="N",
+              help="Show the 5-95% band of each curve over N samples of all costs.")  # fmt: skip
 @click.option("--baseline", default=None, metavar="SYSTEM",
               help=f"Give speedups over this system on one processor too.  [default: {BASELINE} if it is "
                    "among the systems]")  # fmt: skip
@@ -161,8 +79,8 @@ class Request(NamedTuple):
 def simulate(
     systems: tuple[str, ...], workload: str, lock: str | None, failing: tuple[int, float] | None,
     at: int | None, locks: str, report_postmark: bool, baseline: str | None, resume: str | None, fresh: bool,
-    jobs: int | None, trace: Path | None, trace_from: float, trace_to: float | None, form: str | None = None,
-    **settings: Any,
+    jobs: int | None, trace: Path | None, trace_from: float, trace_to: float | None, samples: int | None,
+    form: str | None = None, **settings: Any,
 ) -> None:  # fmt: skip
     """Run a workload on simulated kernels and print how they scale (Figure 2).
 
@@ -175,13 +93,14 @@ def simulate(
     lockscape simulate fine --cpus 1-8 --processes 64     with more processes than processors
     lockscape simulate fine --workload mailserver         another workload, or your own FILE.toml
     lockscape simulate fine --workload trace:make.strace  what 'strace -f -ttt -T -o make.strace make' saw
+    lockscape simulate fine --band 20                     how sure the curve is, with 20 samples of costs
     lockscape simulate fine --without dcache_lock         the race, step by step
     lockscape simulate cells --cpus 8 --fail 2@50         instance 2 fails after 50 ms
     lockscape simulate ./mine.toml --transactions 1000    your own locking plan
     """
     watch = Stopwatch()
     settings["workload"] = workload
-    if report_postmark and workload != POSTMARK:
+    if report_postmark and workload != "postmark":
         raise click.UsageError("--report-postmark is PostMark's: say --workload postmark")
     chosen = _chosen(systems)
     mechanism = lock if any(lock == each.id for found in chosen for each in found.mechanisms) else None
@@ -189,27 +108,33 @@ def simulate(
         raise InputError("--trace: the timeline is of one run; give one system, and no --without")
     if failing is not None and (lock is not None or trace is not None):
         raise InputError("--fail: shows one failure by itself; give no --without and no --trace")
+    if samples and (lock is not None or failing is not None or trace is not None or settings["cost_sample"]):
+        raise InputError(
+            "--band: is of curves with the stated costs; give no --without, --fail, --trace or --cost-sample"
+        )
+    without = lock is not None and mechanism is None
+    cpus = settings["cpus"] or ((4,) if without else tuple(range(1, 9)))
+    request, terse = read_request(settings, SMALL if without else {})
     if lock is not None and mechanism is None:
-        _without(chosen, lock, _request(settings, SMALL, (4,)), form_of(form), watch)
+        _without([_runs(found, request, cpus)[-1] for found in chosen], lock, form_of(form), watch)
         return
-    request = _request(settings, PAPER, tuple(range(1, 9)))
     if failing is not None:
-        _failures(chosen, failing, request, form_of(form), watch)
+        _failures([_runs(found, request, cpus)[-1] for found in chosen], failing, form_of(form), watch)
         return
-    if at is not None and at not in request.cpus:
+    if at is not None and at not in cpus:
         raise InputError(f"--at {at}: none of the numbers of processors is {at}; add it to --cpus")
     if mechanism is not None:
         chosen = [each for found in chosen for each in (found, found.without(mechanism))]
     base = baseline or (BASELINE if any(found.id == BASELINE for found in chosen) else None)
     for found in chosen:
-        _tell_limit(found, request.cpus)
-    specs = [spec for found in chosen for spec in _specs(found, request)]
+        _tell_limit(found, cpus)
+    specs = [spec for found in chosen for spec in _runs(found, request, cpus)]
     if base is not None:
-        specs.append(_specs(_chosen([base])[0], request)[0])
-    show = Show(at, locks == "all", report_postmark, request.terse)
+        specs += _runs(_chosen([base])[0], request, (1,))
     if trace is not None:
         _timeline(specs, at, trace, trace_from, trace_to)
-    _curves(specs, base, show, resume, fresh, jobs, form_of(form), watch)
+    show = Show(at, locks == "all", report_postmark, terse)
+    _curves(specs, base is not None, samples or 0, show, Making(resume, fresh, jobs), form_of(form), watch)
 
 
 def _timeline(
@@ -238,62 +163,12 @@ class Show(NamedTuple):
     terse: bool
 
 
-def _request(settings: dict[str, Any], defaults: dict[str, Any], cpus: tuple[int, ...]) -> Request:
-    from lockscape.machine.costs import preset
+class Making(NamedTuple):
+    """How runs are made: where they are kept, and by how many at once."""
 
-    if settings["machine"] is not None:
-        preset(settings["machine"])  # an unknown one is told before anything is built
-    workload = _workload(settings)
-    options, terse = _postmark(settings if workload is None else settings | NO_POSTMARK, defaults)
-    processes = workload.processes if workload is not None else settings["processes"] or PROCESSES
-    return Request(
-        settings["cpus"] or cpus, processes, "same" if settings["same_seed"] else "each",
-        settings["libc"], settings["machine"], settings["cost_sample"], options, terse, workload,
-    )  # fmt: skip
-
-
-def _workload(settings: dict[str, Any]) -> "AnyWorkload | None":
-    """Return the workload that is not PostMark, with the settings that go over its file's."""
-    from lockscape.workloads.choose import choose_workload
-    from lockscape.workloads.replay import Replay
-
-    if settings["workload"] == POSTMARK:
-        return None
-    found = choose_workload(settings["workload"], (POSTMARK,))
-    for name in NO_POSTMARK:
-        if name != "seed" and settings[name] is not None:
-            raise click.UsageError(
-                f"--{'postmark' if name == 'file' else name} is PostMark's: say --workload postmark"
-            )
-    changes = {name: settings[name] for name in ("processes", "seed") if settings[name] is not None}
-    if isinstance(found, Replay):
-        if changes:
-            raise click.UsageError(f"--{next(iter(changes))}: a trace says itself what its processes do")
-        return found
-    return found.changed(**changes)
-
-
-def _postmark(settings: dict[str, Any], defaults: dict[str, Any]) -> "tuple[PostmarkOptions, bool]":
-    """Return PostMark's options, from a file or from ours, and whether the file asks for terse reports."""
-    from lockscape.workloads.postmark import PostmarkOptions
-    from lockscape.workloads.postmark_commands import read_commands
-
-    given = [name for name in ("transactions", "number", "size", "seed") if settings[name] is not None]
-    if settings["file"] is not None:
-        if given:
-            raise click.UsageError(f"--{given[0]} and --postmark exclude each other: set it in the file")
-        found = read_commands(Path(settings["file"]))
-        for problem in found.problems:
-            print(f"lockscape: {problem}", file=sys.stderr)
-        chosen = found.runs[-1].configuration if found.runs else found.configuration
-        return chosen.options, chosen.terse
-    value = {name: settings[name] if name in given else default for name, default in defaults.items()}
-    low, high = value["size"]
-    options = PostmarkOptions(
-        size_low_bytes=low, size_high_bytes=high, files=value["number"], transactions=value["transactions"],
-        seed=settings["seed"] or 42,
-    )  # fmt: skip
-    return options, False
+    resume: str | None
+    fresh: bool
+    jobs: int | None
 
 
 def _chosen(names: Sequence[str]) -> "list[System]":
@@ -312,43 +187,32 @@ def _tell_limit(found: "System", cpus: tuple[int, ...]) -> None:
         print(f"lockscape: {found.id}: at most {most}{why}: not run on {', '.join(beyond)}", file=sys.stderr)
 
 
-def _specs(found: "System", request: Request) -> "list[RunSpec]":
-    """Return the runs of a system: one processor first, which speedups are over, whether asked for or not."""
-    from lockscape.experiments.result import RunSpec
-    from lockscape.experiments.sample import cost_factors
+def _runs(found: "System", request: "Request", cpus: tuple[int, ...]) -> "list[RunSpec]":
+    from lockscape.experiments.request import runs_of
 
-    machine = request.machine or found.machine
-    factors = cost_factors(request.cost_sample, machine)
-    return [
-        RunSpec(
-            found.id, found.plan, cpus, request.processes, request.postmark, request.seeding, request.libc,
-            machine, request.cost_sample, factors, request.workload,
-        )
-        for cpus in sorted({1, *request.cpus})
-        if cpus <= found.most_processors
-    ]  # fmt: skip
+    return runs_of(found, request, cpus)
 
 
 def _curves(
-    specs: "list[RunSpec]", base: str | None, show: Show, resume: str | None, fresh: bool, jobs: int | None,
-    form: Format, watch: Stopwatch,
+    specs: "list[RunSpec]", based: bool, samples: int, show: Show, making: Making, form: Format,
+    watch: Stopwatch,
 ) -> None:  # fmt: skip
-    from lockscape.experiments.curve import run_all
+    """Make all runs and show them; if `based`, the last one is the baseline's."""
+    from lockscape.experiments.band import run_samples
     from lockscape.experiments.store import default_folder
     from lockscape.report.simulate import simulate_document
     from lockscape.report.simulate_tables import curve_csv, print_curves, print_postmark
 
-    folder = Path(resume) if resume is not None else default_folder()
-    with runs_progress(len(specs)) as progress:
-        points = run_all(specs, folder, jobs, progress, fresh)
+    folder = Path(making.resume) if making.resume is not None else default_folder()
+    with runs_progress(len(specs) * (1 + samples)) as progress:
+        points, drawn = run_samples(specs, samples, folder, making.jobs, progress, making.fresh)
     kept = sum(point.kept for point in points)
     if kept and sys.stderr.isatty():
         print(
             f"lockscape: {kept} of {len(points)} runs were kept from before (--fresh makes them again)",
             file=sys.stderr,
         )
-    alone = points.pop() if base is not None else None
-    document = simulate_document(points, alone, watch.manifest())
+    document = simulate_document(points, watch.manifest(), based, drawn=drawn)
     if form != "table":
         emit(document, (curve_csv(document),), form, sys.stdout)
         return
@@ -357,40 +221,36 @@ def _curves(
         print_postmark(document, sys.stdout, show.at, show.terse)
 
 
-def _without(chosen: "Sequence[System]", lock: str, request: Request, form: Format, watch: Stopwatch) -> None:
+def _without(specs: "list[RunSpec]", lock: str, form: Format, watch: Stopwatch) -> None:
     from lockscape.experiments.without import without
     from lockscape.report.simulate import simulate_document
     from lockscape.report.without import print_removals, removals_csv
 
-    specs = [_specs(found, request)[-1] for found in chosen]
     with runs_progress(len(specs)) as progress:
         removals = []
         for number, spec in enumerate(specs):
             removals.append(without(spec, lock))
             if progress is not None:
                 progress((number + 1) / len(specs), number + 1)
-    document = simulate_document([], None, watch.manifest(), removals, specs[0])
+    document = simulate_document([], watch.manifest(), removals=removals, about=specs[0])
     if form == "table":
         print_removals(document, sys.stdout)
     else:
         emit(document, (removals_csv(document),), form, sys.stdout)
 
 
-def _failures(
-    chosen: "Sequence[System]", failing: tuple[int, float], request: Request, form: Format, watch: Stopwatch
-) -> None:
+def _failures(specs: "list[RunSpec]", failing: tuple[int, float], form: Format, watch: Stopwatch) -> None:
     from lockscape.experiments.failure import failure
     from lockscape.report.failure import failures_csv, print_failures
     from lockscape.report.simulate import simulate_document
 
-    specs = [_specs(found, request)[-1] for found in chosen]
     with runs_progress(len(specs)) as progress:
         found = []
         for number, spec in enumerate(specs, 1):
             found.append(failure(spec, *failing))
             if progress is not None:
                 progress(number / len(specs), number)
-    document = simulate_document([], None, watch.manifest(), (), specs[0], found)
+    document = simulate_document([], watch.manifest(), about=specs[0], failures=found)
     if form == "table":
         print_failures(document, sys.stdout)
     else:

@@ -7,14 +7,11 @@ from typing import Any
 import click
 
 from lockscape.cli.options import form_of, jobs_option, output_options, runs_progress
-from lockscape.cli.simulate import POSTMARK, _request, _specs
+from lockscape.cli.request import UNASKED, read_request
 from lockscape.report.manifest import Stopwatch
 
-SHORT = {"size": (100, 100), "number": 200, "transactions": 500}
+SHORT = {"files": 200, "transactions": 500}
 """The default of PostMark's settings: a path is some hundred runs."""
-
-REST: dict[str, Any] = {"size": None, "file": None, "same_seed": True, "libc": "2005", "cost_sample": 0}
-"""Settings of a run that are no options here."""
 
 TRIALS = 20
 """Trials that there are (`lockscape.experiments.trials`)."""
@@ -24,7 +21,7 @@ TRIALS = 20
 @click.argument("system", metavar="SYSTEM|METHOD|FILE.toml")
 @click.option("--to", "target", default=None, metavar="SYSTEM|FILE.toml",
               help="The fine-grained kernel to go to.  [default: the one known for SYSTEM]")  # fmt: skip
-@click.option("--workload", default=POSTMARK, show_default=True, metavar="NAME|FILE.toml|trace:FILE",
+@click.option("--workload", default="postmark", show_default=True, metavar="NAME|FILE.toml|trace:FILE",
               help="What is run: see 'lockscape workloads'.")  # fmt: skip
 @click.option("--cpus", type=click.IntRange(2, 1024), default=8, show_default=True, metavar="N",
               help="The number of processors that decides.")  # fmt: skip
@@ -39,7 +36,7 @@ TRIALS = 20
 @click.option("--transactions", type=click.IntRange(10, 1_000_000), default=None, metavar="N",
               help=f"Transactions of each process.  [default: {SHORT['transactions']}]")  # fmt: skip
 @click.option("--number", type=click.IntRange(1, 250_000), default=None, metavar="N",
-              help=f"Simultaneous files of each process.  [default: {SHORT['number']}]")  # fmt: skip
+              help=f"Simultaneous files of each process.  [default: {SHORT['files']}]")  # fmt: skip
 @click.option("--seed", type=click.IntRange(1, 2**31 - 1), default=None, metavar="N",
               help="The workload's seed.  [default: PostMark's, 42]")  # fmt: skip
 @click.option("--machine", default="pentium4", show_default=True, metavar="NAME", help="The machine preset.")
@@ -64,7 +61,9 @@ def unlock(
     lockscape unlock linux-2.6                            from one lock to what 2.6 has
     lockscape unlock linux-2.2 --to ./mine.toml           to your own plan
     """
+    from lockscape.experiments.choose import choose
     from lockscape.experiments.releases import placed, releases
+    from lockscape.experiments.request import runs_of
     from lockscape.experiments.store import default_folder
     from lockscape.experiments.unlock import Setting, walk_path
     from lockscape.experiments.unlock_ends import ends
@@ -73,8 +72,8 @@ def unlock(
 
     watch = Stopwatch()
     path = ends(system, target)
-    request = _request({**REST, **settings, "cpus": (cpus,)}, SHORT, (cpus,))
-    spec = _specs(system, request)[-1]
+    request, _ = read_request({**UNASKED, **settings}, SHORT)
+    spec = runs_of(choose(system), request, (cpus,))[-1]
     folder = Path(resume) if resume is not None else default_folder()
     setting = Setting(spec, steps, wide, trials, folder, jobs, runs_progress, fresh)
     walked = walk_path(path, setting)

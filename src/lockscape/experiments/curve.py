@@ -1,19 +1,20 @@
-"""Many runs on all cores: a curve over processors for each of several systems.
+"""Many runs on all cores: a curve over processors for each of several systems, or a whole grid.
 
 Each run is a whole piece of work, so results do not depend on how many workers there are, nor on which of
 them does what. Finished runs are kept as they come (`lockscape.experiments.store`).
 """
 
-import functools
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lockscape.errors import LockscapeError
 from lockscape.experiments.pool import core_count, each_done
 from lockscape.experiments.result import RunResult, RunSpec
-from lockscape.experiments.run import load_run, simulate
-from lockscape.experiments.store import Store
+from lockscape.experiments.run import kernel_key, load_run, simulate
+from lockscape.experiments.store import Store, key_of
 from lockscape.machine.execute import execute
 
 Progress = Callable[[float, int], None]
@@ -33,6 +34,18 @@ class Point:
     kept: bool
 
 
+@dataclass(frozen=True)
+class Made:
+    """What came of a run where it was made: its result, or why it has none; and the seconds it took."""
+
+    result: RunResult | LockscapeError
+    host_s: float
+
+
+Makers = Callable[[Sequence[RunSpec]], Iterator[tuple[int, Made]]]
+"""Makes runs, each once, and yields their numbers and what came of them, as they become ready."""
+
+
 def run_all(
     specs: Sequence[RunSpec],
     folder: Path | None = None,
@@ -45,19 +58,48 @@ def run_all(
     `workers` processes work at once (default: as many as there are cores). When it is interrupted, finished
     runs stay in the folder. Raises what `simulate` raises.
     """
-    store = Store(folder) if folder is not None else None
-    found: dict[int, Point] = {}
-    if store is not None and not fresh:
-        for number, spec in enumerate(specs):
-            kept = store.get(spec)
-            if kept is not None:
-                found[number] = Point(spec, kept.result, kept.host_s, True)
-    todo = sorted(set(range(len(specs))) - set(found), key=lambda number: -expected_work(specs[number]))
-    meter = _Meter(specs, todo, progress)
-    for number, point in _made([(number, specs[number]) for number in todo], store, workers, meter):
+    found = {}
+    for number, point in each_run(specs, folder, workers, progress, fresh):
+        if isinstance(point, LockscapeError):
+            raise point
         found[number] = point
-        meter.finished(number)
     return [found[number] for number in range(len(specs))]
+
+
+def each_run(
+    specs: Sequence[RunSpec],
+    folder: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    fresh: bool = False,
+    makers: Makers | None = None,
+) -> Iterator[tuple[int, Point | LockscapeError]]:
+    """Do as `run_all`, but yield each run's number and result, or why it has none, as they become ready.
+
+    Equal runs are made once. `makers`: who makes them instead of this machine's cores.
+    """
+    store = Store(folder) if folder is not None else None
+    equal: dict[str, list[int]] = {}
+    for number, spec in enumerate(specs):
+        equal.setdefault(key_of(spec), []).append(number)
+    todo: list[list[int]] = []
+    for numbers in equal.values():
+        kept = store.get(specs[numbers[0]]) if store is not None and not fresh else None
+        if kept is None:
+            todo.append(numbers)
+        else:
+            yield from ((n, Point(specs[n], kept.result, kept.host_s, True)) for n in numbers)
+    todo = _in_order(specs, todo)
+    meter = _Meter(specs, todo, progress)
+    first = [specs[numbers[0]] for numbers in todo]
+    for place, made in makers(first) if makers is not None else _made_here(first, workers, meter):
+        if isinstance(made.result, LockscapeError):
+            yield from ((n, made.result) for n in todo[place])
+        else:
+            if store is not None:
+                store.put(first[place], made.result, made.host_s)
+            yield from ((n, Point(specs[n], made.result, made.host_s, False)) for n in todo[place])
+        meter.finished(place)
 
 
 def expected_work(spec: RunSpec) -> float:
@@ -65,56 +107,66 @@ def expected_work(spec: RunSpec) -> float:
     return spec.operations * (1.0 + 0.1 * min(spec.cpus, 16))
 
 
+def _in_order(specs: Sequence[RunSpec], todo: Sequence[list[int]]) -> list[list[int]]:
+    """Return runs of one kernel together, for it is built once in each worker; the longest first."""
+    kernels: dict[bytes, list[list[int]]] = {}
+    for numbers in todo:
+        kernels.setdefault(kernel_key(specs[numbers[0]]), []).append(numbers)
+
+    def work(numbers: Sequence[int]) -> float:
+        return -expected_work(specs[numbers[0]])
+
+    ordered = sorted(kernels.values(), key=lambda runs: min(map(work, runs)))
+    return [numbers for runs in ordered for numbers in sorted(runs, key=work)]
+
+
 class _Meter:
     """Turns finished runs, and the share done of one that is being made here, into progress."""
 
-    def __init__(self, specs: Sequence[RunSpec], todo: Sequence[int], report: Progress | None) -> None:
+    def __init__(self, specs: Sequence[RunSpec], todo: Sequence[list[int]], report: Progress | None) -> None:
         self.report = report
-        self.work = {number: expected_work(specs[number]) for number in todo}
-        self.total = sum(self.work.values()) or 1.0
+        self.work = [expected_work(specs[numbers[0]]) for numbers in todo]
+        self.runs = [len(numbers) for numbers in todo]
+        self.total = sum(self.work) or 1.0
         self.done = 0.0
-        self.count = len(specs) - len(todo)
+        self.count = len(specs) - sum(self.runs)
         self.shown = 0.0
 
-    def part(self, number: int, share: float) -> None:
+    def part(self, place: int, share: float) -> None:
         now = time.monotonic()
         if self.report is not None and now - self.shown > 0.1:
             self.shown = now
-            self.report((self.done + share * self.work[number]) / self.total, self.count)
+            self.report((self.done + share * self.work[place]) / self.total, self.count)
 
-    def finished(self, number: int) -> None:
-        self.done += self.work[number]
-        self.count += 1
+    def finished(self, place: int) -> None:
+        self.done += self.work[place]
+        self.count += self.runs[place]
         if self.report is not None:
             self.report(self.done / self.total, self.count)
 
 
-Numbered = tuple[int, RunSpec]
-
-
-def _made(
-    todo: Sequence[Numbered], store: Store | None, workers: int | None, meter: _Meter
-) -> Iterator[tuple[int, Point]]:
-    workers = min(workers or core_count(), len(todo))
+def _made_here(specs: Sequence[RunSpec], workers: int | None, meter: _Meter) -> Iterator[tuple[int, Made]]:
+    workers = min(workers or core_count(), len(specs))
     if workers <= 1:
-        for number, spec in todo:
-            yield number, _one(spec, store, lambda share, n=number: meter.part(n, share))  # type: ignore[misc]
+        for place, spec in enumerate(specs):
+            yield place, make(spec, lambda share, n=place: meter.part(n, share))  # type: ignore[misc]
         return
-    _warm(todo[-1][1])
-    work = functools.partial(_one, store=store)
-    for place, point in each_done(work, [spec for _, spec in todo], workers):
-        yield todo[place][0], point
+    _warm(specs[-1])
+    yield from each_done(make, specs, workers)
 
 
-def _one(spec: RunSpec, store: Store | None, progress: Callable[[float], None] | None = None) -> Point:
+def make(spec: RunSpec, progress: Callable[[float], None] | None = None) -> Made:
+    """Make a run; what cannot be run is a result too."""
     start = time.perf_counter()
-    result = simulate(spec, progress)
-    host_s = time.perf_counter() - start
-    if store is not None:
-        store.put(spec, result, host_s)
-    return Point(spec, result, host_s, False)
+    result: RunResult | LockscapeError
+    try:
+        result = simulate(spec, progress)
+    except LockscapeError as error:
+        result = error
+    return Made(result, time.perf_counter() - start)
 
 
 def _warm(spec: RunSpec) -> None:
     """Load the engine, the kernel and the workload, so that forked workers have them."""
-    execute(load_run(spec).machine.state, until=1)
+    with contextlib.suppress(LockscapeError):  # the run itself tells
+        execute(load_run(spec).machine.state, until=1)

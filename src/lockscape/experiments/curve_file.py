@@ -28,7 +28,9 @@ MEASURES: Mapping[Measure, tuple[str, ...]] = {
 }
 """Headings of what is measured; the first measure that a file has is taken, unless it is chosen."""
 
-GROUPS = ("sample", "machine", "workload", "system", "plan", "name", "label", "seed")
+GROUPS = (
+    "sample", "machine", "workload", "processes", "system", "plan", "name", "label", "seed", "cost_sample",
+)  # fmt: skip
 """Headings whose values tell curves of one file apart."""
 
 

@@ -16,6 +16,7 @@ import msgspec
 from lockscape.errors import InputError
 from lockscape.experiments.choose import check_plan, choose_plan
 from lockscape.experiments.curve import Progress, run_all
+from lockscape.experiments.request import PAPER
 from lockscape.experiments.result import RunSpec, Seeding
 from lockscape.experiments.sample import cost_factors
 from lockscape.experiments.statements import STATEMENTS, SYSTEMS, Speeds
@@ -24,10 +25,6 @@ from lockscape.systems.load import ablation_text, load_ablation
 from lockscape.workloads.postmark import PostmarkOptions
 
 CPUS = tuple(range(1, 9))
-
-PAPER = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=1000, transactions=10_000)
-"""What the paper says of its PostMark: 10,000 transactions, 1,000 files, 100 bytes."""
-
 
 ABLATIONS = (
     "linux-2.0-fine",

@@ -13,8 +13,8 @@ import msgspec
 from lockscape.errors import InputError
 from lockscape.experiments.choose import choose_plan
 from lockscape.experiments.curve import Progress, run_all
-from lockscape.experiments.figure2 import PAPER
 from lockscape.experiments.levels import PROCESSORS
+from lockscape.experiments.request import PAPER
 from lockscape.experiments.result import RESPONDS, Latency, RunResult, RunSpec, all_timed, plan_digest
 from lockscape.machine.execute import RunError
 from lockscape.ports.plan import Plan

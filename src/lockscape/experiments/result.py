@@ -21,6 +21,9 @@ MOST_OPERATIONS = 10_000_000
 
 Seeding = Literal["same", "each"]
 
+MODES = ("user", "kernel", "interrupt", "spin", "idle", "hypervisor")
+"""What a processor's time is spent in, see `ProcessorTime`."""
+
 
 class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that a run depends on, besides lockscape itself.
@@ -258,6 +261,12 @@ class RunResult(msgspec.Struct, frozen=True):
     def event(self, name: str) -> Latency:
         """Return an event's latency, without any times if it did not happen; see `EventLatency`."""
         return next((each for each in self.events if each.event == name), Latency(**all_timed(())))
+
+    @property
+    def busiest_locks(self) -> list[LockStatistics]:
+        """Return the locks that were taken: those waited for longest, then those acquired most, first."""
+        taken = [lock for lock in self.locks if lock.acquisitions or lock.contentions]
+        return sorted(taken, key=lambda lock: (-lock.wait_cycles, -lock.acquisitions, lock.lock))
 
     def share(self, mode: str) -> float:
         """Return the share of all processors' time in a mode, such as ``user`` or ``spin``."""

@@ -93,7 +93,7 @@ def simulate(
 
 def load_run(spec: RunSpec, traced: bool = False) -> Loaded:
     """Build kernel, machine and workload of a run. Raises `InputError` for what cannot be built."""
-    built = _built(_kernel_key(spec), traced, spec.workload is not None, *_machine_of(spec))
+    built = _built(kernel_key(spec), traced, spec.workload is not None, *_machine_of(spec))
     work, placed = _works(spec)
     streams = tuple(each.stream for each in work)
     firsts = tuple(accumulate((len(stream.rows) for stream in streams[:-1]), initial=0))
@@ -113,7 +113,7 @@ class _Built:
     binary: Binary
 
 
-def _kernel_key(spec: RunSpec) -> bytes:
+def kernel_key(spec: RunSpec) -> bytes:
     """Return what the built kernel depends on: the specification, less machine size and stream."""
     work = spec.postmark
     bare = postmark.PostmarkOptions(

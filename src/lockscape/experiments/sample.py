@@ -17,6 +17,7 @@ def kernel_steps() -> Mapping[str, StepCost]:
     return step_costs((resources.files("lockscape.kernel") / "costs.toml").read_text("utf-8"))
 
 
+@functools.lru_cache(maxsize=256)
 def cost_factors(sample: int, machine: str) -> dict[str, float]:
     """Return what each cost of the kernel and of a machine is multiplied by in sample number `sample`.
 

@@ -13,6 +13,7 @@ from lockscape.ports.plan import Plan
 from lockscape.ports.rewrite import apply_plan
 from lockscape.ports.topology import Topology, topology
 from lockscape.program.assemble import Program
+from lockscape.program.language import CALLED_ROLES
 from lockscape.program.locks import LockClass
 from lockscape.program.lower import lower
 from lockscape.program.nodes import Function

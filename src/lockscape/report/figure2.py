@@ -5,6 +5,7 @@ from typing import Literal, TextIO
 
 import msgspec
 
+from lockscape.experiments.band import HIGH, LOW, quantile
 from lockscape.experiments.figure2 import CPUS, AblationRecord, Record, SampleRecord, shares, verdicts
 from lockscape.experiments.statements import STATEMENTS, SYSTEMS
 from lockscape.machine.costs import preset
@@ -16,9 +17,6 @@ from lockscape.report.table import Cell, Row, Table, print_tables
 
 HOLDS, FAILS = 0.95, 0.05
 """Shares of samples from which on a statement holds, and up to which it does not."""
-
-LOW, HIGH = 0.05, 0.95
-"""Quantiles of the samples that are shown."""
 
 Measure = Literal["makespan", "throughput"]
 
@@ -166,7 +164,7 @@ def _speedups(
         rows.append((name, *map(_two, speedups(record.samples[0], name))))
         drawn = [speedups(sample, name) for sample in record.samples[1:]]
         rows += [
-            (f"- {share:.0%}", *(_two(_quantile(column, share)) for column in zip(*drawn, strict=True)))
+            (f"- {share:.0%}", *(_two(quantile(column, share)) for column in zip(*drawn, strict=True)))
             for share in (LOW, HIGH)
             if drawn
         ]
@@ -217,9 +215,3 @@ def _changed(first: SampleRecord, each: AblationRecord) -> str:
 
 def _two(value: float) -> str:
     return f"{value:.2f}"
-
-
-def _quantile(values: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least this share of the values does not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, -(-int(share * 1000) * len(ordered) // 1000) - 1)]

@@ -19,7 +19,10 @@ MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SEVERAL = "*"
 """Stands where points of several curves meet."""
 
-STROKES = " .-"
+SHADE = ":"
+"""Fills the band of a curve."""
+
+STROKES = " .-:"
 """What a point may cover without meeting another one."""
 
 COLOURS = ("cyan", "yellow", "green", "magenta", "red", "blue", "bright_cyan", "bright_yellow")
@@ -39,13 +42,14 @@ class Curve:
 
     `mark` stands at its points (default: a letter of its own), `stroke` between them. With an empty mark the
     points are those of a line alone, close together and within the others'; with an empty stroke there
-    is no line.
+    is no line. Between low and high of `band`, (x, low, high), it is shaded.
     """
 
     name: str
     points: Sequence[tuple[float, float]]
     mark: str | None = None
     stroke: str = "."
+    band: Sequence[tuple[float, float, float]] = ()
 
 
 @dataclass
@@ -80,6 +84,14 @@ class _Area:
             row = self.row(one[1] + share * (two[1] - one[1]))
             self.dot(number, row, column, stroke)
 
+    def shade(self, number: int, one: tuple[float, float, float], two: tuple[float, float, float]) -> None:
+        first, last = self.column(one[0]), self.column(two[0])
+        for column in range(first, last + 1):
+            share = (column - first) / max(1, last - first)
+            low, high = (self.row(one[k] + share * (two[k] - one[k])) for k in (1, 2))
+            for row in range(high, low + 1):
+                self.dot(number, row, column, SHADE)
+
     def dot(self, number: int, row: int, column: int, stroke: str) -> None:
         if self.cells[row][column][0] == " ":
             self.cells[row][column] = (stroke, number)
@@ -91,20 +103,24 @@ class _Area:
         self.cells[row][column] = (SEVERAL, -1) if meets else (mark, number)
 
 
-def draw(curves: Sequence[Curve], width: int, x_title: str) -> list[list[tuple[str, int]]]:
+def draw(curves: Sequence[Curve], width: int, x_title: str, shaded: str = "") -> list[list[tuple[str, int]]]:
     """Return the lines of a drawing at most `width` columns wide, as (text, number of the curve or -1).
 
     There must be a point. A scale of round numbers stands at the left, the x of the points below; the last
-    lines tell which mark is which curve.
+    lines tell which mark is which curve, and with `shaded` what a band is.
     """
     xs = sorted({x for curve in curves for x, _ in curve.points if curve.mark != ""})
-    largest = max(y for curve in curves for _, y in curve.points) or 1.0
+    ys = [y for curve in curves for _, y in curve.points] + [high for c in curves for _, _, high in c.band]
+    largest = max(ys) or 1.0
     step, top = _scale(largest)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     label = max(len(f"{top:.{digits}f}"), 3)
     area = _Area(max(LEAST_WIDTH, width - label - 2), HEIGHT, xs[0], xs[-1], top)
     for number, curve in enumerate(curves):
         _stroke(area, number, curve)
+    for number, curve in enumerate(curves):
+        for one, two in pairwise(sorted(curve.band)):
+            area.shade(number, one, two)
     for number, curve in enumerate(curves):
         for x, y in curve.points if curve.mark != "" else ():
             area.point(number, x, y, _sign(number, curve))
@@ -114,7 +130,9 @@ def draw(curves: Sequence[Curve], width: int, x_title: str) -> list[list[tuple[s
     lines.append([(" " * (label + 2) + _numbers(area, xs), -1)])
     lines.append([(f"{x_title:>{min(label + 2 + area.width, width)}}", -1)])
     meet = any(text == SEVERAL for line in area.cells for text, _ in line)
-    return lines + _legend(curves, width, meet)
+    others = [f"{SEVERAL} several"] if meet else []
+    others += [f"{SHADE} {shaded}"] if any(curve.band for curve in curves) else []
+    return lines + _legend(curves, width, others)
 
 
 def _stroke(area: _Area, number: int, curve: Curve) -> None:
@@ -152,9 +170,9 @@ def _sign(number: int, curve: Curve) -> str:
     return curve.mark or MARKS[number % len(MARKS)]
 
 
-def _legend(curves: Sequence[Curve], width: int, meet: bool) -> list[list[tuple[str, int]]]:
+def _legend(curves: Sequence[Curve], width: int, others: Sequence[str]) -> list[list[tuple[str, int]]]:
     names = [(f"{_sign(n, curve)} {printable(curve.name)}", n) for n, curve in enumerate(curves)]
-    names += [(f"{SEVERAL} several", -1)] if meet else []
+    names += [(text, -1) for text in others]
     lines: list[list[tuple[str, int]]] = [[]]
     used = 0
     for text, number in names:
@@ -166,7 +184,7 @@ def _legend(curves: Sequence[Curve], width: int, meet: bool) -> list[list[tuple[
     return lines
 
 
-def print_plot(title: str, curves: Sequence[Curve], x_title: str, out: TextIO) -> None:
+def print_plot(title: str, curves: Sequence[Curve], x_title: str, out: TextIO, shaded: str = "") -> None:
     """Write a drawing with its title, fitted to the terminal, or `PIPED` columns wide."""
     from rich.console import Console
     from rich.text import Text
@@ -174,7 +192,7 @@ def print_plot(title: str, curves: Sequence[Curve], x_title: str, out: TextIO) -
     console = Console(file=out, highlight=False, soft_wrap=True)
     width = min(console.width, WIDEST) if out.isatty() else PIPED
     console.print(Text(printable(title), style="bold"))
-    for line in draw(curves, width - 1, x_title):
+    for line in draw(curves, width - 1, x_title, shaded):
         console.print(_coloured(line))
 
 

@@ -16,6 +16,7 @@ from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.port import PortDocument
 from lockscape.report.simulate import SimulateDocument
 from lockscape.report.study import StudyDocument
+from lockscape.report.sweep import SweepDocument
 from lockscape.report.table1 import Table1Document
 from lockscape.report.unlock import UnlockDocument
 from lockscape.report.verify import VerifyDocument
@@ -32,6 +33,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "simulate": SimulateDocument,
     "study": StudyDocument,
     "system": SystemDocument,
+    "sweep": SweepDocument,
     "systems": SystemsDocument,
     "table1": Table1Document,
     "verify": VerifyDocument,

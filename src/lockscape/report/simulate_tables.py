@@ -6,18 +6,13 @@ from typing import TextIO
 
 import msgspec
 
+from lockscape.experiments.band import HIGH, LOW, Interval
 from lockscape.experiments.histogram import RELATIVE_ERROR
-from lockscape.experiments.result import RESPONDS, Latency, LockStatistics, RunResult
+from lockscape.experiments.result import MODES, RESPONDS, Latency, LockStatistics, RunResult
 from lockscape.report.plot import Curve, print_plot
 from lockscape.report.prose import Paragraph, print_prose
-from lockscape.report.simulate import (
-    MODES,
-    CurvePoint,
-    MachineRecord,
-    SimulateDocument,
-    SystemCurve,
-    Workload,
-)
+from lockscape.report.simulate import CurvePoint, MachineRecord, SimulateDocument, SystemCurve, Workload
+from lockscape.report.speedups import Line, speedup_tables, width_of
 from lockscape.report.table import Row, Table, print_tables
 from lockscape.workloads.chat import Chat
 from lockscape.workloads.postmark import Operations, PostmarkOptions, operations
@@ -26,12 +21,6 @@ from lockscape.workloads.replay import Replay
 from lockscape.workloads.watch import Watch
 from lockscape.workloads.workload_file import Workload as WorkloadFile
 
-FIGURE = 7
-"""Columns that a speedup takes, with the gap before it."""
-
-PIPED = 100
-"""Columns that tables are made for into a pipe or a file."""
-
 SYSTEMS_SIDE_BY_SIDE = 2
 """Systems in one table of latencies."""
 
@@ -39,6 +28,10 @@ BALANCING = (
     "The makespan is the time until all processes are done, as in the paper. With one process for each equal "
     "share of the work it shows balancing as much as locking where the processors do not divide the "
     "processes (8 processes on 5 to 7 processors): see the throughput beside it."
+)
+SAMPLES = (
+    f"Below each system: what {LOW:.0%} and {HIGH:.0%} of {{:,}} samples do not exceed, in which every cost "
+    "is drawn from its range, the same draw for all systems."
 )
 STEADY = "Operations: the workload's own, while every process was at work (PostMark's: in its transactions)."
 LOCKS = (
@@ -59,14 +52,17 @@ EVENTS = (
 
 TIMES = ("count", "mean_cycles", "p50_cycles", "p99_cycles", "max_cycles")
 """What a spreadsheet tells of all system calls of a run, and of all responses to interrupts."""
+BANDED = ("makespan_s", "speedup", "speedup_over_baseline", "steady_per_s")
+"""What has a band; in CSV in two more columns each, `_low` and `_high`, if there are samples."""
 
 
 def curve_csv(document: SimulateDocument) -> Table:
     """Return one long table, a run in each row."""
+    banded = [(name, end) for name in BANDED for end in ("low", "high") if document.samples]
     columns = (
         "system", "method", "machine", "cpus", "makespan_s", "speedup", "speedup_over_baseline",
         "steady_per_s", *MODES, "makespan_cycles", "steps", *(f"calls_{name}" for name in TIMES),
-        *(f"responses_{name}" for name in TIMES),
+        *(f"responses_{name}" for name in TIMES), *(f"{name}_{end}" for name, end in banded),
     )  # fmt: skip
     rows: list[Row] = [
         (
@@ -74,6 +70,7 @@ def curve_csv(document: SimulateDocument) -> Table:
             p.steady_per_s, *(p.time_shares[mode] for mode in MODES), p.result.makespan_cycles,
             p.result.steps, *(getattr(p.result.all_calls, name) for name in TIMES),
             *(getattr(p.result.event(RESPONDS), name) for name in TIMES),
+            *(getattr(getattr(p.band, name), end, None) for name, end in banded),
         )
         for curve in document.systems
         for p in curve.points
@@ -88,14 +85,16 @@ def print_curves(
 
     `at`: the number of processors that the details are of; default: the largest of each system.
     """
-    from rich.console import Console
-
-    width = Console(file=out).width if out.isatty() else PIPED
     print_prose([Paragraph(line, "note") for line in about(document)], out)
     out.write("\n")
-    print_tables(tuple(speedup_tables(document, width)), out)
+    print_tables(tuple(_speedup_tables(document, width_of(out))), out)
+    field = "speedup_over_baseline" if document.baseline else "speedup"
     curves = [
-        Curve(curve.name, [(p.cpus, p.speedup_over_baseline or p.speedup) for p in curve.points])
+        Curve(
+            curve.name,
+            [(p.cpus, getattr(p, field)) for p in curve.points],
+            band=[(cpus, each.low, each.high) for cpus, each in _band(curve, field).items()],
+        )
         for curve in document.systems
     ]
     if len({x for curve in curves for x, _ in curve.points}) > 1:
@@ -105,12 +104,19 @@ def print_curves(
             else "one processor of the same system"
         )
         out.write("\n")
-        print_plot(f"Speedup over {over}", curves, "processors", out)
+        print_plot(
+            f"Speedup over {over}", curves, "processors", out, f"{LOW:.0%} to {HIGH:.0%} of the samples"
+        )
     out.write("\n")
     print_tables(
         (*time_tables(document, at), *lock_tables(document, all_locks, at), *latency_tables(document, at)),
         out,
     )
+
+
+def _band(curve: SystemCurve, field: str) -> dict[int, Interval]:
+    """Return a curve's band, if there is one, by number of processors."""
+    return {p.cpus: getattr(p.band, field) for p in curve.points if p.band is not None}
 
 
 def about(document: SimulateDocument) -> Iterator[str]:
@@ -177,40 +183,24 @@ def _sizes(options: PostmarkOptions) -> str:
     return f"{low:,} bytes" if low == high else f"{low:,} to {high:,} bytes"
 
 
-def speedup_tables(document: SimulateDocument, width: int) -> Iterator[Table]:
+def _speedup_tables(document: SimulateDocument, width: int) -> Iterator[Table]:
     """Yield the speedups over the baseline, if there is one, and over each system's own single processor."""
-    if document.baseline is not None:
-        title = (
-            f"Speedup over {document.baseline.name} on one processor ({document.baseline.makespan_s:.3f} s)"
-        )
-        yield from _speedups(document, title, "speedup_over_baseline", width)
-    yield from _speedups(
-        document, "Speedup over one processor of the same system", "speedup", width, (BALANCING,)
-    )
+    base, samples = document.baseline, document.samples
+    heads = ("processors",)
+    if base is not None:
+        title = f"Speedup over {base.name} on one processor ({base.makespan_s:.3f} s)"
+        yield from speedup_tables(title, heads, _lines(document, "speedup_over_baseline"), width)
+    yield from speedup_tables(
+        "Speedup over one processor of the same system", heads, _lines(document, "speedup"), width,
+        (*((SAMPLES.format(samples),) if samples else ()), BALANCING),
+    )  # fmt: skip
 
 
-def _speedups(
-    document: SimulateDocument, title: str, field: str, width: int, notes: tuple[str, ...] = ()
-) -> Iterator[Table]:
-    """Yield a row for each system, a column for each number of processors; several tables if need be."""
-    numbers = sorted({point.cpus for curve in document.systems for point in curve.points})
-    first = max(len("processors"), *(len(curve.name) for curve in document.systems))
-    many = max(1, (width - first) // FIGURE)
-    parts = [numbers[k : k + many] for k in range(0, len(numbers), many)]
-    for part in parts:
-        rows: list[Row] = []
-        for curve in document.systems:
-            found = {point.cpus: getattr(point, field) for point in curve.points}
-            rows.append((curve.name, *(_two(found.get(number)) for number in part)))
-        last = part is parts[-1]
-        yield Table(
-            title if part is parts[0] else "",
-            ("processors", *(str(n) for n in part)), tuple(rows), notes=notes if last else (),
-        )  # fmt: skip
-
-
-def _two(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2f}"
+def _lines(document: SimulateDocument, field: str) -> list[Line]:
+    return [
+        Line((curve.name,), {p.cpus: getattr(p, field) for p in curve.points}, _band(curve, field))
+        for curve in document.systems
+    ]
 
 
 def _details(document: SimulateDocument, at: int | None) -> list[tuple[SystemCurve, CurvePoint]]:
@@ -246,8 +236,7 @@ def lock_tables(document: SimulateDocument, all_locks: bool, at: int | None) -> 
     """Yield the busiest locks of each system: those waited for longest, then those acquired most."""
     details = _details(document, at)
     for curve, point in details:
-        taken = [lock for lock in point.result.locks if lock.acquisitions or lock.contentions]
-        taken.sort(key=lambda lock: (-lock.wait_cycles, -lock.acquisitions, lock.lock))
+        taken = point.result.busiest_locks
         shown = taken if all_locks else taken[:10]
         last = curve is details[-1][0]
         notes = (LOCKS,) if last else ()

@@ -63,7 +63,7 @@ def unlock_document(
     manifest: Manifest,
 ) -> UnlockDocument:  # fmt: skip
     """Return the document of a path; `spec` says what ran."""
-    ran = simulate_document([], None, manifest, about=spec)
+    ran = simulate_document([], manifest, about=spec)
     alone = walked.steps[0].alone_s
     steps: list[PathStep] = []
     for step in walked.steps:

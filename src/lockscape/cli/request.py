@@ -1,0 +1,77 @@
+"""Options that say what is run, of several commands, as a request."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands that end early
+    from lockscape.experiments.request import Request
+    from lockscape.workloads.choose import AnyWorkload
+    from lockscape.workloads.postmark_commands import Configuration
+
+NO_POSTMARK: dict[str, Any] = dict.fromkeys(("transactions", "number", "size", "seed", "file"))
+"""Settings that are PostMark's; only the seed is others', too."""
+
+UNASKED: dict[str, Any] = {"size": None, "file": None, "same_seed": True, "libc": "2005", "cost_sample": 0}
+"""Settings of a run that not every command has as options."""
+
+
+def read_request(settings: dict[str, Any], smaller: dict[str, Any]) -> "tuple[Request, bool]":
+    """Return what the options ask for, and whether PostMark's file asks for terse reports.
+
+    `smaller`: PostMark's options where none are given.
+    """
+    from lockscape.experiments.request import PROCESSES, Request
+    from lockscape.machine.costs import preset
+
+    if settings["machine"] is not None:
+        preset(settings["machine"])  # an unknown one is told before anything is built
+    workload = _workload(settings)
+    configuration = _postmark(settings if workload is None else settings | NO_POSTMARK, smaller)
+    processes = workload.processes if workload is not None else settings["processes"] or PROCESSES
+    request = Request(
+        processes, "same" if settings["same_seed"] else "each", settings["libc"], settings["machine"],
+        settings["cost_sample"], configuration.options, workload,
+    )  # fmt: skip
+    return request, configuration.terse
+
+
+def _workload(settings: dict[str, Any]) -> "AnyWorkload | None":
+    """Return the workload that is not PostMark, with the settings that go over its file's."""
+    from lockscape.experiments.request import changed, workload_of
+
+    found = workload_of(settings["workload"])
+    if found is None:
+        return None
+    for name in NO_POSTMARK:
+        if name != "seed" and settings[name] is not None:
+            raise click.UsageError(
+                f"--{'postmark' if name == 'file' else name} is PostMark's: say --workload postmark"
+            )
+    return changed(found, processes=settings["processes"], seed=settings["seed"])
+
+
+def _postmark(settings: dict[str, Any], smaller: dict[str, Any]) -> "Configuration":
+    """Return PostMark's configuration, from its own file or from our options."""
+    import msgspec
+
+    from lockscape.experiments.request import PAPER
+    from lockscape.workloads.postmark_commands import Configuration, read_commands
+
+    given = [name for name in ("transactions", "number", "size", "seed") if settings[name] is not None]
+    if settings["file"] is not None:
+        if given:
+            raise click.UsageError(f"--{given[0]} and --postmark exclude each other: set it in the file")
+        found = read_commands(Path(settings["file"]))
+        for problem in found.problems:
+            print(f"lockscape: {problem}", file=sys.stderr)
+        return found.runs[-1].configuration if found.runs else found.configuration
+    low, high = settings["size"] or (None, None)
+    named = {
+        "size_low_bytes": low, "size_high_bytes": high, "files": settings["number"],
+        "transactions": settings["transactions"], "seed": settings["seed"],
+    }  # fmt: skip
+    chosen = smaller | {name: value for name, value in named.items() if value is not None}
+    return Configuration(msgspec.structs.replace(PAPER, **chosen))

@@ -1,0 +1,72 @@
+"""What is asked for, by a command or an experiment's file, and the runs that it means."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from lockscape.errors import InputError
+from lockscape.experiments.result import RunSpec, Seeding
+from lockscape.experiments.sample import cost_factors
+from lockscape.systems.load import System
+from lockscape.workloads.choose import AnyWorkload, choose_workload
+from lockscape.workloads.postmark import PostmarkOptions
+from lockscape.workloads.replay import Replay
+from lockscape.workloads.stdio import Libc
+
+POSTMARK = "postmark"
+"""The workload that is no file."""
+
+PAPER = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=1000, transactions=10_000)
+"""What the paper says of its PostMark, and the default: 10,000 transactions, 1,000 files, 100 bytes."""
+
+PROCESSES = 8
+
+
+class Request(NamedTuple):
+    """What is asked for, besides the system.
+
+    `machine`: None for the system's own; `workload`: what runs instead of PostMark.
+    """
+
+    processes: int = PROCESSES
+    seeding: Seeding = "same"
+    libc: Libc = "2005"
+    machine: str | None = None
+    cost_sample: int = 0
+    postmark: PostmarkOptions = PAPER
+    workload: AnyWorkload | None = None
+
+
+def runs_of(system: System, request: Request, cpus: Iterable[int]) -> list[RunSpec]:
+    """Return the runs of a system: one processor first, which speedups are over, whether asked for or not.
+
+    Numbers of processors that its kernel cannot use are left out. Raises `InputError` for what no machine
+    could hold.
+    """
+    machine = request.machine or system.machine
+    factors = cost_factors(request.cost_sample, machine)
+    return [
+        RunSpec(
+            system.id, system.plan, number, request.processes, request.postmark, request.seeding,
+            request.libc, machine, request.cost_sample, factors, request.workload,
+        )
+        for number in sorted({1, *cpus})
+        if number <= system.most_processors
+    ]  # fmt: skip
+
+
+def workload_of(name: str) -> AnyWorkload | None:
+    """Return a workload by its name or file, None for PostMark. Raises `InputError` for one that is none."""
+    return None if name == POSTMARK else choose_workload(name, (POSTMARK,))
+
+
+def changed(workload: AnyWorkload, **settings: int | None) -> AnyWorkload:
+    """Return a workload with `processes` and `seed` as asked for, where they are.
+
+    Raises `InputError` for settings that the workload does not have.
+    """
+    changes = {name: value for name, value in settings.items() if value is not None}
+    if not isinstance(workload, Replay):
+        return workload.changed(**changes)
+    if changes:
+        raise InputError(f"{next(iter(changes))}: a trace says itself what its processes do")
+    return workload
