@@ -15,16 +15,20 @@ PLAIN = bool(getattr(numba.config, "DISABLE_JIT", 0))
 
 _PACKAGE = Path(__file__).parent.parent
 _SOURCES = (
+    "machine/ahead.py",
+    "machine/attempts.py",
     "machine/engine.py",
     "machine/events.py",
     "machine/frames.py",
     "machine/guests.py",
     "machine/keyed.py",
+    "machine/latency.py",
     "machine/layout.py",
     "machine/locking.py",
     "machine/memory.py",
     "machine/objects.py",
     "machine/seldom.py",
+    "machine/spawning.py",
     "machine/tracing.py",
     "machine/waiters.py",
     "program/layout.py",

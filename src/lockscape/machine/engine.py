@@ -12,6 +12,7 @@ time as the running code's next step comes first.
 from typing import Any
 
 from lockscape.machine import layout as at
+from lockscape.machine.ahead import clock_of, is_ahead, next_turn, stay, stop_ahead
 from lockscape.machine.attempts import attempt, commit, look
 from lockscape.machine.compiled import compiled, entry, words
 from lockscape.machine.events import LEAF_MASK, NEVER, account, raise_vector, set_event, stop_at
@@ -80,6 +81,7 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
     devices = m[at.H_DEVICES]
     tree = m[at.H_TREE]
     tracing = m[at.H_TRACE] != 0
+    frees = m[at.H_FREE] != 0
     m[at.H_UNTIL] = until
     steps = 0
     reason = -1
@@ -122,6 +124,8 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
             leave_guest(m, code, v, root, now, EXIT_INTERRUPT)
             v = root
         due = m[v + at.V_MASK] == 0 and m[v + at.V_NEXT] <= now and m[v + at.V_NEXT] <= m[v + at.V_TIME]
+        if frees:
+            due = due and (is_ahead(m, v) == 0 or m[v + at.V_STATE] == at.SPINNING)
         if due and m[v + at.V_TRY] != at.COMMITTING:
             reason = interrupt(m, code, trace, v, now)
             if reason >= 0:
@@ -130,12 +134,18 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
         fp = m[ctx + at.C_FRAME]
         pc = m[ctx + at.C_PC]
         t = now
-        m[v + at.V_TIME] = now
+        if frees:
+            m[at.H_NOW] = now
+            if not due:
+                t = clock_of(m, v, now)
+        m[v + at.V_TIME] = t
         bit = 1 << (p >> m[at.H_SHARER_SHIFT])
         me = p + 1
         stop = stop_at(m, leaf, v, root)
+        if frees:
+            stop = stop_ahead(m, v, now, stop)
         trying = m[v + at.V_TRY]
-        base = now
+        base = t
         while steps < limit:
             r = pc * ROW
             o = code[r]
@@ -348,11 +358,11 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                     note(m, trace, t, v, r, at.T_UNMASK, at.NONE, at.NONE, m[v + at.V_MASK])
                 if m[v + at.V_MASK]:
                     continue
-                stop = min(stop, m[v + at.V_NEXT])
+                stop = -1 if frees else min(stop, m[v + at.V_NEXT])
                 delay = 0
             elif o == op.ACQUIRE:
-                if code[r + 6] >= 0:
-                    stop = -1  # it may be released to others
+                if code[r + 6] >= 0 or frees:
+                    stop = -1  # it may be released to others, or others hurried
                 delay = acquire(m, code, trace, r, fp, v, p, t)
                 if delay == WAITS:
                     m[ctx + at.C_PC] = pc - 1
@@ -362,7 +372,7 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                     fp = m[ctx + at.C_FRAME]
             elif o == op.RELEASE:
                 x = m[fp + o1] + o2
-                if m[x + at.L_FIRST] and m[m[at.H_LOCK] + o3 * at.ATTRIBUTE_WORDS + at.A_SLEEPS] == 0:
+                if frees or (m[x + at.L_FIRST] and m[m[at.H_LOCK] + o3 * at.ATTRIBUTE_WORDS + at.A_SLEEPS] == 0):
                     stop = -1  # others go on
                 delay = release(m, code, trace, r, fp, v, p, t)
             elif o == op.WAKE_WAITERS:
@@ -391,6 +401,12 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 delay = compare_and_swap2(m, code, trace, r, fp, v, p, t)
             elif o == op.SWAP:
                 delay = swap(m, code, trace, r, fp, v, p, t)
+            elif frees and (o == op.EXIT or o == op.HALT or o == op.RUN or o == op.TRAP) and is_ahead(m, v):
+                stay(m, v)
+                pc -= 1
+                steps -= 1
+                base = t
+                break
             elif o == op.HALT and root == v:
                 m[v + at.V_MASK] = 0
                 if tracing:
@@ -402,6 +418,8 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 break
             elif o == op.SEQ_BEGIN:
                 m[ctx + at.C_PC] = pc
+                if frees:
+                    stop = -1
                 delay = begin_retry(m, code, trace, r, fp, v, p, t)
                 pc = m[ctx + at.C_PC]
             elif o == op.SEQ_RETRY:
@@ -485,6 +503,8 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                     break
                 # the instruction changed when something else is due
                 stop = stop_at(m, leaf, v, root)
+                if frees:
+                    stop = stop_ahead(m, v, now, stop)
                 if t >= stop:
                     break
         # the processor stops here: write its state back and find its next event
@@ -497,6 +517,8 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
             when = max(m[v + at.V_NEXT], base)
         if root != v and m[root + at.V_NEXT] < when:
             when = max(m[root + at.V_NEXT], base)
+        if frees:
+            when = next_turn(m, v, now, t, when)
         set_event(m, leaf, (when << at.LEAF_BITS) | leaf)
         if reason >= 0 and reason != at.REASON_MEMORY:
             clock = t
