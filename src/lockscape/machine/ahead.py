@@ -13,7 +13,7 @@ which others who ran ahead have had it already waits until the last of them has 
 
 Readers of a free lock run ahead from the start, for nobody could tell who they are. These run ahead no more,
 and then others wait for a free lock, which its statistics show: who looks again and again until something
-changes, who ends its process or halts, who is more than MOST_AHEAD ahead; and holders cannot run ahead
+changes, who ends its process or halts, who is far ahead (MOST_AHEAD); and holders cannot run ahead
 who sleep, are a hypervisor's guests, or wait for readers of a lock that is not free.
 """
 
@@ -23,10 +23,6 @@ from lockscape.machine import layout as at
 from lockscape.machine.compiled import compiled
 from lockscape.machine.events import set_event
 from lockscape.program.layout import ROW
-
-MOST_AHEAD = 1 << 25
-"""Cycles: more than any section takes; who gets there waits in a loop for something that others do."""
-
 
 @compiled
 def is_ahead(m: Any, v: int) -> int:
@@ -43,18 +39,9 @@ def stay(m: Any, v: int) -> None:
 
 
 @compiled
-def clock_of(m: Any, v: int, now: int) -> int:
-    """Return the clock of a virtual processor whose turn it is."""
-    clock = now
-    if is_ahead(m, v) and m[v + at.V_TIME] < at.INFINITY:
-        clock = max(m[v + at.V_TIME], now)
-    return clock
-
-
-@compiled
 def time_of(m: Any, v: int, t: int) -> int:
     """Return what time it is for all when it is `t` on the clock of the virtual processor that executes."""
-    time: int = m[at.H_NOW] if m[at.H_FREE] and is_ahead(m, v) else t
+    time: int = m[at.H_NOW] if is_ahead(m, v) else t
     return time
 
 
@@ -126,40 +113,6 @@ def goes_on_at(m: Any, v: int, w: int, a: int, seen: int, now: int) -> int:
 
 
 @compiled
-def late(m: Any, lock: int, q: int, asked: int, t: int) -> int:
-    """Return how long a lock, free by now, is still busy at `t`, by the clocks of who had it; count the wait.
-
-    `q`: the statistics of its class; `asked`: when it was asked for.
-    """
-    until: int = m[lock + at.L_UNTIL]
-    if asked >= until:
-        m[lock + at.L_BUSY] = t
-    if asked >= until or t >= until or asked < m[lock + at.L_BUSY]:
-        return 0
-    m[q + at.Q_CONTENDED] += 1
-    m[q + at.Q_WAIT] += until - t
-    m[q + at.Q_WAIT_MOST] = max(until - t, m[q + at.Q_WAIT_MOST])
-    return until - t
-
-
-@compiled
-def take_ahead(m: Any, v: int, lock: int, a: int, q: int, asked: int, t: int, shared: int) -> int:
-    """Return what taking a lock takes besides in a run with free locks, whose readers run ahead."""
-    if m[a + at.A_FREE] == 0:
-        return late(m, lock, q, asked, t)
-    if shared:
-        m[m[v + at.V_CONTEXT] + at.C_AHEAD] += 1
-    return 0
-
-
-@compiled
-def end_reading(m: Any, v: int) -> None:
-    """A reader releases a free lock."""
-    word = m[v + at.V_CONTEXT] + at.C_AHEAD
-    m[word] = max(m[word] - 1, 0)
-
-
-@compiled
 def press(m: Any, code: Any, v: int, lock: int, a: int, t: int) -> int:
     """Somebody has to wait for a lock who should not: have its holder run ahead.
 
@@ -179,20 +132,3 @@ def press(m: Any, code: Any, v: int, lock: int, a: int, t: int) -> int:
         stay(m, v)
     poll: int = m[at.H_POLL]
     return 1 if goes_on else poll
-
-
-@compiled
-def stop_ahead(m: Any, v: int, now: int, stop: int) -> int:
-    """Return the clock up to which a processor may go on alone that could until `stop` if not ahead."""
-    return now + MOST_AHEAD if is_ahead(m, v) else stop
-
-
-@compiled
-def next_turn(m: Any, v: int, now: int, t: int, when: int) -> int:
-    """Return the time of the next turn of a processor that stops at `t` on its clock and else has it `when`."""
-    if is_ahead(m, v) == 0 or t >= at.INFINITY:
-        return when
-    if t - now >= MOST_AHEAD:
-        stay(m, v)
-        return when
-    return now

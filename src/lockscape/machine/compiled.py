@@ -20,6 +20,7 @@ _SOURCES = (
     "machine/engine.py",
     "machine/events.py",
     "machine/frames.py",
+    "machine/free_locks.py",
     "machine/guests.py",
     "machine/keyed.py",
     "machine/latency.py",

@@ -12,10 +12,11 @@ time as the running code's next step comes first.
 from typing import Any
 
 from lockscape.machine import layout as at
-from lockscape.machine.ahead import clock_of, is_ahead, next_turn, stay, stop_ahead
+from lockscape.machine.ahead import is_ahead, stay
 from lockscape.machine.attempts import attempt, commit, look
 from lockscape.machine.compiled import compiled, entry, words
 from lockscape.machine.events import LEAF_MASK, NEVER, account, raise_vector, set_event, stop_at
+from lockscape.machine.free_locks import acquire_ahead, clock_of, next_turn, release_ahead, stop_ahead
 from lockscape.machine.frames import MARGIN, interrupt
 from lockscape.machine.guests import EXIT_INTERRUPT, leave_guest
 from lockscape.machine.keyed import (
@@ -124,8 +125,12 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
             leave_guest(m, code, v, root, now, EXIT_INTERRUPT)
             v = root
         due = m[v + at.V_MASK] == 0 and m[v + at.V_NEXT] <= now and m[v + at.V_NEXT] <= m[v + at.V_TIME]
+        t = now
         if frees:
+            m[at.H_NOW] = now
             due = due and (is_ahead(m, v) == 0 or m[v + at.V_STATE] == at.SPINNING)
+            if not due:
+                t = clock_of(m, v, now)
         if due and m[v + at.V_TRY] != at.COMMITTING:
             reason = interrupt(m, code, trace, v, now)
             if reason >= 0:
@@ -133,11 +138,6 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
         ctx = m[v + at.V_CONTEXT]
         fp = m[ctx + at.C_FRAME]
         pc = m[ctx + at.C_PC]
-        t = now
-        if frees:
-            m[at.H_NOW] = now
-            if not due:
-                t = clock_of(m, v, now)
         m[v + at.V_TIME] = t
         bit = 1 << (p >> m[at.H_SHARER_SHIFT])
         me = p + 1
@@ -363,7 +363,10 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
             elif o == op.ACQUIRE:
                 if code[r + 6] >= 0 or frees:
                     stop = -1  # it may be released to others, or others hurried
-                delay = acquire(m, code, trace, r, fp, v, p, t)
+                if frees:
+                    delay = acquire_ahead(m, code, trace, r, fp, v, p, t)
+                else:
+                    delay = acquire(m, code, trace, r, fp, v, p, t)
                 if delay == WAITS:
                     m[ctx + at.C_PC] = pc - 1
                     m[ctx + at.C_FRAME] = fp
@@ -372,9 +375,13 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                     fp = m[ctx + at.C_FRAME]
             elif o == op.RELEASE:
                 x = m[fp + o1] + o2
-                if frees or (m[x + at.L_FIRST] and m[m[at.H_LOCK] + o3 * at.ATTRIBUTE_WORDS + at.A_SLEEPS] == 0):
+                if m[x + at.L_FIRST] and m[m[at.H_LOCK] + o3 * at.ATTRIBUTE_WORDS + at.A_SLEEPS] == 0:
                     stop = -1  # others go on
-                delay = release(m, code, trace, r, fp, v, p, t)
+                if frees:
+                    stop = -1
+                    delay = release_ahead(m, code, trace, r, fp, v, p, t)
+                else:
+                    delay = release(m, code, trace, r, fp, v, p, t)
             elif o == op.WAKE_WAITERS:
                 x = m[fp + o1]
                 if m[x + o2 + at.L_FIRST] == 0 or m[x + o2 + at.L_OWNER]:

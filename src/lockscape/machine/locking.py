@@ -7,7 +7,7 @@
 from typing import Any
 
 from lockscape.machine import layout as at
-from lockscape.machine.ahead import end_reading, let_go, press, stay, take_ahead, time_of
+from lockscape.machine.ahead import let_go, press, stay
 from lockscape.machine.compiled import compiled
 from lockscape.machine.events import account
 from lockscape.machine.frames import call_hook
@@ -55,7 +55,7 @@ def acquire(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, t: i
         m[lock + at.L_DEPTH] += depth
         if m[at.H_TRACE]:
             note(m, trace, t, v, r, at.T_ACQUIRE, x, code[r + 2], code[r + 3] * 2 + shared)
-        nested: int = 0 if m[a + at.A_FREE] else code[r + 5]
+        nested: int = code[r + 5]
         return nested
     elif (
         owner or m[lock + at.L_READERS] or (m[a + at.A_FAIR] and m[a + at.A_SLEEPS] and m[lock + at.L_FIRST])
@@ -71,33 +71,24 @@ def acquire(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, t: i
 def taken(m: Any, code: Any, trace: Any, r: int, v: int, p: int, t: int, x: int, w: int, depth: int) -> int:
     """Count a lock that was just taken, after waiting in `w` if at all; return the cycles that it takes."""
     lock = x + code[r + 2]
-    a = m[at.H_LOCK] + code[r + 3] * at.ATTRIBUTE_WORDS
     q = m[at.H_STATISTICS] + code[r + 3] * at.STATISTIC_WORDS
-    delay = 0
-    if m[a + at.A_FREE] == 0:
-        delay = touch(m, lock + at.L_WRITER, p, at.WRITES)
-        if delay:
-            m[q + at.Q_BOUNCED] += 1
-        delay += code[r + 5]
+    delay: int = touch(m, lock + at.L_WRITER, p, at.WRITES)
+    if delay:
+        m[q + at.Q_BOUNCED] += 1
+    delay += code[r + 5]
     m[q + at.Q_ACQUIRED] += 1
-    asked = t
     if m[w + at.W_SINCE]:
-        asked = m[w + at.W_SINCE] - 1
         waited = t - m[w + at.W_SINCE] + 1
         m[q + at.Q_WAIT] += waited
         m[q + at.Q_WAIT_MOST] = max(waited, m[q + at.Q_WAIT_MOST])
         m[w + at.W_SINCE] = 0
         if m[v + at.V_MODE] == at.SPIN:
             account(m, v, m[m[v + at.V_CONTEXT] + at.C_MODE], t)
-    if m[at.H_FREE]:
-        more = take_ahead(m, v, lock, a, q, asked, t, code[r + 4])
-        delay += more
-        t += more
     if code[r + 4]:
         m[q + at.Q_HELD] -= t
     else:
         m[lock + at.L_SINCE] = t
-        if m[a + at.A_SEQUENCE]:
+        if m[m[at.H_LOCK] + code[r + 3] * at.ATTRIBUTE_WORDS + at.A_SEQUENCE]:
             m[lock + at.L_SEQUENCE] += 1
     if m[at.H_TRACE]:
         note(m, trace, t, v, r, at.T_ACQUIRE, x, code[r + 2], code[r + 3] * 2 + code[r + 4])
@@ -117,12 +108,11 @@ def pass_on(m: Any, code: Any, trace: Any, r: int, v: int, t: int, x: int, depth
         if m[at.H_TRACE]:
             note(m, trace, t, v, r, at.T_DEPTH, x, code[r + 2], depth)
         return
-    now = time_of(m, v, t)
     if m[at.H_FREE]:
         let_go(m, lock, a, t)
     m[lock + at.L_OWNER] = 0
     m[m[at.H_STATISTICS] + number * at.STATISTIC_WORDS + at.Q_HELD] += t - m[lock + at.L_SINCE]
-    release_spinners(m, code, lock, a, t, now, at.UNSEEN)
+    release_spinners(m, code, lock, a, t, at.UNSEEN)
     if m[at.H_TRACE]:
         note(m, trace, t, v, r, at.T_RELEASE, x, code[r + 2], number * 2 + code[r + 4])
 
@@ -204,26 +194,19 @@ def release(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, t: i
             return 0
     elif (m[lock + at.L_READERS] if shared else m[lock + at.L_OWNER]) == 0:
         return -1 - at.REASON_NOT_HELD
-    delay = 0
-    if m[a + at.A_FREE] == 0:
-        delay = code[r + 5] + touch(m, lock + at.L_WRITER, p, at.WRITES)
-    now = time_of(m, v, t)
+    delay: int = code[r + 5] + touch(m, lock + at.L_WRITER, p, at.WRITES)
     if shared:
         m[lock + at.L_READERS] -= 1
         m[q + at.Q_HELD] += t
-        if m[a + at.A_FREE]:
-            end_reading(m, v)
     else:
         m[lock + at.L_DEPTH] -= count
         if m[lock + at.L_DEPTH] == 0:
-            if m[at.H_FREE]:
-                let_go(m, lock, a, t)
             m[lock + at.L_OWNER] = 0
             m[q + at.Q_HELD] += t - m[lock + at.L_SINCE]
             if m[a + at.A_SEQUENCE]:
                 m[lock + at.L_SEQUENCE] += 1
     if m[lock + at.L_FIRST] and m[a + at.A_SLEEPS] == 0:
-        release_spinners(m, code, lock, a, t, now, at.UNSEEN)
+        release_spinners(m, code, lock, a, t, at.UNSEEN)
     if m[at.H_TRACE]:
         note(m, trace, t, v, r, at.T_RELEASE, x, code[r + 2], code[r + 3] * 2 + shared)
     return delay

@@ -44,14 +44,14 @@ def drop_waiter(m: Any, w: int) -> None:
 
 
 @compiled
-def release_spinners(m: Any, code: Any, lock: int, a: int, t: int, now: int, seen: int) -> None:
+def release_spinners(m: Any, code: Any, lock: int, a: int, t: int, seen: int) -> None:
     """Give a spin lock to the processor that waits first, or with a reader to all waiting readers.
 
     It goes on when it has read the lock's line again, which every further waiter delays, for all read it
     (Anderson 1990); it then shares the line and need only take it from the others to write. If an interrupt
     comes first an unfair lock goes to the next (`give_way`), which sees it free at the time `seen`
     (negative: only now does the line start). Nothing happens while it is held. `a`: the attributes of its
-    class; `t`: on the clock of who released it, when it is `now` for all.
+    class; `t`: on the clock of who released it.
     """
     w = m[lock + at.L_FIRST]
     if w == 0 or m[lock + at.L_OWNER] or (m[lock + at.L_READERS] and m[w + at.W_SHARED] == 0):
@@ -62,6 +62,7 @@ def release_spinners(m: Any, code: Any, lock: int, a: int, t: int, now: int, see
             seen += m[at.H_TRANSFER] + m[at.H_HANDOVER] * (m[lock + at.L_WAITERS] - 1)
     m[lock + at.L_SINCE] = seen
     seen = max(seen, t)
+    now = m[at.H_NOW] if m[at.H_FREE] else t
     shared = m[w + at.W_SHARED]
     while w:
         behind = m[w + at.W_NEXT]
@@ -123,5 +124,5 @@ def give_way(m: Any, code: Any, ctx: int, t: int) -> int:
         seen = m[lock + at.L_SINCE]
     else:
         return 0
-    release_spinners(m, code, lock, a, t, t, seen)
+    release_spinners(m, code, lock, a, t, seen)
     return 1
