@@ -22,6 +22,7 @@ COMMANDS = {
         "figure2",
         "The paper's Figure 2, simulated: what holds, how surely, and why.",
     ),
+    "whatif": ("whatif", "What to unlock next: what a run would gain by a change of each lock."),
     "laws": ("laws", "Fit Amdahl's law and the universal scalability law to any curve."),
     "port": ("port", "What a port changes in the uniprocessor kernel, line by line, and its effort."),
     "workloads": ("workloads", "Workloads: their mix of system calls, and the kernel's share of the time."),

@@ -43,7 +43,7 @@ Verdict = Literal["bound", "safe", "unsafe", "none"]
 class Change(msgspec.Struct, frozen=True):
     """A change of one lock, and what came of it.
 
-    `what`: the change in words. `why`: of an unsafe one the fault and its place, of none the reason. `trials`:
+    `what`: the change in words; `second`: the places of the second half of a split. `why`: of an unsafe one the fault and its place, of none the reason. `trials`:
     in how many it was tried; `unreached`: places of the lock that no trial comes to. `makespan_cycles` and
     `gain` (the makespan as it is over that with the change) are those of its run, if it was run;
     `wait_cycles`: how long all together still waited for the lock, both halves or all instances.
@@ -53,6 +53,7 @@ class Change(msgspec.Struct, frozen=True):
     kind: Kind
     what: str
     verdict: Verdict
+    second: tuple[str, ...] = ()
     why: str = ""
     trials: int = 0
     unreached: int = 0
@@ -210,22 +211,22 @@ def _split(plan: Plan, lock: str, shown: Touches, held: dict[int, int]) -> Candi
     second, apart = halves(mine, shared_parts(shown, mine), held)
     if not second:
         why = "it is held at one place only" if len(mine) == 1 else "this workload holds it at one place only"
-        return Change(lock, "split", "split in two", "none", why)
+        return Change(lock, "split", "split in two", "none", why=why)
     whole = sum(held.get(rule, 0) for rule in mine)
     share = sum(held.get(rule, 0) for rule in second) / whole if whole else 0.0
-    how = "no data in common" if apart else "cut where the places share least"
-    places = ", ".join(plan.rule[rule].at for rule in sorted(second))
-    what = f"split in two, {how}; the second half has {share:.0%} of the time: {places}"
+    how = "no data in common" if apart else "cut where places share least"
+    what = f"split in two ({how}, {share:.0%} of the time in the second half)"
+    places = tuple(plan.rule[rule].at for rule in sorted(second))
     changed = split(plan, lock, second)
     names = lock, next(k.name for k in changed.lock if k.name not in lock_classes(plan))
-    return Candidate(Change(lock, "split", what, "safe"), changed, names)
+    return Candidate(Change(lock, "split", what, "safe", places), changed, names)
 
 
 def _instances(port: Port, lock: str) -> list[Candidate | Change]:
     try:
         found = per_instance(port, lock)
     except InputError as error:
-        return [Change(lock, "instance", "one per instance", "none", str(error))]
+        return [Change(lock, "instance", "one per instance", "none", why=str(error))]
     return [
         Candidate(Change(lock, "instance", f"one for each {cls}", "safe"), plan, (lock,))
         for cls, plan in found.items()

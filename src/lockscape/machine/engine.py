@@ -14,7 +14,7 @@ from typing import Any
 from lockscape.machine import layout as at
 from lockscape.machine.ahead import is_ahead, stay
 from lockscape.machine.attempts import attempt, commit, look
-from lockscape.machine.compiled import compiled, entry, words
+from lockscape.machine.compiled import compiled, entry, variant, words
 from lockscape.machine.events import LEAF_MASK, NEVER, account, raise_vector, set_event, stop_at
 from lockscape.machine.free_locks import acquire_ahead, clock_of, next_turn, release_ahead, stop_ahead
 from lockscape.machine.frames import MARGIN, interrupt
@@ -38,6 +38,9 @@ from lockscape.machine.tracing import note, room
 from lockscape.machine.waiters import give_way
 from lockscape.program import opcodes as op
 from lockscape.program.layout import OBJECT_WORDS, ROW
+
+FREES = False
+"""Whether a run has free locks: a constant where the loop is compiled, `run_free` is the other one."""
 
 
 @compiled
@@ -82,7 +85,6 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
     devices = m[at.H_DEVICES]
     tree = m[at.H_TREE]
     tracing = m[at.H_TRACE] != 0
-    frees = m[at.H_FREE] != 0
     m[at.H_UNTIL] = until
     steps = 0
     reason = -1
@@ -126,7 +128,7 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
             v = root
         due = m[v + at.V_MASK] == 0 and m[v + at.V_NEXT] <= now and m[v + at.V_NEXT] <= m[v + at.V_TIME]
         t = now
-        if frees:
+        if FREES:
             m[at.H_NOW] = now
             due = due and (is_ahead(m, v) == 0 or m[v + at.V_STATE] == at.SPINNING)
             if not due:
@@ -142,7 +144,7 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
         bit = 1 << (p >> m[at.H_SHARER_SHIFT])
         me = p + 1
         stop = stop_at(m, leaf, v, root)
-        if frees:
+        if FREES:
             stop = stop_ahead(m, v, now, stop)
         trying = m[v + at.V_TRY]
         base = t
@@ -358,12 +360,12 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                     note(m, trace, t, v, r, at.T_UNMASK, at.NONE, at.NONE, m[v + at.V_MASK])
                 if m[v + at.V_MASK]:
                     continue
-                stop = -1 if frees else min(stop, m[v + at.V_NEXT])
+                stop = -1 if FREES else min(stop, m[v + at.V_NEXT])
                 delay = 0
             elif o == op.ACQUIRE:
-                if code[r + 6] >= 0 or frees:
+                if code[r + 6] >= 0 or FREES:
                     stop = -1  # it may be released to others, or others hurried
-                if frees:
+                if FREES:
                     delay = acquire_ahead(m, code, trace, r, fp, v, p, t)
                 else:
                     delay = acquire(m, code, trace, r, fp, v, p, t)
@@ -377,7 +379,7 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 x = m[fp + o1] + o2
                 if m[x + at.L_FIRST] and m[m[at.H_LOCK] + o3 * at.ATTRIBUTE_WORDS + at.A_SLEEPS] == 0:
                     stop = -1  # others go on
-                if frees:
+                if FREES:
                     stop = -1
                     delay = release_ahead(m, code, trace, r, fp, v, p, t)
                 else:
@@ -408,7 +410,7 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 delay = compare_and_swap2(m, code, trace, r, fp, v, p, t)
             elif o == op.SWAP:
                 delay = swap(m, code, trace, r, fp, v, p, t)
-            elif frees and (o == op.EXIT or o == op.HALT or o == op.RUN or o == op.TRAP) and is_ahead(m, v):
+            elif FREES and (o == op.EXIT or o == op.HALT or o == op.RUN or o == op.TRAP) and is_ahead(m, v):
                 stay(m, v)
                 pc -= 1
                 steps -= 1
@@ -425,7 +427,7 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 break
             elif o == op.SEQ_BEGIN:
                 m[ctx + at.C_PC] = pc
-                if frees:
+                if FREES:
                     stop = -1
                 delay = begin_retry(m, code, trace, r, fp, v, p, t)
                 pc = m[ctx + at.C_PC]
@@ -510,7 +512,7 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                     break
                 # the instruction changed when something else is due
                 stop = stop_at(m, leaf, v, root)
-                if frees:
+                if FREES:
                     stop = stop_ahead(m, v, now, stop)
                 if t >= stop:
                     break
@@ -524,7 +526,7 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
             when = max(m[v + at.V_NEXT], base)
         if root != v and m[root + at.V_NEXT] < when:
             when = max(m[root + at.V_NEXT], base)
-        if frees:
+        if FREES:
             when = next_turn(m, v, now, t, when)
         set_event(m, leaf, (when << at.LEAF_BITS) | leaf)
         if reason >= 0 and reason != at.REASON_MEMORY:
@@ -538,3 +540,7 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
             v = m[at.H_VIRTUAL] + k * at.VIRTUAL_WORDS
             account(m, v, m[v + at.V_MODE], clock)
     return reason
+
+
+run_free = entry(variant(run, "run_free", FREES=True))
+"""`run` for machines with free locks (H_FREE is 1). Two functions, for the tests would slow the loop down."""

@@ -4,8 +4,9 @@ from typing import Any
 
 from lockscape.machine import layout as at
 from lockscape.machine.ahead import is_ahead, let_go, stay, time_of
-from lockscape.machine.compiled import compiled
+from lockscape.machine.compiled import compiled, variant
 from lockscape.machine.locking import WAITS, acquire, release
+from lockscape.machine.waiters import release_spinners_ahead
 
 MOST_AHEAD = 1 << 25
 """Cycles: more than any section takes; who gets there waits in a loop for something that others do."""
@@ -82,6 +83,9 @@ def acquire_ahead(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int
     return delay
 
 
+_release = compiled(variant(release, "release", release_spinners=release_spinners_ahead))
+
+
 @compiled
 def release_ahead(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, t: int) -> int:
     """Release a lock as `release` does: who ran ahead for it does so no more."""
@@ -98,5 +102,5 @@ def release_ahead(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int
             let_go(m, lock, a, t)
     elif m[lock + at.L_OWNER] and m[lock + at.L_DEPTH] == 1:
         let_go(m, lock, a, t)
-    delay: int = release(m, code, trace, r, fp, v, p, t)
+    delay: int = _release(m, code, trace, r, fp, v, p, t)
     return 0 if delay > 0 and m[a + at.A_FREE] else delay

@@ -14,7 +14,7 @@ from lockscape.machine.frames import call_hook
 from lockscape.machine.latency import woken
 from lockscape.machine.memory import touch
 from lockscape.machine.tracing import note
-from lockscape.machine.waiters import drop_waiter, queue_waiter, release_spinners
+from lockscape.machine.waiters import drop_waiter, queue_waiter, release_spinners, release_spinners_ahead
 
 WAITS = 1 << 60
 """Given instead of cycles by an acquisition that has to wait."""
@@ -108,11 +108,14 @@ def pass_on(m: Any, code: Any, trace: Any, r: int, v: int, t: int, x: int, depth
         if m[at.H_TRACE]:
             note(m, trace, t, v, r, at.T_DEPTH, x, code[r + 2], depth)
         return
+    m[m[at.H_STATISTICS] + number * at.STATISTIC_WORDS + at.Q_HELD] += t - m[lock + at.L_SINCE]
     if m[at.H_FREE]:
         let_go(m, lock, a, t)
-    m[lock + at.L_OWNER] = 0
-    m[m[at.H_STATISTICS] + number * at.STATISTIC_WORDS + at.Q_HELD] += t - m[lock + at.L_SINCE]
-    release_spinners(m, code, lock, a, t, at.UNSEEN)
+        m[lock + at.L_OWNER] = 0
+        release_spinners_ahead(m, code, lock, a, t, at.UNSEEN)
+    else:
+        m[lock + at.L_OWNER] = 0
+        release_spinners(m, code, lock, a, t, at.UNSEEN)
     if m[at.H_TRACE]:
         note(m, trace, t, v, r, at.T_RELEASE, x, code[r + 2], number * 2 + code[r + 4])
 

@@ -4,9 +4,13 @@ from typing import Any
 
 from lockscape.machine import layout as at
 from lockscape.machine.ahead import goes_on_at, hand_on, is_ahead, let_go
-from lockscape.machine.compiled import compiled
+from lockscape.machine.compiled import compiled, variant
 from lockscape.machine.events import set_event
 from lockscape.program.layout import ROW
+
+
+FREES = False
+"""Whether a run has free locks: a constant where `release_spinners` is compiled, as in the engine."""
 
 
 @compiled
@@ -58,11 +62,11 @@ def release_spinners(m: Any, code: Any, lock: int, a: int, t: int, seen: int) ->
         return
     if seen < 0:
         seen = t
-        if m[a + at.A_FREE] == 0:
+        if not FREES or m[a + at.A_FREE] == 0:
             seen += m[at.H_TRANSFER] + m[at.H_HANDOVER] * (m[lock + at.L_WAITERS] - 1)
     m[lock + at.L_SINCE] = seen
     seen = max(seen, t)
-    now = m[at.H_NOW] if m[at.H_FREE] else t
+    now = m[at.H_NOW] if FREES else t
     shared = m[w + at.W_SHARED]
     while w:
         behind = m[w + at.W_NEXT]
@@ -81,9 +85,9 @@ def release_spinners(m: Any, code: Any, lock: int, a: int, t: int, seen: int) ->
                 m[lock + at.L_OWNER] = v if m[a + at.A_PROCESSOR] else ctx
                 m[lock + at.L_DEPTH] = 1
             m[v + at.V_STATE] = at.RUNNING
-            when = goes_on_at(m, v, w, a, seen, now) if m[at.H_FREE] else seen
+            when = goes_on_at(m, v, w, a, seen, now) if FREES else seen
             m[v + at.V_TIME] = when
-            if m[at.H_FREE] and is_ahead(m, v):
+            if FREES and is_ahead(m, v):
                 when = now
             if m[v + at.V_MASK] == 0 and m[v + at.V_NEXT] < when:
                 when = max(m[v + at.V_NEXT], now)
@@ -93,10 +97,14 @@ def release_spinners(m: Any, code: Any, lock: int, a: int, t: int, seen: int) ->
             leaf = p + m[at.H_DEVICES]
             set_event(m, leaf, (when << at.LEAF_BITS) | leaf)
             if not shared:
-                if m[at.H_FREE]:
+                if FREES:
                     hand_on(m, code, lock, a, now)
                 return
         w = behind
+
+
+release_spinners_ahead = compiled(variant(release_spinners, "release_spinners_ahead", FREES=True))
+"""`release_spinners` in a run with free locks."""
 
 
 @compiled
@@ -124,5 +132,8 @@ def give_way(m: Any, code: Any, ctx: int, t: int) -> int:
         seen = m[lock + at.L_SINCE]
     else:
         return 0
-    release_spinners(m, code, lock, a, t, seen)
+    if m[at.H_FREE]:
+        release_spinners_ahead(m, code, lock, a, t, seen)
+    else:
+        release_spinners(m, code, lock, a, t, seen)
     return 1

@@ -15,6 +15,7 @@ from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.port import PortDocument
 from lockscape.report.simulate import SimulateDocument
 from lockscape.report.study import StudyDocument
+from lockscape.report.whatif import WhatIfDocument
 from lockscape.report.workloads import WorkloadsDocument
 
 DOCUMENTS: dict[str, type[msgspec.Struct]] = {
@@ -28,6 +29,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "simulate": SimulateDocument,
     "study": StudyDocument,
     "systems": SystemsDocument,
+    "whatif": WhatIfDocument,
     "workloads": WorkloadsDocument,
 }
 """Documents by name, which is also that of the command."""
