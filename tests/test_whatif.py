@@ -105,7 +105,9 @@ def test_what_is_held_at_one_place_cannot_be_split() -> None:
 # --- runs -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("system", "lock", "least"), [("giant", "kernel_flag", 1.5), ("coarse", "fs_lock", 1.2)])
+@pytest.mark.parametrize(
+    ("system", "lock", "least"), [("giant", "kernel_flag", 1.5), ("coarse", "fs_lock", 1.2)]
+)
 def test_a_giant_lock_that_costs_nothing_keeps_nobody_waiting(system: str, lock: str, least: float) -> None:
     """The file system comes out whole (`simulate` looks), every cycle is accounted for, and it is faster."""
     spec = small(system)

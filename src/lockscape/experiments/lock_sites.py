@@ -69,7 +69,9 @@ def touches(task: tuple[bytes, Trial]) -> Touches:
     kernel = kernel_for(key)
     witness, wrong = run_trial(kernel, trial, Witness)
     if wrong:
-        raise RunError(f"{kernel.port.plan.title}, as it is: {trial.name}: {wrong}; take out its faults first")
+        raise RunError(
+            f"{kernel.port.plan.title}, as it is: {trial.name}: {wrong}; take out its faults first"
+        )
     bare = unprotected_parts(witness)
     rules = rules_of_rows(kernel.port, kernel.binary)
     taken: dict[int, int] = defaultdict(int)
@@ -95,7 +97,9 @@ def _shared(witness: Witness, span: Span) -> Iterable[tuple[tuple[int, int, int]
         if access.atomic or len(life.parts[part[2]].first) < 2 or life.set_before(part[2]):
             continue
         if not life.takes_down(part[2], span.thread, span.started):
-            others = frozenset(witness.names[k] for k in access.locks if k != span.lock and k in witness.names)
+            others = frozenset(
+                witness.names[k] for k in access.locks if k != span.lock and k in witness.names
+            )
             yield part, others, access.write
 
 

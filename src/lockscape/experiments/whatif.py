@@ -43,10 +43,11 @@ Verdict = Literal["bound", "safe", "unsafe", "none"]
 class Change(msgspec.Struct, frozen=True):
     """A change of one lock, and what came of it.
 
-    `what`: the change in words; `second`: the places of the second half of a split. `why`: of an unsafe one the fault and its place, of none the reason. `trials`:
-    in how many it was tried; `unreached`: places of the lock that no trial comes to. `makespan_cycles` and
-    `gain` (the makespan as it is over that with the change) are those of its run, if it was run;
-    `wait_cycles`: how long all together still waited for the lock, both halves or all instances.
+    `what`: the change in words; `second`: the places of the second half of a split. `why`: of an unsafe one
+    the fault and its place, of none the reason. `trials`: in how many it was tried; `unreached`: places of
+    the lock that no trial comes to. `makespan_cycles` and `gain` (the makespan as it is over that with the
+    change) are those of its run, if it was run; `wait_cycles`: how long all together still waited for the
+    lock, both halves or all instances.
     """
 
     lock: str
@@ -141,7 +142,9 @@ class _Steps:
 
 def _looked_at(base: RunResult, plan: Plan, every: bool) -> list[LockStatistics]:
     known = lock_classes(plan)
-    found = [k for k in base.locks if k.acquisitions and k.lock in known and known[k.lock].kind not in UNTAKEN]
+    found = [
+        k for k in base.locks if k.acquisitions and k.lock in known and known[k.lock].kind not in UNTAKEN
+    ]
     found.sort(key=lambda k: (-k.wait_cycles, -k.hold_cycles))
     return found if every else [k for k in found if k.wait_cycles][:TOP]
 
@@ -239,9 +242,8 @@ def _instances(port: Port, lock: str) -> list[Candidate | Change]:
 def _judged(candidates: Sequence[Candidate], workers: int | None, step: _Steps) -> list[Candidate]:
     """Return the candidates with what the fault detector says of each."""
     judged = list(candidates)
-    done = 0
-    for number, why in each_done(fault_of, [(c.plan, c.tried) for c in candidates], workers):
-        done += 1
+    found = each_done(fault_of, [(c.plan, c.tried) for c in candidates], workers)
+    for done, (number, why) in enumerate(found, 1):
         step.within(done / len(candidates))
         if why:
             changed = msgspec.structs.replace(candidates[number].change, verdict="unsafe", why=why)

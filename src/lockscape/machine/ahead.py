@@ -24,6 +24,7 @@ from lockscape.machine.compiled import compiled
 from lockscape.machine.events import set_event
 from lockscape.program.layout import ROW
 
+
 @compiled
 def is_ahead(m: Any, v: int) -> int:
     """Return for how many locks a virtual processor runs ahead."""

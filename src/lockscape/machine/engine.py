@@ -16,8 +16,8 @@ from lockscape.machine.ahead import is_ahead, stay
 from lockscape.machine.attempts import attempt, commit, look
 from lockscape.machine.compiled import compiled, entry, variant, words
 from lockscape.machine.events import LEAF_MASK, NEVER, account, raise_vector, set_event, stop_at
-from lockscape.machine.free_locks import acquire_ahead, clock_of, next_turn, release_ahead, stop_ahead
 from lockscape.machine.frames import MARGIN, interrupt
+from lockscape.machine.free_locks import acquire_ahead, clock_of, next_turn, release_ahead, stop_ahead
 from lockscape.machine.guests import EXIT_INTERRUPT, leave_guest
 from lockscape.machine.keyed import (
     ask,

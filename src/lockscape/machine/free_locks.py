@@ -29,7 +29,7 @@ def stop_ahead(m: Any, v: int, now: int, stop: int) -> int:
 
 @compiled
 def next_turn(m: Any, v: int, now: int, t: int, when: int) -> int:
-    """Return the time of the next turn of a processor that stops at `t` on its clock and else has it `when`."""
+    """Return when a processor has its next turn that stops at `t` on its clock; `when` if not ahead."""
     if is_ahead(m, v) == 0 or t >= at.INFINITY:
         return when
     if t - now >= MOST_AHEAD:

@@ -8,7 +8,6 @@ from lockscape.machine.compiled import compiled, variant
 from lockscape.machine.events import set_event
 from lockscape.program.layout import ROW
 
-
 FREES = False
 """Whether a run has free locks: a constant where `release_spinners` is compiled, as in the engine."""
 
@@ -48,6 +47,20 @@ def drop_waiter(m: Any, w: int) -> None:
 
 
 @compiled
+def go_on(m: Any, v: int, p: int, clock: int, when: int, now: int) -> None:
+    """Let a processor that spun go on: its next turn is `when`, or that of an interrupt, from `now` on."""
+    m[v + at.V_STATE] = at.RUNNING
+    m[v + at.V_TIME] = clock
+    if m[v + at.V_MASK] == 0 and m[v + at.V_NEXT] < when:
+        when = max(m[v + at.V_NEXT], now)
+    root = m[m[at.H_PROCESSOR] + p * at.PROCESSOR_WORDS + at.P_ROOT]
+    if root != v and m[root + at.V_NEXT] < when:
+        when = max(m[root + at.V_NEXT], now)
+    leaf = p + m[at.H_DEVICES]
+    set_event(m, leaf, (when << at.LEAF_BITS) | leaf)
+
+
+@compiled
 def release_spinners(m: Any, code: Any, lock: int, a: int, t: int, seen: int) -> None:
     """Give a spin lock to the processor that waits first, or with a reader to all waiting readers.
 
@@ -84,18 +97,8 @@ def release_spinners(m: Any, code: Any, lock: int, a: int, t: int, seen: int) ->
             else:
                 m[lock + at.L_OWNER] = v if m[a + at.A_PROCESSOR] else ctx
                 m[lock + at.L_DEPTH] = 1
-            m[v + at.V_STATE] = at.RUNNING
-            when = goes_on_at(m, v, w, a, seen, now) if FREES else seen
-            m[v + at.V_TIME] = when
-            if FREES and is_ahead(m, v):
-                when = now
-            if m[v + at.V_MASK] == 0 and m[v + at.V_NEXT] < when:
-                when = max(m[v + at.V_NEXT], now)
-            root = m[m[at.H_PROCESSOR] + p * at.PROCESSOR_WORDS + at.P_ROOT]
-            if root != v and m[root + at.V_NEXT] < when:
-                when = max(m[root + at.V_NEXT], now)
-            leaf = p + m[at.H_DEVICES]
-            set_event(m, leaf, (when << at.LEAF_BITS) | leaf)
+            clock = goes_on_at(m, v, w, a, seen, now) if FREES else seen
+            go_on(m, v, p, clock, now if FREES and is_ahead(m, v) else clock, now)
             if not shared:
                 if FREES:
                     hand_on(m, code, lock, a, now)

@@ -1,4 +1,4 @@
-"""What to unlock next: a document, a ranking, what cannot be done and why, and a sentence that says what to do."""
+"""What to unlock next: a document, a ranking, what cannot be done and why, and what to do."""
 
 from typing import Literal, TextIO
 
@@ -95,8 +95,10 @@ def _obstacle(found: WhatIf, lock: str) -> str:
 
 def whatif_csv(document: WhatIfDocument) -> Table:
     """Return one row for each change."""
-    columns = ("system", "cpus", "lock", "kind", "change", "verdict", "makespan_cycles", "with_cycles", "gain",
-               "wait_cycles", "trials", "unreached", "second", "why")  # fmt: skip
+    columns = (
+        "system", "cpus", "lock", "kind", "change", "verdict", "makespan_cycles", "with_cycles", "gain",
+        "wait_cycles", "trials", "unreached", "second", "why",
+    )  # fmt: skip
     rows: tuple[Row, ...] = tuple(
         (
             document.system, document.cpus, c.lock, c.kind, c.what, c.verdict, document.makespan_cycles,
@@ -155,4 +157,3 @@ def _left(changes: list[Change]) -> Table:
 
 def _why(change: Change) -> str:
     return f"unsafe: {change.why}" if change.verdict == "unsafe" else change.why
-
