@@ -34,8 +34,9 @@ def test_a_split_takes_its_rules_along_and_is_let_go_with_the_first_half() -> No
     second = sites(plan, "fs_lock")[:2]
     made = split(plan, "fs_lock", second)
     assert [made.rule[k].lock for k in second] == ["fs_lock_2"] * 2
+    # the last to be let go is the first to be taken back
     let_go = [(rule.lock, rule.at) for rule in made.rule if rule.mode == "drop" and "fs_lock" in rule.lock]
-    assert let_go == [("fs_lock", "body schedule"), ("fs_lock_2", "body schedule")]
+    assert let_go == [("fs_lock_2", "body schedule"), ("fs_lock", "body schedule")]
     assert len(sites(made, "fs_lock")) + 2 == len(sites(plan, "fs_lock"))
     assert lock_classes(made)["fs_lock_2"].recursive
 
@@ -128,7 +129,7 @@ def test_a_split_through_data_that_places_share_is_found_out() -> None:
 def test_locks_in_a_cycle_are_refused_before_they_run() -> None:
     plan = load_plan("coarse")
     second = [k for k in sites(plan, "fs_lock") if plan.rule[k].at in ("body share_file", "body sys_close")]
-    assert "taken in a cycle" in fault_of((split(plan, "fs_lock", second), [FAMILIES]))
+    assert "taken in a cycle" in fault_of((split(plan, "fs_lock", second, first_last=True), [FAMILIES]))
 
 
 def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,10 +20,11 @@ from lockscape.experiments.result import LockStatistics, RunResult, RunSpec
 from lockscape.experiments.shown import kernel_for
 from lockscape.experiments.trials import Kernel, Trial, run_trial, trials, warm_up
 from lockscape.machine.faults import Detector
-from lockscape.ports.changed_locks import UNTAKEN, freed, lock_classes, per_instance, sites, split
+from lockscape.ports.changed_locks import HOLDING, UNTAKEN, freed, lock_classes, per_instance, sites, split
 from lockscape.ports.lockorder import check_order
 from lockscape.ports.plan import Plan
-from lockscape.ports.port import Port
+from lockscape.ports.port import Port, port
+from lockscape.workloads import stress, user
 
 TOP = 10
 """Locks that are looked at by default: those that are waited for longest."""
@@ -221,8 +222,19 @@ def _split(plan: Plan, lock: str, shown: Touches, held: dict[int, int]) -> Candi
     what = f"split in two ({how}, {share:.0%} of the time in the second half)"
     places = tuple(plan.rule[rule].at for rule in sorted(second))
     changed = split(plan, lock, second)
+    if any(r.lock == lock and r.mode not in HOLDING for r in plan.rule) and _cycle(changed):
+        changed = split(plan, lock, second, first_last=True)
     names = lock, next(k.name for k in changed.lock if k.name not in lock_classes(plan))
     return Candidate(Change(lock, "split", what, "safe", places), changed, names)
+
+
+def _cycle(plan: Plan) -> str:
+    """Return in which cycle the locks of a plan can be taken, or why it cannot be built; else nothing."""
+    try:
+        check_order(port(plan, [user, stress]))
+    except InputError as error:
+        return str(error).partition(f"{plan.title!r}: ")[2] or str(error)
+    return ""
 
 
 def _instances(port: Port, lock: str) -> list[Candidate | Change]:
@@ -255,11 +267,10 @@ def _judged(candidates: Sequence[Candidate], workers: int | None, step: _Steps) 
 def fault_of(task: tuple[Plan, Sequence[int]]) -> str:
     """Try a plan in trials of these numbers (of `QUICK`); return its first fault and where, or nothing."""
     plan, tried = task
-    try:
-        kernel = kernel_for(msgspec.json.encode(plan, order="deterministic"))
-        check_order(kernel.port)
-    except InputError as error:
-        return str(error).partition(": ")[2] or str(error)
+    cycle = _cycle(plan)
+    if cycle:
+        return cycle
+    kernel = kernel_for(msgspec.json.encode(plan, order="deterministic"))
     for number in tried:
         trial = trials()[QUICK[number]]
         why = _fault(kernel, trial)

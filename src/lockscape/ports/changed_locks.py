@@ -51,10 +51,11 @@ def second_name(plan: Plan, lock: str) -> str:
     return f"{lock}_{number}"
 
 
-def split(plan: Plan, lock: str, second: Collection[int]) -> Plan:
+def split(plan: Plan, lock: str, second: Collection[int], first_last: bool = False) -> Plan:
     """Return a plan in which the rules of these numbers hold another lock of the same kind.
 
-    Where the lock is let go for a while, or a new process comes in with it, both are.
+    Where the lock is let go for a while, or a new process comes in with it, both are; they are taken back in
+    the order of the halves, or with `first_last` the other way.
     """
     name = second_name(plan, lock)
     rules: list[Rule] = []
@@ -63,7 +64,7 @@ def split(plan: Plan, lock: str, second: Collection[int]) -> Plan:
         if number in second:
             rules.append(moved)
         elif rule.lock == lock and rule.mode not in HOLDING:
-            rules += [rule, moved]
+            rules += [rule, moved] if first_last else [moved, rule]
         else:
             rules.append(rule)
     twin = msgspec.structs.replace(lock_classes(plan)[lock], name=name)

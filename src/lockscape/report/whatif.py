@@ -19,6 +19,9 @@ LEAST_GAIN = 1.02
 STILL_WAITED = 0.01
 """Share of the wait for a lock that may be left where it costs nothing; above, its bound is no full one."""
 
+LEFT = {"unsafe": "Unsafe, and not run", "none": "No such change"}
+"""What has no run, by verdict, with its title."""
+
 LEGEND = (
     "A gain is the makespan as it is over that of a run with the change. Bound: the lock costs nothing, and "
     "what is done under it keeps nobody waiting; no kernel can do that. Safe: the fault detector found "
@@ -113,11 +116,12 @@ def print_whatif(document: WhatIfDocument, out: TextIO) -> None:
     """Write the ranking, what was not run, and what to do next."""
     print_prose([Paragraph(line, "note") for line in document.about], out)
     out.write("\n")
-    tables = [_ranking(document)]
-    left = [c for c in document.changes if c.gain is None]
-    if left:
-        tables.append(_left(left))
-    print_tables(tuple(tables), out)
+    print_tables((_ranking(document),), out)
+    for verdict, title in LEFT.items():
+        left = [c for c in document.changes if c.verdict == verdict]
+        if left:
+            told = [Paragraph(f"{c.lock}, {c.what}: {c.why}", "bullet", hang=2) for c in left]
+            print_prose([Paragraph(title, "heading"), *told], out)
     out.write("\n")
     print_prose([Paragraph(document.next, "plain")], out)
 
@@ -148,12 +152,3 @@ def _label(change: Change, waited: int) -> str:
         return "bound" if left <= STILL_WAITED else f"bound, but {left:.0%} of its wait is left"
     missed = f", {change.unreached} places never reached" if change.unreached else ""
     return f"safe in {change.trials} trials{missed}"
-
-
-def _left(changes: list[Change]) -> Table:
-    rows: tuple[Row, ...] = tuple((c.lock, c.what, _why(c)) for c in changes)
-    return Table("Not run: unsafe, or no such change", ("lock", "change", ""), rows, frozenset({0, 1, 2}))
-
-
-def _why(change: Change) -> str:
-    return f"unsafe: {change.why}" if change.verdict == "unsafe" else change.why
