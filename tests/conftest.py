@@ -14,9 +14,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Compile the engine before pytest-xdist starts its workers: each of them would do so at the same time."""
     if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
         from lockscape.machine.compiled import prepare
-        from lockscape.machine.engine import run
+        from lockscape.machine.engine import run, run_free
 
         prepare(run)
+        prepare(run_free)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import test_contract as contract
 import test_engine_locks as locks
 import test_engine_time as time
+import test_free_locks as free_locks
 import test_lockfree as lockfree
 from engine_tools import Machine
 from lockscape.machine.compiled import PLAIN
@@ -29,6 +30,8 @@ def states() -> Iterator[tuple[str, State]]:
             vectors={0: "no_interrupt", 1: "wake_up"}, costs={"arrive": 10, "inside": 100}, hardware=hardware, cost=3,
         )  # fmt: skip
         yield kind, made.state()
+    for kind in ("spinlock", "rwlock", "sema", "bkl"):
+        yield f"free {kind}", free_locks.everything(kind).state()
     yield "versions", lockfree.machine(lockfree.count_up, 4, traced=True).state()
     yield "interrupts", time.machine(time.split_twice, idle="split_twice", costs={"long": 100}).state()
 

@@ -580,23 +580,23 @@ def tick() -> None:
     step("tick")
 
 
-def lock_of(kind, fair):
+def lock_of(kind, fair, free=False):
     match kind:
         case "adaptive":
-            return LockClass("lock", "Part", "sema", spin_cycles=60, fair=fair)
+            return LockClass("lock", "Part", "sema", spin_cycles=60, fair=fair, free=free)
         case "bkl":
-            return LockClass("lock", "Part", "bkl", recursive=True, owner="processor", fair=fair)
+            return LockClass("lock", "Part", "bkl", recursive=True, owner="processor", fair=fair, free=free)
         case "funnel":
-            return LockClass("lock", "Part", "bkl", recursive=True, blocking=True, fair=fair)
-    return LockClass("lock", "Part", kind, fair=fair)
+            return LockClass("lock", "Part", "bkl", recursive=True, blocking=True, fair=fair, free=free)
+    return LockClass("lock", "Part", kind, fair=fair, free=free)
 
 
 @settings(deadline=None, max_examples=120)
-@given(KINDS, st.booleans(), st.integers(1, 4), st.integers(0, 60), st.integers(0, 80), st.integers(0, 40),
-       st.integers(0, 30), st.sampled_from([0, 90, 200, 333]))  # fmt: skip
-def test_whatever_the_lock_and_the_costs(kind, fair, cpus, think, inside, transfer, cost, tick_cycles):
+@given(KINDS, st.booleans(), st.booleans(), st.integers(1, 4), st.integers(0, 60), st.integers(0, 80),
+       st.integers(0, 40), st.integers(0, 30), st.sampled_from([0, 90, 200, 333]))  # fmt: skip
+def test_whatever_the_lock_and_the_costs(kind, fair, free, cpus, think, inside, transfer, cost, tick_cycles):
     """Mutual exclusion, every round done, cycles add up, and nothing is held or queued at the end."""
-    lock = lock_of(kind, fair)
+    lock = lock_of(kind, fair, free)
     shared = lock.has_readers
     body = parse(anything, {})
     if not shared:

@@ -75,8 +75,8 @@ def progress_line(what: str, starting: str = "starting") -> "Iterator[Progress |
 
 
 @contextmanager
-def runs_progress(runs: int) -> "Iterator[RunsProgress | None]":
-    """Show finished runs and the time left on stderr if it is a terminal."""
+def runs_progress(runs: int, what: str = "runs") -> "Iterator[RunsProgress | None]":
+    """Show finished runs (or `what` else there is) and the time left on stderr if it is a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -93,5 +93,5 @@ def runs_progress(runs: int) -> "Iterator[RunsProgress | None]":
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
                TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"0 of {runs} runs", total=1.0)
-        yield lambda share, done: bar.update(task, completed=share, description=f"{done} of {runs} runs")
+        task = bar.add_task(f"0 of {runs} {what}", total=1.0)
+        yield lambda share, done: bar.update(task, completed=share, description=f"{done} of {runs} {what}")

@@ -39,7 +39,8 @@ TRIALS = 20
               help=f"Simultaneous files of each process.  [default: {SHORT['files']}]")  # fmt: skip
 @click.option("--seed", type=click.IntRange(1, 2**31 - 1), default=None, metavar="N",
               help="The workload's seed.  [default: PostMark's, 42]")  # fmt: skip
-@click.option("--machine", default="pentium4", show_default=True, metavar="NAME", help="The machine preset.")
+@click.option("--machine", default=None, metavar="NAME",
+              help="The machine preset.  [default: the system's own; pentium4 for methods]")  # fmt: skip
 @click.option("--resume", default=None, metavar="FOLDER",
               help="Where finished runs are kept and taken from.  [default: the user's cache]")  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Make every run again, whatever is kept.")
@@ -63,7 +64,7 @@ def unlock(
     """
     from lockscape.experiments.choose import choose
     from lockscape.experiments.releases import placed, releases
-    from lockscape.experiments.request import runs_of
+    from lockscape.experiments.request import run_on
     from lockscape.experiments.store import default_folder
     from lockscape.experiments.unlock import Setting, walk_path
     from lockscape.experiments.unlock_ends import ends
@@ -72,8 +73,8 @@ def unlock(
 
     watch = Stopwatch()
     path = ends(system, target)
-    request, _ = read_request({**UNASKED, **settings}, SHORT)
-    spec = runs_of(choose(system), request, (cpus,))[-1]
+    request, _ = read_request(UNASKED | settings, SHORT)
+    spec = run_on(choose(system), request, cpus)
     folder = Path(resume) if resume is not None else default_folder()
     setting = Setting(spec, steps, wide, trials, folder, jobs, runs_progress, fresh)
     walked = walk_path(path, setting)

@@ -54,6 +54,15 @@ def runs_of(system: System, request: Request, cpus: Iterable[int]) -> list[RunSp
     ]  # fmt: skip
 
 
+def run_on(system: System, request: Request, cpus: int) -> RunSpec:
+    """Return the run of a system on so many processors. Raises `InputError` if it cannot use so many."""
+    if cpus > system.most_processors:
+        raise InputError(
+            f"{system.id} on {cpus} processors: at most {system.most_processors}; give --cpus so many"
+        )
+    return runs_of(system, request, (cpus,))[-1]
+
+
 def workload_of(name: str) -> AnyWorkload | None:
     """Return a workload by its name or file, None for PostMark. Raises `InputError` for one that is none."""
     return None if name == POSTMARK else choose_workload(name, (POSTMARK,))

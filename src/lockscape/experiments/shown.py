@@ -17,7 +17,9 @@ from lockscape.machine.findings import Rules
 from lockscape.machine.state import State
 from lockscape.ports.mutants import TOLD, Mutant, holds, swaps_of
 from lockscape.ports.plan import Plan
+from lockscape.ports.port import Port
 from lockscape.program import opcodes as op
+from lockscape.program.assemble import Binary
 from lockscape.program.nodes import While
 from lockscape.program.walk import walk
 
@@ -106,16 +108,17 @@ def row_of(kernel: Kernel, mutant: Mutant) -> int:
         return -1
     if mutant.mode == "cas":
         return _swap_rows(kernel, mutant.function)[mutant.ordinal]
-    listed = holds(kernel.port.ported[mutant.function].body)
-    if listed[mutant.ordinal].mode not in ACQUIRING:
-        return -1
-    place = sum(node.mode in ACQUIRING for node in listed[: mutant.ordinal])
-    return _rows(kernel, mutant.function, _acquires)[place]
+    return rows_of_holds(kernel.port, kernel.binary, mutant.function).get(mutant.ordinal, -1)
 
 
-def _rows(kernel: Kernel, function: str, wanted: Callable[[list[int]], bool]) -> list[int]:
+def rows_of_holds(port: Port, binary: Binary, function: str) -> dict[int, int]:
+    """Return the row of code that begins each hold of a function, by its number, if one row does."""
+    begun = [k for k, node in enumerate(holds(port.ported[function].body)) if node.mode in ACQUIRING]
+    return dict(zip(begun, _rows(binary, function, _acquires), strict=True))
+
+
+def _rows(binary: Binary, function: str, wanted: Callable[[list[int]], bool]) -> list[int]:
     """Return the rows of a function that are wanted."""
-    binary = kernel.binary
     return [
         k for k in range(binary.starts[function], len(binary.where))
         if binary.where[k] == function and wanted(binary.code[k].tolist())
@@ -124,7 +127,7 @@ def _rows(kernel: Kernel, function: str, wanted: Callable[[list[int]], bool]) ->
 
 def _swap_rows(kernel: Kernel, function: str) -> list[int]:
     """Return the row of each compare-and-swap of a function; the test of a loop stands in two."""
-    rows = _rows(kernel, function, lambda row: row[0] == op.COMPARE_AND_SWAP)
+    rows = _rows(kernel.binary, function, lambda row: row[0] == op.COMPARE_AND_SWAP)
     found = []
     for statement in walk(kernel.port.ported[function].body):
         for _ in swaps_of(statement):

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,15 @@ def entry(function: Callable[..., Any]) -> Callable[..., Any]:
         made: Callable[..., Any] = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder can be written: compile in memory, once per process
         made = numba.njit(**options)(function)
+    return made
+
+
+def variant(function: Any, name: str, **other: Any) -> Any:
+    """Return a function for which some of its module's names stand for something else, to be compiled too."""
+    source = getattr(function, "py_func", function)
+    made = types.FunctionType(source.__code__, source.__globals__ | other, name)
+    made.__annotations__ = source.__annotations__
+    made.__module__, made.__doc__ = source.__module__, source.__doc__
     return made
 
 

@@ -12,10 +12,12 @@ time as the running code's next step comes first.
 from typing import Any
 
 from lockscape.machine import layout as at
+from lockscape.machine.ahead import is_ahead, stay
 from lockscape.machine.attempts import attempt, commit, look
-from lockscape.machine.compiled import compiled, entry, words
+from lockscape.machine.compiled import compiled, entry, variant, words
 from lockscape.machine.events import LEAF_MASK, NEVER, account, raise_vector, set_event, stop_at
 from lockscape.machine.frames import MARGIN, interrupt
+from lockscape.machine.free_locks import acquire_ahead, clock_of, next_turn, release_ahead, stop_ahead
 from lockscape.machine.guests import EXIT_INTERRUPT, leave_guest
 from lockscape.machine.keyed import (
     ask,
@@ -36,6 +38,9 @@ from lockscape.machine.tracing import note, room
 from lockscape.machine.waiters import give_way
 from lockscape.program import opcodes as op
 from lockscape.program.layout import OBJECT_WORDS, ROW
+
+FREES = False
+"""Whether a run has free locks: a constant where the loop is compiled, `run_free` is the other one."""
 
 
 @compiled
@@ -122,6 +127,12 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
             leave_guest(m, code, v, root, now, EXIT_INTERRUPT)
             v = root
         due = m[v + at.V_MASK] == 0 and m[v + at.V_NEXT] <= now and m[v + at.V_NEXT] <= m[v + at.V_TIME]
+        t = now
+        if FREES:
+            m[at.H_NOW] = now
+            due = due and (is_ahead(m, v) == 0 or m[v + at.V_STATE] == at.SPINNING)
+            if not due:
+                t = clock_of(m, v, now)
         if due and m[v + at.V_TRY] != at.COMMITTING:
             reason = interrupt(m, code, trace, v, now)
             if reason >= 0:
@@ -129,13 +140,14 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
         ctx = m[v + at.V_CONTEXT]
         fp = m[ctx + at.C_FRAME]
         pc = m[ctx + at.C_PC]
-        t = now
-        m[v + at.V_TIME] = now
+        m[v + at.V_TIME] = t
         bit = 1 << (p >> m[at.H_SHARER_SHIFT])
         me = p + 1
         stop = stop_at(m, leaf, v, root)
+        if FREES:
+            stop = stop_ahead(m, v, now, stop)
         trying = m[v + at.V_TRY]
-        base = now
+        base = t
         while steps < limit:
             r = pc * ROW
             o = code[r]
@@ -350,12 +362,15 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                     note(m, trace, t, v, r, at.T_UNMASK, at.NONE, at.NONE, m[v + at.V_MASK])
                 if m[v + at.V_MASK]:
                     continue
-                stop = min(stop, m[v + at.V_NEXT])
+                stop = -1 if FREES else min(stop, m[v + at.V_NEXT])
                 delay = 0
             elif o == op.ACQUIRE:
-                if code[r + 6] >= 0:
-                    stop = -1  # it may be released to others
-                delay = acquire(m, code, trace, r, fp, v, p, t)
+                if code[r + 6] >= 0 or FREES:
+                    stop = -1  # it may be released to others, or others hurried
+                if FREES:
+                    delay = acquire_ahead(m, code, trace, r, fp, v, p, t)
+                else:
+                    delay = acquire(m, code, trace, r, fp, v, p, t)
                 if delay == WAITS:
                     m[ctx + at.C_PC] = pc - 1
                     m[ctx + at.C_FRAME] = fp
@@ -366,7 +381,11 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 x = m[fp + o1] + o2
                 if m[x + at.L_FIRST] and m[m[at.H_LOCK] + o3 * at.ATTRIBUTE_WORDS + at.A_SLEEPS] == 0:
                     stop = -1  # others go on
-                delay = release(m, code, trace, r, fp, v, p, t)
+                if FREES:
+                    stop = -1
+                    delay = release_ahead(m, code, trace, r, fp, v, p, t)
+                else:
+                    delay = release(m, code, trace, r, fp, v, p, t)
             elif o == op.WAKE_WAITERS:
                 x = m[fp + o1]
                 if m[x + o2 + at.L_FIRST] == 0 or m[x + o2 + at.L_OWNER]:
@@ -393,6 +412,12 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 delay = compare_and_swap2(m, code, trace, r, fp, v, p, t)
             elif o == op.SWAP:
                 delay = swap(m, code, trace, r, fp, v, p, t)
+            elif FREES and (o == op.EXIT or o == op.HALT or o == op.RUN or o == op.TRAP) and is_ahead(m, v):
+                stay(m, v)
+                pc -= 1
+                steps -= 1
+                base = t
+                break
             elif o == op.HALT and root == v:
                 m[v + at.V_MASK] = 0
                 if tracing:
@@ -404,6 +429,8 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 break
             elif o == op.SEQ_BEGIN:
                 m[ctx + at.C_PC] = pc
+                if FREES:
+                    stop = -1
                 delay = begin_retry(m, code, trace, r, fp, v, p, t)
                 pc = m[ctx + at.C_PC]
             elif o == op.SEQ_RETRY:
@@ -487,6 +514,8 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                     break
                 # the instruction changed when something else is due
                 stop = stop_at(m, leaf, v, root)
+                if FREES:
+                    stop = stop_ahead(m, v, now, stop)
                 if t >= stop:
                     break
         # the processor stops here: write its state back and find its next event
@@ -499,6 +528,8 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
             when = max(m[v + at.V_NEXT], base)
         if root != v and m[root + at.V_NEXT] < when:
             when = max(m[root + at.V_NEXT], base)
+        if FREES:
+            when = next_turn(m, v, now, t, when)
         set_event(m, leaf, (when << at.LEAF_BITS) | leaf)
         if reason >= 0 and reason != at.REASON_MEMORY:
             clock = t
@@ -511,3 +542,7 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
             v = m[at.H_VIRTUAL] + k * at.VIRTUAL_WORDS
             account(m, v, m[v + at.V_MODE], clock)
     return reason
+
+
+run_free = entry(variant(run, "run_free", FREES=True))
+"""`run` for machines with free locks (H_FREE is 1). Two functions, for the tests would slow the loop down."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lockscape.errors import LockscapeError
 from lockscape.machine import layout as at
 from lockscape.machine.compiled import PLAIN, prepare
-from lockscape.machine.engine import run
+from lockscape.machine.engine import run, run_free
 from lockscape.machine.state import State
 from lockscape.program.assemble import row_text
 
@@ -65,16 +65,17 @@ def execute(
     `reader` is given the rows of the trace, in order, int64 of shape (rows, TRACE_COLUMNS); `progress` is
     called after each budget. Raises `RunError` when memory would exceed one gigabyte.
     """
-    prepare(run)
     m: Any
     m, code, work = state.flat()
+    engine = run_free if m[at.H_FREE] else run
+    prepare(engine)
     trace = np.zeros(trace_rows * at.TRACE_COLUMNS if reader else at.TRACE_COLUMNS, np.int64)
     buffer = trace.tolist() if PLAIN else trace
     m[at.H_TRACE], m[at.H_TRACE_END] = int(reader is not None), trace_rows
     columns = state.work.shape[1] if state.work.ndim == 2 else 1
     last_time, last_steps = -1, 0
     while True:
-        reason = int(run(m, code, work, columns, buffer, BUDGET, until))
+        reason = int(engine(m, code, work, columns, buffer, BUDGET, until))
         if reader is not None:
             rows = np.array(buffer[: int(m[at.H_TRACED]) * at.TRACE_COLUMNS], np.int64)
             reader(rows.reshape(-1, at.TRACE_COLUMNS))

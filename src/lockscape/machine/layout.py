@@ -20,9 +20,10 @@ NONE, UNSEEN, READS, WRITES = 0, -1, 0, 1
     H_MEMORY, H_UPGRADE, H_HANDOVER, H_SIGNAL, H_POLL, H_SHARER_SHIFT, H_NODE_SHIFT, H_REMOTE,
     H_TRACE, H_TRACED,
     H_TRACE_END, H_FAULT_PC, H_FAULT_VIRTUAL, H_FAULT_VALUE, H_TRANSFERS, H_INSTANCES, H_UNTIL, H_CALLS,
-    H_EVENTS,
-) = range(40)  # fmt: skip
-"""H_CALLS: a histogram for each kind of system call; H_EVENTS: one for each kind of event of the first kernel
+    H_EVENTS, H_FREE, H_NOW,
+) = range(42)  # fmt: skip
+"""H_FREE: 1 if some lock class is free; H_NOW: in such a run, the time of the event that is handled.
+H_CALLS: a histogram for each kind of system call; H_EVENTS: one for each kind of event of the first kernel
 instance, then of all others (a hypervisor's guests)."""
 HEAD_WORDS = 48
 
@@ -57,7 +58,8 @@ frame and beginning; words that its commit changed, cycles that this took, and h
 V_TRIES = V_TRY_COUNT + 1
 TRY_WORDS, MOST_TRIES = 4, 4
 """Of each version: its object, offset, lock class and value at the beginning."""
-VIRTUAL_WORDS = V_TRIES + TRY_WORDS * MOST_TRIES
+V_AHEAD = V_TRIES + TRY_WORDS * MOST_TRIES
+VIRTUAL_WORDS = V_AHEAD + 1
 TRYING, COMMITTING = 1, 2
 RACY_WORD = 1 << 20
 """What a word counts that a commit writes and that is racy on purpose."""
@@ -66,16 +68,17 @@ RUNNING, SPINNING, HALTED, AWAY = range(4)
 """States of a virtual processor; AWAY: not on a physical processor."""
 
 (C_PC, C_FRAME, C_PROCESS, C_MASK, C_ATOMIC, C_MODE, C_VIRTUAL, C_WORK, C_WORK_END, C_LIMIT,
- C_DONE, C_WOKEN, C_SPARE, C_CALLS, C_CAUSE) = range(15)  # fmt: skip
+ C_DONE, C_WOKEN, C_SPARE, C_CALLS, C_CAUSE, C_AHEAD) = range(16)  # fmt: skip
 """C_SPARE: the next context that is free for a new process; SPAWNED while a new process has it. C_CALLS: 1 if
 its system calls are counted. C_CAUSE: when the interrupt was due that woke it, + 1, until it is in user mode.
+C_AHEAD, and V_AHEAD for locks of the processor: for how many locks it runs ahead (`lockscape.machine.ahead`).
 """
 SPAWNED = -1
 (W_PREVIOUS, W_NEXT, W_LOCK, W_SHARED, W_SINCE, W_GRANTED, W_CONTEXT) = range(7)
 """W_LOCK: the lock in whose queue it is; W_SHARED: 1 to read, + 2 if an interrupt takes the given lock back;
 W_SINCE: when it began to wait, + 1; W_GRANTED: the lock that was given to it, until it goes on."""
 WAIT_WORDS = 7
-C_SPINS = 15
+C_SPINS = C_AHEAD + 1
 C_SLEEPS = C_SPINS + WAIT_WORDS
 """A context waits for at most one spinning lock and one sleeping one at a time (falling asleep takes spin
 locks): its two places in queues of waiters."""
@@ -102,11 +105,12 @@ an instance has its own memory, and what another freed has never been in its pro
 """K_TABLE: 1 for a class of system objects, which stand in tables and are not made and freed in a run."""
 CLASS_WORDS = 5
 
-(L_OWNER, L_DEPTH, L_READERS, L_FIRST, L_LAST, L_WRITER, L_SHARERS, L_SINCE, L_SEQUENCE, L_WAITERS) = range(
-    10
-)
+(L_OWNER, L_DEPTH, L_READERS, L_FIRST, L_LAST, L_WRITER, L_SHARERS, L_SINCE, L_SEQUENCE, L_WAITERS, L_UNTIL,
+ L_BUSY, L_HURRIED) = range(13)  # fmt: skip
+"""Only where H_FREE is 1: when it was released last, by the clock of who had it (L_UNTIL), and since when it
+had always been held or waited for (L_BUSY); L_HURRIED: its holder runs ahead until it is released."""
 
-(A_READERS, A_SLEEPS, A_SPIN, A_RECURSIVE, A_PROCESSOR, A_FAIR, A_SEQUENCE) = range(7)
+(A_READERS, A_SLEEPS, A_SPIN, A_RECURSIVE, A_PROCESSOR, A_FAIR, A_SEQUENCE, A_FREE) = range(8)
 ATTRIBUTE_WORDS = 8
 
 (Q_ACQUIRED, Q_CONTENDED, Q_WAIT, Q_WAIT_MOST, Q_HELD, Q_BOUNCED, Q_SLEPT) = range(7)

@@ -7,13 +7,14 @@
 from typing import Any
 
 from lockscape.machine import layout as at
+from lockscape.machine.ahead import let_go, press, stay
 from lockscape.machine.compiled import compiled
 from lockscape.machine.events import account
 from lockscape.machine.frames import call_hook
 from lockscape.machine.latency import woken
 from lockscape.machine.memory import touch
 from lockscape.machine.tracing import note
-from lockscape.machine.waiters import drop_waiter, queue_waiter, release_spinners
+from lockscape.machine.waiters import drop_waiter, queue_waiter, release_spinners, release_spinners_ahead
 
 WAITS = 1 << 60
 """Given instead of cycles by an acquisition that has to wait."""
@@ -107,9 +108,14 @@ def pass_on(m: Any, code: Any, trace: Any, r: int, v: int, t: int, x: int, depth
         if m[at.H_TRACE]:
             note(m, trace, t, v, r, at.T_DEPTH, x, code[r + 2], depth)
         return
-    m[lock + at.L_OWNER] = 0
     m[m[at.H_STATISTICS] + number * at.STATISTIC_WORDS + at.Q_HELD] += t - m[lock + at.L_SINCE]
-    release_spinners(m, lock, t, at.UNSEEN, m[a + at.A_FAIR], m[a + at.A_PROCESSOR])
+    if m[at.H_FREE]:
+        let_go(m, lock, a, t)
+        m[lock + at.L_OWNER] = 0
+        release_spinners_ahead(m, code, lock, a, t, at.UNSEEN)
+    else:
+        m[lock + at.L_OWNER] = 0
+        release_spinners(m, code, lock, a, t, at.UNSEEN)
     if m[at.H_TRACE]:
         note(m, trace, t, v, r, at.T_RELEASE, x, code[r + 2], number * 2 + code[r + 4])
 
@@ -143,13 +149,16 @@ def wait(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, t: int)
     owner = m[lock + at.L_OWNER]
     looks = 0
     if sleeps and m[a + at.A_SPIN] and owner and shared == 0 and m[owner + at.C_VIRTUAL]:
-        looks = 1 if t + 1 - m[w + at.W_SINCE] < m[a + at.A_SPIN] else 0
+        looks = m[at.H_POLL] if t + 1 - m[w + at.W_SINCE] < m[a + at.A_SPIN] else 0
+    if m[at.H_FREE]:
+        if looks:
+            stay(m, v)
+        looks = max(looks, press(m, code, v, lock, a, t))
     spins = 1 if looks or sleeps == 0 else 0
     spin_mode(m, v, t, spins)
     if looks:
         m[at.H_STEPS] -= 1  # a look is no step
-        poll: int = m[at.H_POLL]
-        return poll
+        return looks
     queue_waiter(m, lock, w, shared)
     if sleeps == 0:
         m[v + at.V_STATE] = at.SPINNING
@@ -217,7 +226,7 @@ def release(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, t: i
             if m[a + at.A_SEQUENCE]:
                 m[lock + at.L_SEQUENCE] += 1
     if m[lock + at.L_FIRST] and m[a + at.A_SLEEPS] == 0:
-        release_spinners(m, lock, t, at.UNSEEN, m[a + at.A_FAIR], m[a + at.A_PROCESSOR])
+        release_spinners(m, code, lock, a, t, at.UNSEEN)
     if m[at.H_TRACE]:
         note(m, trace, t, v, r, at.T_RELEASE, x, code[r + 2], code[r + 3] * 2 + shared)
     return delay
@@ -267,6 +276,8 @@ def begin_retry(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, 
     if number & 1:
         m[m[v + at.V_CONTEXT] + at.C_PC] -= 1
         m[at.H_STEPS] -= 1  # a look is no step
+        if m[at.H_FREE]:
+            stay(m, v)
         delay += m[at.H_POLL]
         return delay
     m[fp + code[r + 1]] = number

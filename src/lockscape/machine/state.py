@@ -179,6 +179,8 @@ class State:
             self.m[a + at.A_PROCESSOR] = lock.owner == "processor"
             self.m[a + at.A_FAIR] = lock.fair
             self.m[a + at.A_SEQUENCE] = lock.kind == "seqlock"
+            self.m[a + at.A_FREE] = lock.free
+            self.m[at.H_FREE] |= lock.free
 
     def classes(self) -> None:
         """Write size and template of each class of objects."""

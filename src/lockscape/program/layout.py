@@ -6,7 +6,7 @@ OBJECT_WORDS = 4
 COLLECTION_WORDS = 9
 """A collection's head: first, last, count, kind, region, capacity, parameter, last writer, sharers."""
 
-LOCK_WORDS = 10
+LOCK_WORDS = 13
 """A lock: owner, depth, readers, first and last waiter, last writer, sharers, since, sequence, holder."""
 
 FRAME_HEAD = 6

@@ -21,7 +21,8 @@ class LockClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mutexes; 0: at once to sleep). `fair` locks are handed over in order of arrival; others are free for
     whoever comes first. `masks`: interrupts are off while it is held. `nests`: a context may hold several
     of the class, taken in this order (``the parent directory first``); empty: one only. `group`: a context
-    may hold one lock of a group only (funnels).
+    may hold one lock of a group only (funnels). `free`: it costs nothing, a bound for what-ifs
+    (`lockscape.machine.ahead`).
     """
 
     name: str
@@ -35,6 +36,7 @@ class LockClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     masks: bool = False
     nests: str = ""
     group: str = ""
+    free: bool = False
     evidence: str = ""
 
     @property

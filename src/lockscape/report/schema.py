@@ -20,6 +20,7 @@ from lockscape.report.sweep import SweepDocument
 from lockscape.report.table1 import Table1Document
 from lockscape.report.unlock import UnlockDocument
 from lockscape.report.verify import VerifyDocument
+from lockscape.report.whatif import WhatIfDocument
 from lockscape.report.workloads import WorkloadsDocument
 
 DOCUMENTS: dict[str, type[msgspec.Struct]] = {
@@ -38,6 +39,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "table1": Table1Document,
     "verify": VerifyDocument,
     "unlock": UnlockDocument,
+    "whatif": WhatIfDocument,
     "workloads": WorkloadsDocument,
 }
 """Documents by name, which is also that of the command; ``system`` is that of ``systems show``."""
