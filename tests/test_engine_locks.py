@@ -1,6 +1,7 @@
 """The engine's locks: handing over, fairness, readers, sleeping, spinning first, recursion, drop and retake."""
 
 import pytest
+import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -89,6 +90,55 @@ def enter_alone(p: Part) -> None:
 def leave_alone(p: Part) -> None:
     p.value += 1
     p.inside -= 1
+
+
+# --- trying ----------------------------------------------------------------------------------------------
+
+
+@function()
+def forward_interrupt(holder: int) -> None:
+    log: Log = the(Log, this_cpu())
+    log.got = 0 - 1 - holder
+
+
+@function()
+def try_it() -> None:
+    p: Part = the(Part)
+    step("arrive", this_cpu())
+    with hold("lock", p, "forward"):
+        log: Log = the(Log, this_cpu())
+        log.got = now()
+        with hold("lock", p, "forward"):  # again, which the holder may
+            step("inside")
+    stop()
+
+
+def tried(env, lock, number, arrive, inside, found):
+    """The same in SimPy: who finds the lock taken goes on, and knows who has it."""
+    yield env.timeout(arrive * number)
+    if lock.users:
+        found[number] = -1 - lock.users[0].number
+        return
+    with lock.request() as mine:
+        mine.number, found[number] = number, env.now
+        yield env.timeout(inside)
+
+
+@pytest.mark.parametrize("owner", ["processor", "context"])
+@pytest.mark.parametrize(("arrive", "inside"), [(10, 25), (10, 1), (7, 100), (3, 7)])
+def test_who_only_tries_a_lock_goes_on_and_is_told_the_holder(owner, arrive, inside):
+    lock = LockClass("lock", "Part", "bkl", recursive=True, owner=owner)
+    state = machine(
+        lock, try_it, forward_interrupt, idle="try_it", cpus=6, costs={"arrive": arrive, "inside": inside}
+    ).run()
+    env, found = simpy.Environment(), [0] * 6
+    resource = simpy.Resource(env)
+    for number in range(6):
+        env.process(tried(env, resource, number, arrive, inside, found))
+    env.run()
+    assert [got(state, number) for number in range(6)] == found
+    assert sum(cycles(state, number)[at.SPIN] for number in range(6)) == 0
+    assert_free(state, "lock")
 
 
 # --- spinning --------------------------------------------------------------------------------------------
