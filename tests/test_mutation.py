@@ -10,11 +10,13 @@ from jsonschema import Draft202012Validator
 from cli_tools import Command
 from lockscape.experiments.mutation import Verdict, judge
 from lockscape.experiments.overlap import Overlaps
+from lockscape.experiments.shown import row_of
 from lockscape.experiments.trials import SWAPPING, Kernel, Trial, further, kernel_of, run_trial, trials
 from lockscape.machine.execute import RunError
 from lockscape.machine.faults import Detector
 from lockscape.ports.mutants import Mutant
 from lockscape.ports.plan import Plan, load_plan, parse_plan, plan_names
+from lockscape.program import opcodes as op
 
 PORTS = [name for name in plan_names() if name != "uniprocessor"]
 
@@ -215,3 +217,12 @@ def test_mutants_go_with_one_name_only(capsys: pytest.CaptureFixture[str]) -> No
 def test_every_mutant_of_every_port_is_caught_or_equivalent(name: str) -> None:
     unexplained = [f"{v.mutant}: {v.outcome}: {v.how}" for v in judge(load_plan(name)) if not v.explained]
     assert unexplained == []
+
+
+@pytest.mark.parametrize("name", ["lock-free", "reimplementation"])
+def test_every_compare_and_swap_has_a_row(name: str) -> None:
+    kernel = kernel_of(load_plan(name))
+    swaps = [mutant for mutant in kernel.port.mutants() if mutant.mode == "cas"]
+    assert swaps
+    for mutant in swaps:
+        assert kernel.binary.code[row_of(kernel, mutant)][0] == op.COMPARE_AND_SWAP

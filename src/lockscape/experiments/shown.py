@@ -20,6 +20,7 @@ from lockscape.ports.plan import Plan
 from lockscape.ports.port import Port
 from lockscape.program import opcodes as op
 from lockscape.program.assemble import Binary
+from lockscape.program.emit import stands_twice
 from lockscape.program.nodes import While
 from lockscape.program.walk import walk
 
@@ -126,13 +127,13 @@ def _rows(binary: Binary, function: str, wanted: Callable[[list[int]], bool]) ->
 
 
 def _swap_rows(kernel: Kernel, function: str) -> list[int]:
-    """Return the row of each compare-and-swap of a function; the test of a loop stands in two."""
+    """Return the row of each compare-and-swap of a function; the test of a loop may stand in two."""
     rows = _rows(kernel.binary, function, lambda row: row[0] == op.COMPARE_AND_SWAP)
     found = []
     for statement in walk(kernel.port.ported[function].body):
         for _ in swaps_of(statement):
             found.append(rows.pop(0))
-            if isinstance(statement, While):
+            if isinstance(statement, While) and stands_twice(statement.test):
                 rows.pop(0)
     return found
 

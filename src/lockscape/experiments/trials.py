@@ -31,7 +31,7 @@ from lockscape.workloads.connecting import connecting
 from lockscape.workloads.families import Rows, call, family
 from lockscape.workloads.growing import growing
 from lockscape.workloads.load import ZONE_PAGES, Machine, Node, Stream, load, postmark_stream
-from lockscape.workloads.network import peers, server
+from lockscape.workloads.network import crowd, peers, server
 from lockscape.workloads.pairs import pair
 from lockscape.workloads.piping import piping
 from lockscape.workloads.signalling import reapers, signalling
@@ -175,8 +175,10 @@ def under_pressure(name: str, processes: int, seed: int, cpus: int) -> Trial:
 
 
 def _servers() -> tuple[Stream, ...]:
-    """Return servers of outside clients, and servers that have their clients beside them."""
-    return streams_of([server(80, 3, 2, 3, 100, 2000), peers(90, 2, 3, 50, 20_000, 500)])
+    """Return servers of outside clients, one with more clients than it can take, and one that has its clients
+    beside it."""
+    kinds = [server(80, 3, 2, 3, 100, 2000), peers(90, 2, 3, 50, 20_000, 500), crowd(100, 3, 4)]
+    return streams_of(kinds)
 
 
 def _signals(*seeds: int) -> tuple[Stream, ...]:

@@ -22,6 +22,11 @@ _NEGATED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", "<=": ">", ">": "<="}
 ENTRY_ROLES = ("entry", "interrupt")
 
 
+def stands_twice(test: n.Expr) -> bool:
+    """Say whether the rows of a loop have its test a second time, at the end."""
+    return isinstance(test, n.Binary) and test.op in _NEGATED
+
+
 class FunctionCode(Operations):
     """Rows of one function, with calls still by name until `linked`."""
 
@@ -158,7 +163,8 @@ class FunctionCode(Operations):
         self.loops.append(len(self.sections))
         self.body(body)
         self.loops.pop()
-        if isinstance(test, n.Binary) and test.op in _NEGATED:
+        if stands_twice(test):
+            assert isinstance(test, n.Binary)
             # the test again at the end: one jump for each round instead of two
             for k in self.unless(n.Binary(_NEGATED[test.op], test.left, test.right)):
                 self.rows[k][2] = first

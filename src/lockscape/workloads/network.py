@@ -56,6 +56,15 @@ def server(port: int, workers: int, each: int, requests: int, request_bytes: int
     return np.concatenate([*opened, *[fork(work)] * workers, call(CLOSE, 0), *[call(WAIT)] * workers])
 
 
+def crowd(port: int, workers: int, each: int) -> Rows:
+    """Return a server whose workers accept connections of many outside clients and close them at once: they
+    are at the same listener all the time."""
+    load = outside(workers * each, 1, 1, 1)
+    work = np.concatenate([call(ACCEPT, 0, result=1), call(CLOSE, 1)] * each)
+    opened = [call(SOCKET, result=0), call(LISTEN, 0, port, load, result=0)]
+    return np.concatenate([*opened, *[fork(work)] * workers, call(CLOSE, 0), *[call(WAIT)] * workers])
+
+
 def peers(port: int, connections: int, requests: int, request_bytes: int, reply_bytes: int,
           think: int = 0) -> Rows:  # fmt: skip
     """Return a server and its clients in the same kernel: for each connection a process at either end."""

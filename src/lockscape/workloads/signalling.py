@@ -31,15 +31,16 @@ processes, have had their turn and ignore it."""
 def signalling(seed: int) -> Rows:
     """Return a process that sends signals to others while they sleep, wait, write and make others.
 
-    Some end in the middle of something, some wait for what never comes: `reapers` end these.
+    Each wakes its first child, which waits for a signal and then sleeps, several times. Some end in the
+    middle of something, some wait for what never comes: `reapers` end these.
     """
     draw = np.random.Generator(np.random.PCG64(seed))
-    handled = [call(SIGNAL, USER1, HANDLE)] * int(draw.integers(0, 2))
-    child = np.concatenate([*handled, call(PAUSE), _acts(draw, 3, 1)])
+    handled = [call(SIGNAL, USER1, HANDLE)] * int(draw.integers(1, 3))
+    child = np.concatenate([*handled, call(PAUSE), call(SLEEP, 200), _acts(draw, 3, 1)])
     return np.concatenate([
         call(SLEEP, IGNORED_TICKS),
         *[call(SIGNAL, USER1, HANDLE), call(SIGNAL, USER2, HANDLE)][: int(draw.integers(1, 3))],
-        call(PIPE), fork(child), _acts(draw, 4, 2),
+        call(PIPE), fork(child), *[call(KILL, -1, USER1, think_cycles=40_000)] * 4, _acts(draw, 4, 2),
         call(KILL, -1, USER1, think_cycles=30_000), call(KILL, -1, SIGKILL, think_cycles=30_000),
         _acts(draw, 5, 2), *[call(CLOSE, fd) for fd in range(4)], *[call(WAIT)] * 2,
     ])  # fmt: skip
