@@ -144,7 +144,6 @@ def test_a_lock_holder_is_not_preempted_for_long_with_either_kind_of_avoidance()
 # --- K42 ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{"hot_swap": 2}, {"existence_locks": 1}])
-def test_without_a_mechanism_k42_is_right_too(options: dict[str, int]) -> None:
+def test_page_caches_that_are_distributed_from_the_start_are_right_too() -> None:
     for number in (0, 6):
-        assert run_trial(kernel("k42", **options), trials()[number], Detector)[1] == ""
+        assert run_trial(kernel("k42", hot_swap=2), trials()[number], Detector)[1] == ""

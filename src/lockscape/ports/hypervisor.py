@@ -11,7 +11,6 @@ from lockscape.kernel.scheduler import DISK, RESCHEDULE
 from lockscape.machine.guests import EXIT_HALT
 from lockscape.ports.coscheduling import ask_for_turn, end_idle_turn, makes_way, may_run_virtual
 from lockscape.ports.hypervisor_objects import (
-    CALL_MESSAGE,
     CARD_PORTS,
     CARD_RING,
     DISK_COMMAND,
@@ -27,9 +26,7 @@ from lockscape.ports.hypervisor_objects import (
     PAGE_TABLE,
     PORTS,
     READY,
-    REPLY_MESSAGE,
     RUNNING,
-    SAFE_STATES,
     STRICT,
     TO_DRIVER,
     TO_GUEST,
@@ -84,8 +81,6 @@ def hypervisor() -> None:
             reason = run(virtual.number)
             step("guest_exit")
             unmask()
-            if option("message_calls"):
-                pass_message(virtual, reason % KINDS)
             serve(virtual, reason)
 
 
@@ -155,24 +150,6 @@ def serve(virtual: Virtual, reason: int) -> None:
         inject(reason // KINDS, DRIVER_EVENT)
     elif kind == TO_GUEST:
         inject(reason // KINDS, DISK)
-
-
-@function()
-def pass_message(virtual: Virtual, kind: int) -> None:
-    """Pass a call or its reply on; see by it, and by faults, when the guest is in its kernel."""
-    calls = kind == CALL_MESSAGE
-    replies = kind == REPLY_MESSAGE
-    if calls + replies == 1:
-        step("ipc_path")
-    if option("delayed_preemption") == SAFE_STATES:
-        if calls == 1 or kind == GUEST_FAULT:
-            virtual.unsafe = 1
-        elif replies == 1:
-            virtual.unsafe = 0
-            if virtual.wanted == 1:
-                virtual.wanted = 0
-                processor: PhysicalProcessor = the(PhysicalProcessor, this_cpu())
-                processor.reschedule = 1
 
 
 # --- halting and waking -------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ DRIVER_EVENT = 3
 """Interrupt vector of a driver instance: a request has come."""
 
 (NOTIFY, DISK_COMMAND, EMULATE, GUEST_CALL, GUEST_FAULT, PAGE_TABLE, GIVE_UP, TO_DRIVER, TO_GUEST,
- CARD_PORTS, CARD_RING, CALL_MESSAGE, REPLY_MESSAGE) = range(3, 16)  # fmt: skip
+ CARD_PORTS, CARD_RING) = range(3, 14)  # fmt: skip
 """Why a guest traps, besides an interrupt and a halt."""
 
 KINDS = 16
@@ -23,10 +23,6 @@ HALTED, READY, RUNNING = 0, 1, 2
 
 STRICT, RELAXED = 1, 2
 """Kinds of co-scheduling."""
-
-TOLD, SAFE_STATES = 1, 2
-"""Kinds of delayed preemption: a guest says when it is in its kernel, or the hypervisor sees it by the calls
-that pass through it."""
 
 SKEW_TICKS = 2
 """Ticks that a virtual processor may wait while a sibling runs, before the sibling is stopped."""

@@ -19,24 +19,41 @@ from lockscape.kernel.writeback import disk_done
 from lockscape.machine import layout as at
 from lockscape.machine.state import State
 from lockscape.ports import hypervisor_para
-from lockscape.ports.hypervisor import enter_guest_kernel, leave_guest_kernel
-from lockscape.ports.hypervisor_objects import CALL_MESSAGE, GUEST_FAULT, REPLY_MESSAGE, TOLD
+from lockscape.ports.coscheduling import makes_way
+from lockscape.ports.hypervisor import choose_virtual, enter_guest_kernel, leave_guest_kernel, serve
+from lockscape.ports.hypervisor_objects import (
+    GUEST_FAULT,
+    KINDS,
+    PhysicalProcessor,
+    Virtual,
+)
 from lockscape.ports.hypervisor_para import Ring, SharedInfo
 from lockscape.ports.topology import Options, Topology
 from lockscape.program.language import (
+    NONE,
     add_return,
     atomic,
     current,
     function,
+    halt,
+    mask,
     masked,
     option,
+    run,
     section,
     step,
     the,
     this_cpu,
     trap,
+    unmask,
 )  # fmt: skip
 from lockscape.program.objects import Object, Racy
+
+CALL_MESSAGE, REPLY_MESSAGE = 14, 15
+"""Why a Linux server leaves to the microkernel, besides what guests leave to a hypervisor for."""
+
+TOLD, SEEN = 1, 2
+"""Kinds of delayed preemption: the Linux server says when it is in its kernel, or the microkernel sees it."""
 
 
 class InterruptThread(Object, count=1):
@@ -73,6 +90,53 @@ def system_call(number: int, a: int, b: int, c: int) -> int:
         leave_guest_kernel()
     trap(REPLY_MESSAGE)
     return result
+
+
+# --- the microkernel ----------------------------------------------------------------------------------------
+
+
+@function(replaces=True)
+def hypervisor() -> None:
+    """Run virtual processors, one after the other, and pass their messages; halt when none is ready."""
+    processor: PhysicalProcessor = the(PhysicalProcessor, this_cpu())
+    while True:
+        mask()
+        virtual = processor.running
+        if virtual == NONE or makes_way(processor, virtual) == 1:
+            virtual = choose_virtual(processor)
+        if virtual == NONE:
+            halt()
+        else:
+            step("guest_entry")
+            reason = run(virtual.number)
+            step("guest_exit")
+            unmask()
+            pass_message(processor, virtual, reason % KINDS)
+            serve(virtual, reason)
+
+
+@function()
+def pass_message(processor: PhysicalProcessor, virtual: Virtual, kind: int) -> None:
+    """Pass a call or its reply on; see by it, and by faults, when the Linux server is in its kernel."""
+    if kind == CALL_MESSAGE:
+        step("ipc_path")
+        see_work(virtual)
+    elif kind == GUEST_FAULT:
+        see_work(virtual)
+    elif kind == REPLY_MESSAGE:
+        step("ipc_path")
+        if option("delayed_preemption") == SEEN:
+            virtual.unsafe = 0
+            if virtual.wanted == 1:
+                virtual.wanted = 0
+                processor.reschedule = 1
+
+
+@function()
+def see_work(virtual: Virtual) -> None:
+    """See that the Linux server is in its kernel from now on."""
+    if option("delayed_preemption") == SEEN:
+        virtual.unsafe = 1
 
 
 # --- interrupts ---------------------------------------------------------------------------------------------
@@ -190,4 +254,4 @@ def _prepare(state: State, options: Options) -> dict[int, int]:
 
 BELOW = hypervisor_para.TOPOLOGY
 
-TOPOLOGY = Topology(BELOW.instances, prepare=_prepare)
+TOPOLOGY = Topology(BELOW.instances, prepare=_prepare, threads=("interrupt_thread",))

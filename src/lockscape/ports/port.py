@@ -19,8 +19,7 @@ from lockscape.program.nodes import Function
 from lockscape.program.objects import layout
 from lockscape.program.walk import called, walk
 
-DAEMONS = {"flush_thread": "flush_thread", "swapping": "swap_thread", "server_threads": "server_thread",
-           "message_calls": "interrupt_thread"}  # fmt: skip
+DAEMONS = {"flush_thread": "flush_thread", "swapping": "swap_thread"}
 """The functions in which processes of the kernel itself begin, by the build option that they exist with."""
 
 ANY_PROCESSORS = 2
@@ -74,6 +73,7 @@ class Port:
         left = [name for name, f in functions.items() if f.role != "kernel"]
         left += [each.idle for each in self.topology().instances(ANY_PROCESSORS, self.options)]
         left += [first for option, first in DAEMONS.items() if self.options[option]]
+        left += self.topology().threads
         while left:
             name = left.pop()
             if name not in found and name in functions:

@@ -257,4 +257,4 @@ def _prepare(state: State, options: Options) -> dict[int, int]:
     return {}
 
 
-TOPOLOGY = Topology(NATIVE.instances, prepare=_prepare)
+TOPOLOGY = Topology(NATIVE.instances, prepare=_prepare, threads=("server_thread",))
