@@ -1,7 +1,7 @@
 """New code of Synthesis: opening a file generates the routines that its descriptor stands for.
 
-What is constant while the file is open is part of them: no table is looked into, no kind of file is told from
-others (option ``code_synthesis`` of the kernel), and the address of the page at the file's beginning, if it is
+What is constant while the file is open is part of them: no table is looked into, no kind of file told from
+others (option ``code_synthesis`` of the kernel); the address of the page at the file's beginning, if it is
 in memory, is an operand in the code.
 """
 
