@@ -4,9 +4,9 @@
 
 Figure 2 is the whole process `lockscape simulate` for four systems on 1 to 8 processors, with start-up,
 on all cores: its seconds and the largest memory of a process. The methods, a port of each that has one, are
-timed in the same way. Steps per second are executed rows of the
-program over CPU seconds of one core, after the engine is compiled, medians of the repetitions; a waiting
-processor's looks at its lock are no steps.
+timed in the same way, and so are all 22 systems, and these with 64 processes on 64 processors. Steps per
+second are executed rows of the program over CPU seconds of one core, after the engine is compiled, medians of
+the repetitions; a waiting processor's looks at its lock are no steps.
 """
 
 import argparse
@@ -34,17 +34,28 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYT
 """As on a user's machine: without byte code on disk Python compiles numba anew in each process (1.5 s)."""
 
 
-def figure(what: str, systems: tuple[str, ...], transactions: int, files: int, folder: str) -> None:
+FIGURES = {
+    "figure2": ("Figure 2, four systems", SYSTEMS, "1-8", 8),
+    "methods": (f"{len(METHODS)} methods", METHODS, "1-8", 8),
+    "systems": ("All systems", ("all",), "1-8", 8),
+    "systems-64": ("All systems", ("all",), "64", 64),
+}
+"""What is timed: its title, systems, processors and processes."""
+
+
+def figure(name: str, transactions: int, files: int, folder: str) -> None:
     """Time `lockscape simulate` as a process, nothing remembered from before."""
+    what, systems, cpus, processes = FIGURES[name]
     command = [
-        sys.executable, "-m", "lockscape", "simulate", *systems, "--cpus", "1-8", "--size", "100",
-        "--transactions", str(transactions), "--number", str(files), "--resume", folder, "--json",
+        sys.executable, "-m", "lockscape", "simulate", *systems, "--cpus", cpus, "--size", "100",
+        "--processes", str(processes), "--transactions", str(transactions), "--number", str(files),
+        "--resume", folder, "--json",
     ]  # fmt: skip
     start = time.perf_counter()
     subprocess.run(command, stdout=subprocess.DEVNULL, env=ENVIRONMENT, check=True)
     seconds = time.perf_counter() - start
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    size = f"1-8 processors, 8 x {transactions:,} transactions"
+    size = f"{cpus} processors, {processes} x {transactions:,} transactions"
     print(f"{what}, {size}: {seconds:.1f} s, {largest:.0f} MB")
 
 
@@ -81,14 +92,13 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--folder", required=True, help="an empty folder for the figure's points")
-    parser.add_argument("--only", choices=["steps", "figure2", "methods"], help="one of the measurements")
+    parser.add_argument("--only", choices=["steps", *FIGURES], help="one of the measurements")
     given = parser.parse_args()
     if given.only in (None, "steps"):
         all_steps(given.transactions // 5, given.files, given.repeat)
-    for what, systems in (("Figure 2, four systems", SYSTEMS), (f"{len(METHODS)} methods", METHODS)):
-        name = "figure2" if systems is SYSTEMS else "methods"
+    for name in FIGURES:
         if given.only in (None, name):
-            figure(what, systems, given.transactions, given.files, given.folder)
+            figure(name, given.transactions, given.files, given.folder)
 
 
 if __name__ == "__main__":

@@ -15,17 +15,20 @@ from typing import Any
 
 import click
 import method_pages
+import system_pages
+from markdown import markdown, table
 
 from lockscape import catalog
 from lockscape.catalog import CodeChange, Finding, Table1, Table2, Table3
 from lockscape.cli.main import main as command_line
+from lockscape.experiments import measured
 from lockscape.experiments.figure2 import recorded
 from lockscape.report.bundled import Measurement, bundled
 from lockscape.report.figure2 import ablation_tables, curve_tables, figure2_document, statements_table
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.schema import DOCUMENTS, schema
 from lockscape.report.study import ClaimRecord, study_document
-from lockscape.report.table import Table
+from lockscape.report.table1 import Table1Document, numbers_table, table1_document, words_table
 from lockscape.source.census import Census, Site, census
 from lockscape.source.profile import OPERATIONS, load_profile
 from lockscape.source.tree import Directory
@@ -55,18 +58,6 @@ def filled(text: str, regions: Mapping[str, Region]) -> str:
 def regions_of(text: str) -> list[str]:
     """Return the names of a page's regions."""
     return [match[2] for match in _REGION.finditer(text)]
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]], left: int = 1) -> Iterator[str]:
-    """Yield the lines of a Markdown table; the first `left` columns are text, the others figures."""
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{'|'.join([' :-- '] * left + [' --: '] * (len(heads) - left))}|"
-    for row in rows:
-        yield f"| {' | '.join(map(_cell, row))} |"
-
-
-def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
 
 
 def commands() -> Iterator[str]:
@@ -297,14 +288,24 @@ def figure2_causes() -> Iterator[str]:
         yield from markdown(each)
 
 
-def markdown(printed: Table, title: bool = False) -> Iterator[str]:
-    """Yield a table of lockscape's as Markdown, its notes below it."""
-    if title:
-        yield from (f"**{printed.title}**", "")
-    yield from table(printed.columns, printed.rows, len(printed.left))
+def _table1() -> Table1Document:
+    return table1_document(measured.recorded(), Stopwatch().manifest())
+
+
+def table1_words() -> Iterator[str]:
+    """Yield Table 1's words, the paper's and the measured ones."""
+    yield from markdown(words_table(_table1()))
+
+
+def table1_numbers() -> Iterator[str]:
+    """Yield what those words come from."""
+    yield from markdown(numbers_table(_table1()))
+
+
+def table1_why() -> Iterator[str]:
+    """Yield what the measurements say of each word that differs."""
+    yield from (f"- {text}" for each in _table1().systems for text in each.explained)
     yield ""
-    for note in printed.notes:
-        yield from (f"{note}", "")
 
 
 VERSIONS = ("2.0.40", "2.2.26", "2.4.31", "2.6.11")
@@ -359,6 +360,7 @@ def _lines_of(sites: Iterable[Site]) -> set[tuple[str, int]]:
 
 REGIONS: Mapping[str, Region] = {
     **method_pages.regions(),
+    **system_pages.regions(),
     "commands": commands,
     "documents": documents,
     "table2": table2,
@@ -372,6 +374,9 @@ REGIONS: Mapping[str, Region] = {
     "figure2_statements": figure2_statements,
     "figure2_curves": figure2_curves,
     "figure2_causes": figure2_causes,
+    "table1_words": table1_words,
+    "table1_numbers": table1_numbers,
+    "table1_why": table1_why,
 }
 """Regions that need nothing but lockscape itself."""
 
@@ -385,6 +390,7 @@ if __name__ == "__main__":
     regions = {
         **REGIONS,
         **method_pages.simulated(),
+        **system_pages.simulated(),
         **(counted(Path(sys.argv[1])) if len(sys.argv) > 1 else {}),
     }
     for path in sorted(DOCS.rglob("*.md")):

@@ -139,3 +139,11 @@ def assert_cycles_add_up(state: State) -> None:
     """Every (virtual) processor is in some mode at every moment."""
     for number in range(len(state.virtuals)):
         assert sum(cycles(state, number)) == elapsed(state), (number, cycles(state, number))
+
+
+def histogram(state: State, table: int, number: int) -> tuple[int, int, dict[int, int]]:
+    """Return cycles in all, most, and the counts of buckets, of a histogram in a table (H_CALLS, H_EVENTS)."""
+    place = int(state.m[table]) + number * at.HISTOGRAM_WORDS
+    counts = state.m[place + at.E_BUCKETS : place + at.HISTOGRAM_WORDS]
+    some = {int(k): int(counts[k]) for k in np.flatnonzero(counts)}
+    return int(state.m[place + at.E_TOTAL]), int(state.m[place + at.E_MOST]), some

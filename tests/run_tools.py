@@ -51,8 +51,9 @@ def ran_together(name, streams, cpus=2, **placed):
     assert [int(state.m[context + at.C_WORK]) for context in contexts] == ends
     settle(state)
     assert fsck.check(machine, emptied=False) == []
+    histograms = {call: state.m[at.H_CALLS] + k * at.HISTOGRAM_WORDS for k, call in enumerate(CALLS)}
     made = {
-        call: sum(int(state.m[c + at.C_CALLS + k * at.CALL_COLUMNS]) for c in machine.contexts)
-        for k, call in enumerate(CALLS)
+        call: int(state.m[place + at.E_BUCKETS : place + at.HISTOGRAM_WORDS].sum())
+        for call, place in histograms.items()
     }
     return machine, {name: count for name, count in made.items() if count}

@@ -33,6 +33,10 @@ NOT_EXECUTED = {
         "lockscape fetch linux-2.6.11.7",
     ],
     "docs/laboratory/figure2.md": ["lockscape figure2 --check 0 --check 117"],
+    "docs/laboratory/latency.md": [
+        "lockscape table1 --check linux-2.4",
+        "python tools/record_table1.py --folder RUNS",
+    ],
     "docs/laboratory/proof.md": ["lockscape port linux-2.4 --mutants"],
     "docs/development.md": [
         "uv run --group test pytest",
@@ -230,7 +234,7 @@ def test_generated_regions_are_current(generator: ModuleType) -> None:
         text = path.read_text("utf-8")
         seen += generator.regions_of(text)
         assert generator.filled(text, generator.REGIONS) == text, f"{path.name}: run python docs/generate.py"
-    simulated = generator.method_pages.simulated()
+    simulated = {**generator.method_pages.simulated(), **generator.system_pages.simulated()}
     assert sorted(seen) == sorted([*generator.REGIONS, *simulated, *generator.counted(ROOT)])
 
 
@@ -239,6 +243,15 @@ def test_simulated_curves_of_methods_are_current(generator: ModuleType) -> None:
     for path in sorted((DOCS / "methods").glob("*.md")):
         text = path.read_text("utf-8")
         current = generator.filled(text, generator.method_pages.simulated())
+        assert current == text, f"{path.name}: run python docs/generate.py"
+
+
+@pytest.mark.slow
+def test_simulated_regions_of_systems_are_current(generator: ModuleType) -> None:
+    for name in ("systems", "verification"):
+        path = DOCS / "laboratory" / f"{name}.md"
+        text = path.read_text("utf-8")
+        current = generator.filled(text, generator.system_pages.simulated())
         assert current == text, f"{path.name}: run python docs/generate.py"
 
 

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine_tools import FREE, Machine, assert_cycles_add_up, cycles, elapsed, program
+from engine_tools import FREE, Machine, assert_cycles_add_up, cycles, elapsed, histogram, program
 from lockscape.errors import InputError
 from lockscape.machine import execute as running
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import RunError, execute
+from lockscape.machine.latency import bucket
 from lockscape.machine.state import Hardware
 from lockscape.program import opcodes as op
 from lockscape.program.assemble import assemble
@@ -340,6 +341,7 @@ def test_user_mode_system_calls_and_workload_rows():
     process = state.new("Process")
     context = state.context(process, "no_call", "user", at.KERNEL, (0, 3))
     state.counted(context)
+    state.m[context + at.C_CALLS] = 1
     state.set(state.system("Box", 1), c=process)
     assert execute(state).reason == at.REASON_DONE
     assert box(state)[:2] == (10 * 3 + 20 * 4 + 5 * 5, 4)
@@ -347,8 +349,8 @@ def test_user_mode_system_calls_and_workload_rows():
     assert elapsed(state) == 35 * 7 + 50 + 400
     assert box(state, 1)[1] == 100
     assert box(state, 1)[3] == elapsed(state)
-    calls = [int(x) for x in state.m[context + at.C_CALLS + 3 : context + at.C_CALLS + 9]]
-    assert calls == [2, 200, 100, 1, 100, 100]  # kinds 1 and 2: how often, cycles, most
+    calls = [histogram(state, at.H_CALLS, kind) for kind in (1, 2)]
+    assert calls == [(200, 100, {bucket(100): 2}), (100, 100, {bucket(100): 1})]
     assert_cycles_add_up(state)
 
 

@@ -274,7 +274,7 @@ def test_unknown_locks_and_calls_are_refused():
 def test_python_does_not_run_simulated_operations():
     with pytest.raises(TypeError, match=r"find\(\) means something only inside a function marked"):
         find(1, 2)
-    with pytest.raises(ValueError, match="role 'nurse': one of kernel, user"):
+    with pytest.raises(ValueError, match="role 'nurse': one of kernel, waker, user"):
         function("nurse")
 
 

@@ -44,7 +44,7 @@ def test_all_trials_find_nothing(name: str) -> None:
 def test_what_a_client_asks_for_is_done_by_the_threads_of_two_servers() -> None:
     loaded = load_run(spec("qnx"))
     state = loaded.machine.state
-    channels = [state.system("Server", number) for number in range(2)]
+    channels = [state.system("ServerChannel", number) for number in range(2)]
     threads = [state.items(channel, "receivers") for channel in channels]
     assert [len(each) for each in threads] == [1, 1]
     run_to_end(loaded)
@@ -117,11 +117,11 @@ def test_interrupts_are_handled_by_a_thread() -> None:
     work = serves.changed(operations=3, processes=4)
     loaded = load_run(RunSpec("x", found.plan, 2, 4, machine=found.machine, workload=work))
     state = loaded.machine.state
-    threads = [state.get(state.system("InterruptThread", 0, guest), "thread") for guest in (1, 2)]
+    threads = [state.get(state.system("DeviceThread", 0, guest), "thread") for guest in (1, 2)]
     run_to_end(loaded)
     assert damage(loaded) == []
     for guest, thread in enumerate(threads, 1):
-        messages = state.system("InterruptThread", 0, guest)
+        messages = state.system("DeviceThread", 0, guest)
         told = [state.get(messages, name) for name in ("arrived", "sent", "taken", "freed")]
         assert told[:2] == told[2:]  # all that it was told of it has done
         assert told[0] > 0 and told[1] > 0

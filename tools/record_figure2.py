@@ -23,7 +23,7 @@ PACKAGE = Path(lockscape.__file__).parent
 OUT = PACKAGE / "experiments" / "recorded"
 
 
-def _commit() -> str:
+def commit_of_sources() -> str:
     """Return the revision of the sources; they may not be changed."""
 
     def git(*arguments: str) -> str:
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--machine", default="pentium4")
     parser.add_argument("--jobs", type=int, default=None)
     given = parser.parse_args()
-    commit = _commit()
+    commit = commit_of_sources()
     samples: list[figure2.SampleRecord] = []
     ablations: tuple[figure2.AblationRecord, ...] = ()
     for number in range(given.samples + 1):

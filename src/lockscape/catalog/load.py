@@ -19,6 +19,7 @@ FILES = {
     "references.toml": ("references",),
     "tables.toml": ("table1", "table2", "table3", "versions", "releases"),
     "findings.toml": ("findings", "claims"),
+    "figures.toml": ("figures",),
     "beyond.toml": ("systems",),
 }
 """The data files and what each holds at its top level."""

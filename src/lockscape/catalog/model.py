@@ -294,6 +294,28 @@ class Claim(Datum, frozen=True):
     resolution: Annotated[float, msgspec.Meta(gt=0)]
 
 
+class Figure(Datum, frozen=True):
+    """A published number of a system, in `unit`: a `value`, or a range from `low` to `high`.
+
+    `given`: what is simulated takes it as a cost, so that it proves nothing there.
+    """
+
+    id: Text
+    system: Text
+    text: Text
+    unit: Literal["us", "ms", "%", "ratio"]
+    source: Text
+    confidence: Mark
+    value: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    given: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.value > 0) == (0 < self.low <= self.high):
+            raise ValueError("give a value, or low and high")
+
+
 class BeyondSystem(Datum, frozen=True):
     """A system that the paper does not discuss. `unconfirmed` says what could not be found out."""
 

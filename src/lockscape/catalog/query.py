@@ -7,6 +7,7 @@ from lockscape.catalog.load import bundled
 from lockscape.catalog.model import (
     BeyondSystem,
     Claim,
+    Figure,
     Method,
     Note,
     Reference,
@@ -91,6 +92,12 @@ def system(id: str) -> System:
     """Return a system of Table 1 by id; raises InputError, naming the nearest, if there is none."""
     by_id = {each.id: each for each in _all_systems()}
     return by_id[choose("system", id, by_id)]
+
+
+@cache
+def figures() -> tuple[Figure, ...]:
+    """Return the published numbers that simulated ones are set beside, by system."""
+    return bundled("figures.toml").entries("figures", Figure)
 
 
 @cache

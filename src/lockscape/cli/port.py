@@ -57,14 +57,15 @@ def port(
 
 
 def _efforts(names: tuple[str, ...], watch: Stopwatch, form: str | None) -> None:
-    from lockscape.experiments.choose import UNIPROCESSOR, choose_plan
+    from lockscape.experiments.choose import choose_plan, expand
     from lockscape.ports.effort import both, effort
     from lockscape.ports.plan import plan_names
     from lockscape.ports.port import port as build
     from lockscape.report.port import effort_csv, effort_tables, port_document
+    from lockscape.systems.load import UNIPROCESSOR
 
-    chosen = names or [name for name in plan_names() if name != UNIPROCESSOR]
-    found = [(name, effort(both(build(choose_plan(name))))) for name in dict.fromkeys(chosen)]
+    chosen = expand(names) or [name for name in plan_names() if name != UNIPROCESSOR]
+    found = [(name, effort(both(build(choose_plan(name))))) for name in chosen]
     document = port_document(found, watch.manifest())
     tables = (effort_csv(document),) if form == "csv" else effort_tables(document)
     emit(document, tables, form_of(form), sys.stdout)

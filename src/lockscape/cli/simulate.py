@@ -16,11 +16,9 @@ from lockscape.report.output import Format, emit
 if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands that end early
     from lockscape.experiments.result import RunSpec, Seeding
     from lockscape.systems.load import System
-    from lockscape.workloads.chat import Chat
+    from lockscape.workloads.choose import AnyWorkload
     from lockscape.workloads.postmark import PostmarkOptions
-    from lockscape.workloads.replay import Replay
     from lockscape.workloads.stdio import Libc
-    from lockscape.workloads.workload_file import Workload
 
 POSTMARK = "postmark"
 BASELINE = "linux-2.0"
@@ -109,7 +107,7 @@ class Request(NamedTuple):
     cost_sample: int
     postmark: "PostmarkOptions"
     terse: bool
-    workload: "Workload | Chat | Replay | None"
+    workload: "AnyWorkload | None"
 
 
 @click.command()
@@ -203,6 +201,8 @@ def simulate(
     if mechanism is not None:
         chosen = [each for found in chosen for each in (found, found.without(mechanism))]
     base = baseline or (BASELINE if any(found.id == BASELINE for found in chosen) else None)
+    for found in chosen:
+        _tell_limit(found, request.cpus)
     specs = [spec for found in chosen for spec in _specs(found, request)]
     if base is not None:
         specs.append(_specs(_chosen([base])[0], request)[0])
@@ -252,7 +252,7 @@ def _request(settings: dict[str, Any], defaults: dict[str, Any], cpus: tuple[int
     )  # fmt: skip
 
 
-def _workload(settings: dict[str, Any]) -> "Workload | Chat | Replay | None":
+def _workload(settings: dict[str, Any]) -> "AnyWorkload | None":
     """Return the workload that is not PostMark, with the settings that go over its file's."""
     from lockscape.workloads.choose import choose_workload
     from lockscape.workloads.replay import Replay
@@ -301,6 +301,15 @@ def _chosen(names: Sequence[str]) -> "list[System]":
     from lockscape.experiments.choose import choose, expand
 
     return [choose(name) for name in expand(names)]
+
+
+def _tell_limit(found: "System", cpus: tuple[int, ...]) -> None:
+    """Say on which numbers of processors a system is not run, for it cannot use so many."""
+    beyond = [str(number) for number in cpus if number > found.most_processors]
+    if beyond:
+        most = f"{found.most_processors} processor{'s' * (found.most_processors > 1)}"
+        why = f" ({found.most_evidence})" if found.most_evidence else ""
+        print(f"lockscape: {found.id}: at most {most}{why}: not run on {', '.join(beyond)}", file=sys.stderr)
 
 
 def _specs(found: "System", request: Request) -> "list[RunSpec]":

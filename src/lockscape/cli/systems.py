@@ -67,13 +67,22 @@ def systems(
 @click.argument("id", metavar="ID", nargs=-1, required=True)
 @output_options
 def show_system(id: tuple[str, ...], form: str | None = None) -> None:
-    """Show everything known of one system: row, mechanism, numbers, corrections, each with its source."""
-    system = catalog.system(" ".join(id))
+    """Show everything known of one system, each with its source, and how it runs here.
+
+    ID may be a variant: mac-os-x@10.4.
+    """
+    from lockscape.report.model import print_model, system_document
+    from lockscape.systems.load import load_system
+
+    name, at, variant = "-".join(" ".join(id).split()).partition("@")
+    system = catalog.system(name)
+    document = system_document(system, load_system(system.id + at + variant), Stopwatch().manifest())
     output = form_of(form)
     if output == "table":
         print_system(system, sys.stdout)
+        print_model(document.model, sys.stdout)
         return
-    emit(systems_document([system], Stopwatch().manifest()), (systems_csv([system]),), output, sys.stdout)
+    emit(document, (systems_csv([system]),), output, sys.stdout)
 
 
 @click.group(cls=ShowGroup, invoke_without_command=True)

@@ -9,19 +9,17 @@ from lockscape.experiments.sample import kernel_steps
 from lockscape.kernel.build import OPTIONS
 from lockscape.machine.state import MOST_PROCESSORS
 from lockscape.ports.plan import Plan, load_plan, plan_names, read_plan
-from lockscape.systems.load import System, load_system, read_system, system_ids
+from lockscape.systems.load import UNIPROCESSOR, System, load_system, read_system, system_ids
 
-UNIPROCESSOR = "uniprocessor"
-"""The kernel without a port: it has no exclusion between processors."""
-
-MOST = {"hz": 10_000, "slice_ticks": 10_000, "groups": 1024}
+MOST = {"hz": 10_000, "slice_ticks": 10_000, "groups": 1024, "interrupt_threads": 2}
 """Largest numbers that make sense, by build option."""
 
 NEW_CODE = (
-    "master", "slaves", "application", "device", "hypervisor_objects", "coscheduling", "hypervisor",
-    "hypervisor_full", "hypervisor_para", "cells", "clustered", "clustered_names", "clustered_pages",
-    "clustered_files", "clustered_memory", "clustered_dispatch", "lockfree", "synthesis", "object_cache",
-    "servers", "linux_server",
+    "master", "forwarding", "interrupt_threads", "turnstiles", "one_clock", "slaves", "application",
+    "device", "hypervisor_objects", "coscheduling", "migration", "hypervisor", "hypervisor_full",
+    "hypervisor_para", "domain_lock", "cellular", "pipeline", "cells", "clustered",
+    "clustered_names", "clustered_pages", "clustered_files", "clustered_memory",
+    "clustered_dispatch", "lockfree", "synthesis", "object_cache", "servers", "linux_server",
 )  # fmt: skip
 """Modules of `lockscape.ports` that hold functions for a kernel."""
 

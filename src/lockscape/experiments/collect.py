@@ -1,8 +1,11 @@
 """Reads a run's result out of the machine's memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from lockscape.experiments.histogram import buckets_of
 from lockscape.experiments.result import (
+    RESPONDS,
     CallLatency,
     EventLatency,
     LockStatistics,
@@ -10,10 +13,12 @@ from lockscape.experiments.result import (
     ProcessTime,
     RunResult,
     Throughput,
+    all_timed,
+    timed,
 )  # fmt: skip
 from lockscape.kernel.entry import CALLS
 from lockscape.machine import layout as at
-from lockscape.machine.latency import BEGUN, HANDLED, RUNS
+from lockscape.machine.latency import BEGUN, HANDLED, RESPONDED, RUNS
 from lockscape.machine.state import State
 from lockscape.workloads.load import Machine
 
@@ -36,8 +41,8 @@ def collect(
         clock_mhz=clock_mhz,
         processors=_processors(machine),
         locks=tuple(_lock(state, number) for number in range(len(state.binary.locks))),
-        calls=_calls(machine),
-        events=_events(machine.state),
+        calls=_calls(state),
+        events=_events(state),
         processes=tuple(_process(state, *each) for each in given),
         steady=steady,
         steps=int(state.m[at.H_STEPS]),
@@ -50,18 +55,40 @@ def _processors(machine: Machine) -> tuple[ProcessorTime, ...]:
     here: dict[int, list[int]] = {}
     for v, home in machine.homes.items():
         here.setdefault(home, []).append(v)
-    return tuple(_processor(machine.state, home, here[home]) for home in sorted(here))
+    state = machine.state
+    native, above = {}, {}
+    for number, virtuals in sorted(here.items()):
+        root = int(state.m[int(state.m[at.H_PROCESSOR]) + number * at.PROCESSOR_WORDS + at.P_ROOT])
+        native[number] = _times(state, root)
+        others = [_times(state, v) for v in virtuals if v != root]
+        if others:
+            above[number] = [sum(times[mode] for times in others) for mode in MODES]
+    _share_moved({number: native[number][at.GUEST] for number in above}, above)
+    return tuple(_processor(times, above.get(number)) for number, times in native.items())
 
 
-def _processor(state: State, number: int, virtuals: Sequence[int]) -> ProcessorTime:
-    """Return the times of the virtual processors of a physical one, up to now."""
-    root = int(state.m[int(state.m[at.H_PROCESSOR]) + number * at.PROCESSOR_WORDS + at.P_ROOT])
-    native = _times(state, root)
-    above = [_times(state, v) for v in virtuals if v != root]
-    if not above:
+def _share_moved(ran: Mapping[int, int], above: dict[int, list[int]]) -> None:
+    """Divide the times of virtual processors that moved among the physical ones that they may have been on.
+
+    `ran`: how long guests ran on each. Sums are exact; that all of them spent the same share in each mode is
+    an assumption.
+    """
+    moved = [number for number in ran if sum(above[number]) != ran[number]]
+    spent = [sum(above[number][k] for number in moved) for k in range(len(MODES))]
+    if sum(spent) != sum(ran[number] for number in moved):
+        return  # a run that does not add up
+    for number in moved:
+        parts = [cycles * ran[number] // sum(spent) for cycles in spent]
+        parts[-1] += ran[number] - sum(parts)
+        above[number] = parts
+
+
+def _processor(native: Sequence[int], above: Sequence[int] | None) -> ProcessorTime:
+    """Return what a physical processor did, from its own times and those of the virtual ones on it."""
+    if above is None:
         return _time([native[mode] for mode in MODES], 0)
     below = sum(native[mode] for mode in MODES if mode != at.IDLE)
-    shares = [sum(times[mode] for times in above) for mode in MODES]
+    shares = list(above)
     shares[MODES.index(at.IDLE)] += native[at.IDLE]
     return _time(shares, below)
 
@@ -94,18 +121,20 @@ def _lock(state: State, number: int) -> LockStatistics:
     )  # fmt: skip
 
 
-def _calls(machine: Machine) -> tuple[CallLatency, ...]:
+def _calls(state: State) -> tuple[CallLatency, ...]:
     """Return the calls of the workload's processes; what others do for them is not told apart."""
-    state = machine.state
     found = []
     for number, name in enumerate(CALLS):
-        places = [context + at.C_CALLS + number * at.CALL_COLUMNS for context in machine.contexts]
-        count = sum(int(state.m[place]) for place in places)
-        if count:
-            total = sum(int(state.m[place + 1]) for place in places)
-            most = max(int(state.m[place + 2]) for place in places)
-            found.append(CallLatency(call=name, count=count, total_cycles=total, max_cycles=most))
+        taken = _timed(state, int(state.m[at.H_CALLS]) + number * at.HISTOGRAM_WORDS)
+        if taken["count"]:
+            found.append(CallLatency(call=name, **taken))
     return tuple(found)
+
+
+def _timed(state: State, place: int) -> dict[str, Any]:
+    """Return the fields of the latency whose histogram is at an address."""
+    total, most, *counts = state.m[place : place + at.HISTOGRAM_WORDS].tolist()
+    return timed(total, most, buckets_of(counts))
 
 
 def _events(state: State) -> tuple[EventLatency, ...]:
@@ -117,19 +146,18 @@ def _events(state: State) -> tuple[EventLatency, ...]:
             for number, what in ((BEGUN, "begins"), (HANDLED, "done")):
                 _event(state, other, number + vector, f"{handler} {what}", found)
         _event(state, other, RUNS, "process runs", found)
+        _event(state, other, RESPONDED, RESPONDS, found)
     return tuple(found.values())
 
 
 def _event(state: State, other: int, number: int, event: str, found: dict[str, EventLatency]) -> None:
     """Add an event's latencies to those that were found under its name."""
-    place = at.H_LATENCY + (other * at.LATENCY_KINDS + number) * at.LATENCY_COLUMNS
-    count, total, most = (int(word) for word in state.m[place : place + at.LATENCY_COLUMNS])
+    place = int(state.m[at.H_EVENTS]) + (other * at.EVENT_KINDS + number) * at.HISTOGRAM_WORDS
+    here = EventLatency(event=event, **_timed(state, place))
     if event in found:  # of other instances
-        known = found[event]
-        count, total = known.count + count, known.total_cycles + total
-        most = max(known.max_cycles, most)
-    if count:
-        found[event] = EventLatency(event=event, count=count, total_cycles=total, max_cycles=most)
+        here = EventLatency(event=event, **all_timed((found[event], here)))
+    if here.count:
+        found[event] = here
 
 
 def _handler(state: State, vector: int, instances: Sequence[int]) -> str:

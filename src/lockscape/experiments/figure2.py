@@ -19,7 +19,8 @@ from lockscape.experiments.curve import Progress, run_all
 from lockscape.experiments.result import RunSpec, Seeding
 from lockscape.experiments.sample import cost_factors
 from lockscape.experiments.statements import STATEMENTS, SYSTEMS, Speeds
-from lockscape.ports.plan import Plan, parse_plan
+from lockscape.ports.plan import Plan
+from lockscape.systems.load import ablation_text, load_ablation
 from lockscape.workloads.postmark import PostmarkOptions
 
 CPUS = tuple(range(1, 9))
@@ -39,7 +40,7 @@ ABLATIONS = (
     "linux-2.6-hz-100",
     "linux-2.6-not-preemptible",
 )
-"""Variants of the systems that show the cause of a curve: files in `ablations`."""
+"""Variants of the systems that show the cause of a curve: files in `lockscape.systems.ablations`."""
 
 FORMAT = 1
 """Raised when the files in `recorded` change their form; they are then recorded again."""
@@ -132,18 +133,14 @@ def run_sample(
 
 def ablation_plan(name: str) -> Plan:
     """Return the plan of an ablation."""
-    plan = parse_plan(_ablation(name), name)
+    plan = load_ablation(name)
     check_plan(plan, name)
     return plan
 
 
 def ablated_system(name: str) -> str:
     """Return the system that an ablation changes."""
-    return str(tomllib.loads(_ablation(name))["base"])
-
-
-def _ablation(name: str) -> str:
-    return (resources.files("lockscape.experiments") / "ablations" / f"{name}.toml").read_text("utf-8")
+    return str(tomllib.loads(ablation_text(name))["base"])
 
 
 def run_ablation(
@@ -167,7 +164,8 @@ def run_ablation(
 def recorded(machine: str) -> Record:
     """Return what was recorded on a machine. Raises `InputError` for one without a record."""
     folder = resources.files("lockscape.experiments") / "recorded"
-    known = sorted(p.name.removeprefix("figure2-").removesuffix(".json") for p in folder.iterdir())
+    names = (p.name for p in folder.iterdir() if p.name.startswith("figure2-"))
+    known = sorted(name.removeprefix("figure2-").removesuffix(".json") for name in names)
     if machine not in known:
         raise InputError(f"Figure 2 was not recorded on machine {machine!r}: it was on {', '.join(known)}")
     record = msgspec.json.decode((folder / f"figure2-{machine}.json").read_bytes(), type=Record)

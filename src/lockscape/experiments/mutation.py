@@ -115,7 +115,7 @@ def judge(
         _Task(key, mutant, list(zip(runs, seen, strict=True)), bare)
         for mutant, seen in zip(mutants, zip(*shown, strict=True), strict=True)
     ]
-    verdicts = meter.all(each_done(_judge, tasks, workers))
+    verdicts = meter.all(each_done(_judge, tasks, workers, _derailed))
     left = [k for k, verdict in enumerate(verdicts) if not _settled(verdict)]
     meter.count -= len(mutants) - len(left)
     if left and DRAWN:
@@ -124,7 +124,8 @@ def judge(
         again = [
             (tasks[k], verdicts[k], often) for k, often in zip(left, zip(*shares, strict=True), strict=True)
         ]
-        for k, verdict in zip(left, meter.all(each_done(_judge_again, again, workers)), strict=True):
+        judged = meter.all(each_done(_judge_again, again, workers, _derailed_again))
+        for k, verdict in zip(left, judged, strict=True):
             verdicts[k] = verdict
     return verdicts
 
@@ -158,6 +159,15 @@ class _Task(msgspec.Struct, frozen=True):
         """Return the trials that come to the mutant's place, those that show most in the least time first."""
         taken = [run for run in self.seen if run[1].taken]
         return sorted(taken, key=lambda run: (not run[1].needed, run[1].accesses))
+
+
+def _derailed(task: _Task) -> Verdict:
+    """Return the verdict of a mutant whose kernel destroyed the memory of the process that simulated it."""
+    return Verdict(task.mutant, "caught", kind="stopped", how="it wrote over the machine's own memory")
+
+
+def _derailed_again(task: tuple[_Task, Verdict, Sequence[float]]) -> Verdict:
+    return _derailed(task[0])
 
 
 def _judge(task: _Task) -> Verdict:

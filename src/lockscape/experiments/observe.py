@@ -9,7 +9,9 @@ A name is one of these, in seconds, cycles, numbers or shares::
     first.MODE                          the first processor's share of what all of them spent in a mode
     locks.LOCK.FIELD                    see `lockscape.experiments.result.LockStatistics`
     calls.CALL.FIELD                    see `Latency` there: count, mean_cycles, max_cycles
-    events.EVENT.FIELD                  also for all events of a name: ``packet_arrived begins``
+    events.EVENT.FIELD                  as of calls; an event is ``packet_arrived begins`` or the like
+    ….FIELD_us                          a field that ends in _cycles, in microseconds
+    ….FIELD_share                       the same as a share of all processors' time
     failure.lost, failure.ended         processes that were lost with a failed instance, and that were not
 """
 
@@ -20,7 +22,7 @@ from lockscape.experiments.failure import failure
 from lockscape.experiments.result import Failure, RunResult, RunSpec
 from lockscape.experiments.run import simulate
 from lockscape.systems.load import System
-from lockscape.systems.model import Mechanism, Shown
+from lockscape.systems.model import Mechanism, Shown, Trial
 from lockscape.workloads.choose import choose_workload
 from lockscape.workloads.postmark import PostmarkOptions
 from lockscape.workloads.replay import Replay
@@ -56,8 +58,8 @@ def show_mechanism(system: System, mechanism: Mechanism) -> Moved:
     return Moved(system.id, mechanism, *values)
 
 
-def shown_spec(system: System, shown: Shown) -> RunSpec:
-    """Return the run in which a mechanism shows."""
+def trial_spec(system: System, shown: Trial) -> RunSpec:
+    """Return the run of a system that is to be looked at."""
     if shown.workload == "postmark":
         work = PostmarkOptions(
             size_low_bytes=100, size_high_bytes=100, files=shown.files, transactions=shown.operations or 300
@@ -75,7 +77,7 @@ def shown_spec(system: System, shown: Shown) -> RunSpec:
 
 
 def _observed(system: System, shown: Shown) -> float:
-    spec = shown_spec(system, shown)
+    spec = trial_spec(system, shown)
     if shown.fails:
         instance, _, at_ms = shown.fails.partition("@")
         return _of_failure(failure(spec, int(instance), float(at_ms)), shown.observable)
@@ -119,8 +121,10 @@ def _field(result: RunResult, kind: str, which: str, field: str) -> float:
     found = {getattr(each, kind[:-1]): each for each in getattr(result, kind)}
     if which not in found:
         return 0.0
-    value = getattr(found[which], field, None)
+    name, _, unit = field.rpartition("_")
+    over = {"us": result.clock_mhz, "share": result.makespan_cycles * len(result.processors)}.get(unit)
+    value = getattr(found[which], field if over is None else f"{name}_cycles", None)
     if not isinstance(value, int | float):
         names = [each for each in dir(found[which]) if isinstance(getattr(found[which], each), int | float)]
         raise InputError(unknown(f"field of {kind}", field, names))
-    return float(value)
+    return value / (over or 1)

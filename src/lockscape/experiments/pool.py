@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
@@ -23,31 +23,54 @@ def core_count() -> int:
 
 
 def each_done(
-    work: Callable[[Task], Done], tasks: Sequence[Task], workers: int | None = None
+    work: Callable[[Task], Done],
+    tasks: Sequence[Task],
+    workers: int | None = None,
+    died: Callable[[Task], Done] | None = None,
 ) -> Iterator[tuple[int, Done]]:
     """Do every task and yield its number and result, as they become ready.
 
     `workers` processes work at once (default: as many as there are cores); with one of them, or one task,
-    all is done here. Raises what a task raises, and `RunError` when a worker dies. When it is interrupted the
-    workers end.
+    all is done here. Raises what a task raises, and `RunError` when a worker dies: unless `died` is given,
+    which then says the result of the task that it died of. When it is interrupted the workers end.
     """
     workers = min(workers or core_count(), len(tasks))
-    if workers <= 1:
+    if workers <= 1 and died is None:
         yield from ((number, work(task)) for number, task in enumerate(tasks))
         return
+    left = dict(enumerate(tasks))
+    try:
+        for number, done in _in_workers(work, left, workers):
+            del left[number]
+            yield number, done
+    except BrokenProcessPool as error:
+        if died is None:
+            raise RunError("a worker process died, perhaps for want of memory: try with --jobs 1") from error
+        for number, task in left.items():  # each by itself: only that it died of is lost
+            try:
+                ((_, done),) = _in_workers(work, {number: task}, 1)
+            except BrokenProcessPool:
+                done = died(task)
+            yield number, done
+
+
+def _in_workers(
+    work: Callable[[Task], Done], tasks: Mapping[int, Task], workers: int
+) -> Iterator[tuple[int, Done]]:
+    """Do tasks in worker processes. Raises `BrokenProcessPool` when one dies."""
     method = "fork" if sys.platform == "linux" else "spawn"
     before = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, multiprocessing.get_context(method), _ignore_interrupt) as pool:
         waiting: dict[Future[Done], int] = {}
         try:
-            for number, task in enumerate(tasks):
+            for number, task in tasks.items():
                 waiting[pool.submit(work, task)] = number
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for each in sorted(done, key=lambda future: waiting[future]):
                     yield waiting.pop(each), each.result()
-        except BrokenProcessPool as error:
-            raise RunError("a worker process died, perhaps for want of memory: try with --jobs 1") from error
+        except BrokenProcessPool:
+            raise
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for child in set(multiprocessing.active_children()) - before:

@@ -1,18 +1,19 @@
 """What a simulated run depends on, and what it gives: plain data, stored, sent to workers and printed."""
 
 import hashlib
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import msgspec
 
 from lockscape.errors import InputError
+from lockscape.experiments.histogram import Buckets, percentile, together
 from lockscape.machine.state import MOST_PROCESSORS
 from lockscape.ports.plan import Plan
-from lockscape.workloads.chat import Chat
+from lockscape.workloads.choose import AnyWorkload
 from lockscape.workloads.postmark import PostmarkOptions
 from lockscape.workloads.replay import Replay
 from lockscape.workloads.stdio import Libc
-from lockscape.workloads.workload_file import Workload
 
 MOST_PROCESSES = 4096
 MOST_OPERATIONS = 10_000_000
@@ -41,7 +42,7 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: str = "pentium4"
     cost_sample: int = 0
     cost_factors: dict[str, float] = {}
-    workload: Workload | Chat | Replay | None = None
+    workload: AnyWorkload | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no machine or memory could hold."""
@@ -135,16 +136,44 @@ class LockStatistics(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
-    """How long something took: how often it was seen, cycles in all, and most of them."""
+    """How long something took: how often it was seen, cycles in all, percentiles and most of them.
+
+    `buckets`: all times, see `lockscape.experiments.histogram`, which also says how exact percentiles are.
+    """
 
     count: int
     total_cycles: int
+    p50_cycles: int
+    p90_cycles: int
+    p99_cycles: int
+    p999_cycles: int
     max_cycles: int
+    buckets: Buckets
 
     @property
     def mean_cycles(self) -> float:
         """Return the mean."""
         return self.total_cycles / self.count if self.count else 0.0
+
+
+PERMILLE = {"p50_cycles": 500, "p90_cycles": 900, "p99_cycles": 990, "p999_cycles": 999}
+"""Of 1,000 times, how many do not exceed each percentile of `Latency`."""
+
+
+def timed(total: int, most: int, buckets: Buckets) -> dict[str, Any]:
+    """Return the fields of a `Latency`."""
+    found = {name: percentile(buckets, most, permille) for name, permille in PERMILLE.items()}
+    count = sum(count for _, count in buckets)
+    return {"count": count, "total_cycles": total, "max_cycles": most, "buckets": buckets, **found}
+
+
+def all_timed(parts: Sequence[Latency]) -> dict[str, Any]:
+    """Return the fields of the `Latency` that several are together."""
+    return timed(
+        sum(part.total_cycles for part in parts),
+        max((part.max_cycles for part in parts), default=0),
+        together(part.buckets for part in parts),
+    )
 
 
 class CallLatency(Latency, frozen=True, kw_only=True):
@@ -158,10 +187,15 @@ class EventLatency(Latency, frozen=True, kw_only=True):
 
     `event`: ``HANDLER begins``, an interrupt from when it was due until its handler began, which masking
     delays; ``HANDLER done``, from then until the handler returned or gave the processor away, its own waits
-    included; ``process runs``, a process from being woken.
+    included; ``process runs``, a process from being woken; ``process responds``, from when the interrupt was
+    due that woke it until it is back in user mode, whatever it waits for on the way.
     """
 
     event: str
+
+
+RESPONDS = "process responds"
+"""The event by which the response to interrupts is known."""
 
 
 class ProcessTime(msgspec.Struct, frozen=True):
@@ -215,6 +249,15 @@ class RunResult(msgspec.Struct, frozen=True):
             return None
         cycles = self.steady.end_cycles - self.steady.begin_cycles
         return self.steady.operations * self.clock_mhz * 1e6 / cycles
+
+    @property
+    def all_calls(self) -> Latency:
+        """Return all system calls and faults together."""
+        return Latency(**all_timed(self.calls))
+
+    def event(self, name: str) -> Latency:
+        """Return an event's latency, without any times if it did not happen; see `EventLatency`."""
+        return next((each for each in self.events if each.event == name), Latency(**all_timed(())))
 
     def share(self, mode: str) -> float:
         """Return the share of all processors' time in a mode, such as ``user`` or ``spin``."""

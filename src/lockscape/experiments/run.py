@@ -25,6 +25,7 @@ from lockscape.workloads import fsck, postmark, stress, user
 from lockscape.workloads.load import Machine, Stream, load, postmark_stream
 from lockscape.workloads.replay import Replay
 from lockscape.workloads.serving import Network
+from lockscape.workloads.watch import Watch
 from lockscape.workloads.workload_file import Workload
 
 POLLS_PER_S = 1000
@@ -126,7 +127,7 @@ def _kernel_key(spec: RunSpec) -> bytes:
 
 
 @functools.lru_cache(maxsize=32)
-def _built(key: bytes, traced: bool, mixed: bool, link_mbit: int, swapping: bool) -> _Built:
+def _built(key: bytes, traced: bool, mixed: bool, link_mbit: int, swapping: bool, urgent: bool) -> _Built:
     spec = msgspec.json.decode(key, type=RunSpec)
     work = spec.postmark
     costs = CostTable(preset(spec.machine), kernel_steps(), spec.plan.costs, spec.cost_factors)
@@ -138,18 +139,20 @@ def _built(key: bytes, traced: bool, mixed: bool, link_mbit: int, swapping: bool
     stated = {name: spec.plan.options.get(name, cycles) for name, cycles in devices.items()}
     kernel = port(
         spec.plan, [user, stress] if mixed else [user], **stated,
-        sharing=int(mixed), swapping=int(swapping), mapped_buffers=int(spec.libc == "2005"),
-        buffered=int(work.buffered), read_block=work.read_block_bytes, write_block=work.write_block_bytes,
+        sharing=int(mixed), swapping=int(swapping), urgent=int(urgent),
+        mapped_buffers=int(spec.libc == "2005"), buffered=int(work.buffered),
+        read_block=work.read_block_bytes, write_block=work.write_block_bytes,
     )  # fmt: skip
     check_order(kernel)
     return _Built(kernel, costs, assemble(kernel.program, costs, traced))
 
 
-def _machine_of(spec: RunSpec) -> tuple[int, bool]:
-    """Return what a workload's file may say of the machine: the link's speed, and that memory is limited."""
+def _machine_of(spec: RunSpec) -> tuple[int, bool, bool]:
+    """Return what a workload's file may ask of the machine and the kernel: the link's speed, that memory is
+    limited, and that processes are urgent."""
     if not isinstance(spec.workload, Workload):
-        return Network().link_mbit, False
-    return (spec.workload.network or Network()).link_mbit, spec.workload.memory_pages > 0
+        return Network().link_mbit, False, isinstance(spec.workload, Watch)
+    return (spec.workload.network or Network()).link_mbit, spec.workload.memory_pages > 0, False
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,8 @@ def _works(spec: RunSpec) -> tuple[list[_Work], dict[str, Any]]:
         streams = mixed.streams()
         placed |= {"together": mixed.shared, "files": mixed.empty_files, "tree": mixed.tree(),
                    "memory_pages": mixed.memory_pages}  # fmt: skip
+        if isinstance(mixed, Watch):
+            placed["urgent"] = mixed.urgent
     return [_Work(stream, 0, 0, len(stream.rows)) for stream in streams], placed
 
 

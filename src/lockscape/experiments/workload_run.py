@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from lockscape.experiments.result import RunSpec
 from lockscape.experiments.run import simulate
 from lockscape.ports.plan import load_plan
-from lockscape.workloads.chat import Chat
-from lockscape.workloads.replay import Replay
-from lockscape.workloads.workload_file import Workload
+from lockscape.workloads.choose import AnyWorkload
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Measured:
         return self.kernel_cycles / (self.user_cycles + self.kernel_cycles)
 
 
-def measure_workload(workload: Workload | Chat | Replay) -> Measured:
+def measure_workload(workload: AnyWorkload) -> Measured:
     """Run a workload on one processor. Raises `LockscapeError` if it cannot end, or leaves damage."""
     spec = RunSpec("uniprocessor", load_plan("uniprocessor"), 1, workload.processes, workload=workload)
     result = simulate(spec)

@@ -116,15 +116,27 @@ OPTIONS: dict[str, int] = {
     "buffer_age_seconds": 30,  # and buffers
     "flush_seconds": 5,  # how often
     "affinity": 15,  # ticks that a process' last processor is worth
+    "urgent": 0,  # some processes have the highest priority: who is woken, its processor looks who is next
     "binding": 0,  # processes can be bound to the first processor
     "processor_queues": 0,  # a run queue for each processor, balanced; 0: one for all
+    "idle_search": 0,  # who becomes runnable is taken by an idle processor (with their queues)
+    "interrupt_threads": 0,  # threads do devices' interrupts: 1 for each device, 2 for each processor
+    "inheritance": 1,  # an interrupt's thread lends its urgency to the holder of its lock
     "slave_queue": 0,  # beside the one queue another, of jobs for slaves
     "guests": 1,  # of a hypervisor; 0: as many as give every processor one of theirs
     "guest_processors": 0,  # virtual processors of each guest; 0: as many as physical ones
     "most_guest_processors": 1024,  # as many as the product allows
+    "trap_and_emulate": 0,  # an unmodified guest's kernel runs as it is and traps; 0: it is translated
     "co_scheduling": 0,  # virtual processors of a guest run together: 1 strictly, 2 relaxed
+    "fill_slots": 0,  # a processor with nothing to do in a guest's time slot runs what is ready for another
+    "virtual_migration": 0,  # virtual processors move to processors that have nothing to do
+    "node_processors": 2,  # processors of a node, inside of which a virtual processor moves cheaply
+    "balance_ticks": 8,  # ticks of the hypervisor after which it balances
+    "split_drivers": 1,  # drivers are in an instance of their own; 0: in the hypervisor
+    "hypervisor_ticks": 1,  # ticks of a hypervisor in the time of one of its guests'
+    "virtual_slice": 3,  # the hypervisor's ticks of a virtual processor's slice
+    "real_time_last": 0,  # in the pipeline of interrupts the kernel comes before the domain for real time
     "delayed_preemption": 0,  # a guest in its kernel may finish before it makes way: 1 it says so, 2 it shows
-    "virtual_slice": 3,  # ticks of a virtual processor's slice
     "cell_processors": 2,  # processors of each cell
     "double_cas": 1,  # the hardware compares and swaps two words at once (CAS2)
     "code_synthesis": 0,  # opening a file generates the code that reads and writes it (Synthesis)

@@ -158,7 +158,7 @@ class Process(Object):
     of it; `references`: who may still look at it. `signals`: those that have come, one bit each, as are those
     `handled` and `ignored`; `pending`: some may have come; `frames`: handlers that the program is to run.
     `asked`, `change`, `given`: which semaphore (its number + 1) or kind of message it waits for, what it does
-    to the semaphore, and what came of that.
+    to the semaphore, and what came of that. `urgent`: it has the highest priority, from the beginning.
     """
 
     context: int
@@ -195,6 +195,7 @@ class Process(Object):
     change: Annotated[int, Racy("written by the process itself only, while it is on no list of who waits")]
     given: Annotated[int, Racy("set by who takes its process off a list, before it is called")]
     message: Annotated["Message", Racy("set by who takes its process off a list, before it is called")]
+    urgent: int
     children: Collection = listed("Process")
     marks: Collection = listed()
 

@@ -42,6 +42,11 @@ TICK, RESCHEDULE, DISK = 0, 1, 2
 ARRIVED, SENT = 4, 5
 """Interrupt vectors; the last two are the network card's. Ports use 3 for their own."""
 
+URGENT = 1000
+"""What makes an urgent process better than any other (kernel/sched.c of 2.4.31: goodness{weight = 1000})."""
+THREAD_SLICE = 1 << 20
+"""A slice that only interrupt threads have, where there are any, and who holds a lock that one waits for."""
+
 MASTER = 0
 """The processor that processes are bound to, where a kernel binds them (option ``binding``)."""
 
@@ -114,6 +119,8 @@ def finish_switch() -> None:
     if waiting == 1:
         if option("binding") and previous.bound > 0:
             kick_master()
+        elif option("interrupt_threads") and previous.weight >= THREAD_SLICE:
+            preempt(choose_cpu(previous.cpu))
         else:
             kick(choose_cpu(previous.cpu))
     if option("sharing"):
@@ -139,19 +146,52 @@ def pick(queue: RunQueue, me: Process, processor: Processor) -> Process:
             remove(queue.tasks, me)
             insert(queue.tasks, me, me)
             me.slice = me.weight
+        if option("interrupt_threads"):
+            thread = pick_thread(queue, me)
+            if thread != NONE:
+                return thread
         return pick_first(queue, me, processor)
     return pick_best(queue, me, processor)
 
 
 @function()
 def pick_first(queue: RunQueue, me: Process, processor: Processor) -> Process:
-    """Return the first process of a queue that no processor runs, or the idle process."""
+    """Return the first process of a queue that no processor runs, an urgent one first, or the idle one."""
+    if option("urgent"):
+        urgent = find_urgent(queue, me)
+        if urgent != NONE:
+            return urgent
     p: Process = first(queue.tasks)
     while p != NONE:
         if (p.running == 0 or p == me) and (not option("binding") or may_run(p) == 1):
             return p
         p = after(queue.tasks, p)
     return processor.idle
+
+
+@function()
+def find_urgent(queue: RunQueue, me: Process) -> Process:
+    """Return the first urgent process of a queue that may run here, if any (sched_find_first_bit)."""
+    p: Process = first(queue.tasks)
+    while p != NONE:
+        if p.urgent == 1 and (p.running == 0 or p == me) and (not option("binding") or may_run(p) == 1):
+            return p
+        p = after(queue.tasks, p)
+    return NONE
+
+
+@function()
+def pick_thread(queue: RunQueue, me: Process) -> Process:
+    """Return an interrupt's thread, or else a process that one waits for, or nothing."""
+    best: Process = NONE
+    p: Process = first(queue.tasks)
+    while p != NONE:
+        if p.slice >= THREAD_SLICE and (p.running == 0 or p == me):
+            if p.weight >= THREAD_SLICE:
+                return p
+            best = p
+        p = after(queue.tasks, p)
+    return best
 
 
 @function()
@@ -171,6 +211,9 @@ def pick_best(queue: RunQueue, me: Process, processor: Processor) -> Process:
                     good += option("affinity")
                 if p == me:
                     good += 1
+            if option("urgent"):
+                if p.urgent == 1:
+                    good = URGENT
             if good > most:
                 most = good
                 best = p
@@ -225,6 +268,8 @@ def wake(p: Process) -> None:
     if woken == 1:
         if option("binding") and p.bound > 0:
             kick_master()
+        elif option("interrupt_threads") and p.weight >= THREAD_SLICE:
+            preempt(choose_cpu(cpu))
         else:
             kick(choose_cpu(cpu))
 
@@ -245,7 +290,7 @@ def enqueue(queue: RunQueue, p: Process) -> int:
 @function()
 def choose_cpu(last: int) -> int:
     """Return the processor that should look at a woken process: its last one, or another idle one."""
-    if option("processor_queues"):
+    if option("processor_queues") and not option("idle_search"):
         return last
     home: Processor = the(Processor, last)
     if home.idling == 1:
@@ -271,10 +316,20 @@ def kick_master() -> None:
 
 
 @function()
+def preempt(cpu: int) -> None:
+    """Make a processor call the scheduler, whatever it does: an urgent process waits for it."""
+    processor: Processor = the(Processor, cpu)
+    processor.need_resched = 1
+    if cpu != this_cpu():
+        step("send_signal")
+        send(cpu, RESCHEDULE)
+
+
+@function()
 def kick(cpu: int) -> None:
     """Make a processor call the scheduler soon."""
     processor: Processor = the(Processor, cpu)
-    if processor.idling == 1:
+    if option("urgent") or processor.idling == 1:
         processor.need_resched = 1
         if cpu != this_cpu():
             step("send_signal")

@@ -128,7 +128,7 @@ def post_signal(p: Process, number: int) -> None:
         signal_wake_up(p)
 
 
-@function()
+@function("waker")
 def signal_wake_up(p: Process) -> None:
     """Let a process notice a signal: from its sleep, or on the processor where it runs."""
     cpu = p.cpu

@@ -101,7 +101,7 @@ def take_sleeper(queue: WaitQueue) -> Process:
     return p
 
 
-@function()
+@function("waker")
 def call(p: Process) -> None:
     """Let a process that was taken off its wait queue go on (wake_up_process)."""
     step("wake")

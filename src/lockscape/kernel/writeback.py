@@ -168,9 +168,9 @@ def disk_done() -> None:
         buffer: Buffer = first(disk.queue)
         if buffer != NONE:
             remove(disk.queue, buffer)
-            buffer.busy = 0
             waiter = buffer.waiter
             buffer.waiter = NONE
+            buffer.busy = 0  # who looks for that without a lock frees it at once
             disk.served += 1
         disk.busy = 0
         sleepers = disk.waiting

@@ -14,24 +14,9 @@ PLAIN = bool(getattr(numba.config, "DISABLE_JIT", 0))
 """Whether the engine runs as plain Python: the readable reference, some hundred times slower."""
 
 _PACKAGE = Path(__file__).parent.parent
-_SOURCES = (
-    "machine/engine.py",
-    "machine/events.py",
-    "machine/frames.py",
-    "machine/guests.py",
-    "machine/keyed.py",
-    "machine/layout.py",
-    "machine/locking.py",
-    "machine/memory.py",
-    "machine/objects.py",
-    "machine/seldom.py",
-    "machine/tracing.py",
-    "machine/waiters.py",
-    "program/layout.py",
-    "program/opcodes.py",
-)
-_DIGEST = hashlib.sha256(b"".join((_PACKAGE / name).read_bytes() for name in _SOURCES)).hexdigest()[:12]
-"""Of all sources compiled together: numba itself looks only at the file of each function."""
+_SOURCES = (*sorted((_PACKAGE / "machine").glob("*.py")), *sorted((_PACKAGE / "program").glob("*.py")))
+_DIGEST = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()[:12]
+"""Of all sources that may be compiled together: numba itself looks only at the file of each function."""
 
 compiled = register_jitable(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """Compile a function where `entry` calls it; called from Python it runs as it is, on arrays or lists.

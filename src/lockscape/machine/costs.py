@@ -30,6 +30,8 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `stores_in_order`: others see a processor's stores in the order of its program, so that a barrier between
     two is nothing; with the evidence. A machine without that asks for them (`lockscape.machine.publishing`).
+    `node_processors`: in a NUMA node, a power of two; a machine of no more has one node. 64 are one socket of
+    the preset ``modern``, as its title says.
     """
 
     title: str
@@ -37,6 +39,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stores_in_order: bool
     stores_evidence: str
     cost: tuple[Cost, ...]
+    node_processors: int = 64
 
 
 class StepCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,6 +110,7 @@ class CostTable:
     ) -> None:
         self.machine = {c.name: c.cycles for c in machine.cost}
         self.clock_mhz = machine.clock_mhz
+        self.node_processors = machine.node_processors
         self.steps = dict(steps)
         self.changes = dict(changes or {})
         self.factors = dict(factors or {})

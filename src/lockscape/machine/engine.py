@@ -28,7 +28,7 @@ from lockscape.machine.keyed import (
     swap,
     to_tail,
 )  # fmt: skip
-from lockscape.machine.latency import woken
+from lockscape.machine.latency import called
 from lockscape.machine.locking import WAITS, acquire, begin_retry, end_retry, release, wait, wake_first
 from lockscape.machine.memory import touch
 from lockscape.machine.seldom import seldom
@@ -232,9 +232,11 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 m[new - 3] = o3
                 m[new - 4] = o4
                 m[new - 6] = 0
-                if code[r + 5] and o1 == m[m[v + at.V_INSTANCE] + at.I_WAKE] and m[new] > 0:
-                    woken(m, m[m[new] + OBJECT_WORDS], t)
-                    if tracing:
+                if code[r + 5] and m[new] > 0:
+                    hook = o1 == m[m[v + at.V_INSTANCE] + at.I_WAKE]
+                    if hook or code[r + 5] == op.WAKER:
+                        called(m, ctx, fp, m[m[new] + OBJECT_WORDS], t)
+                    if tracing and hook:
                         note(m, trace, t, v, r, at.T_WAKE, m[new], at.NONE, m[m[new] + OBJECT_WORDS])
                 fp = new
                 pc = o1

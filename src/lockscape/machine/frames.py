@@ -9,7 +9,7 @@ from lockscape.machine import layout as at
 from lockscape.machine.attempts import give_up
 from lockscape.machine.compiled import compiled
 from lockscape.machine.events import account, earliest
-from lockscape.machine.latency import BEGUN, entry_frame, handled, waited
+from lockscape.machine.latency import BEGUN, count_time, entry_frame, handled, responded, waited
 from lockscape.machine.tracing import note
 from lockscape.machine.waiters import give_way
 from lockscape.program.layout import FRAME_HEAD, ROW
@@ -148,6 +148,8 @@ def return_from_entry(m: Any, code: Any, trace: Any, r: int, v: int, t: int) -> 
         m[v + at.V_MASK] -= 1
     else:
         count_call(m, ctx, m[fp], m[fp - 5], t)
+        if mode & (at.ENTERED - 1) == at.USER:
+            responded(m, v, ctx, t)
     m[ctx + at.C_PC] = m[fp - 1]
     m[ctx + at.C_FRAME] = m[fp - 2]
     if target >= 0 and not interrupted:
@@ -162,12 +164,8 @@ def return_from_entry(m: Any, code: Any, trace: Any, r: int, v: int, t: int) -> 
 @compiled
 def count_call(m: Any, ctx: int, number: int, began: int, t: int) -> None:
     """Add a system call that ends to what its kind took. `began`: its time + 1, 0 for what is no call."""
-    if began > 0 and number >= 0 and number < at.CALL_KINDS:
-        k = ctx + at.C_CALLS + number * at.CALL_COLUMNS
-        took = t + 1 - began
-        m[k] += 1
-        m[k + 1] += took
-        m[k + 2] = max(took, m[k + 2])
+    if began > 0 and number >= 0 and number < at.CALL_KINDS and m[ctx + at.C_CALLS]:
+        count_time(m, m[at.H_CALLS] + number * at.HISTOGRAM_WORDS, t + 1 - began)
 
 
 @compiled

@@ -2,7 +2,11 @@
 
 An interrupt waits from when it is due until its handler begins, which others' masking delays; and until it is
 handled: until the handler returns, or gives the processor to another process. That includes what the handler
-waits for. A process waits from being woken until it runs.
+waits for. A process waits from being woken until it runs. Who was woken by an interrupt has *responded* to it
+when it is back in user mode, whatever it waited for on the way.
+
+Times are counted in a histogram whose buckets are as narrow as a time is short: below 32 cycles one for each
+number of cycles, above that sixteen for each power of two.
 """
 
 from typing import Any
@@ -11,26 +15,63 @@ from lockscape.machine import layout as at
 from lockscape.machine.compiled import compiled
 from lockscape.program.layout import FRAME_HEAD
 
-BEGUN, HANDLED, RUNS = 0, 8, 16
-"""Numbers of what is counted; an interrupt's vector is added."""
+BEGUN, HANDLED, RUNS, RESPONDED = 0, 8, 16, 17
+"""Numbers of what is counted; an interrupt's vector is added to the first two."""
+
+
+@compiled
+def bucket(cycles: int) -> int:
+    """Return the number of the bucket that a time belongs to."""
+    shift = 0
+    while cycles >= 2 << at.EXACT_BITS:
+        cycles >>= 1
+        shift += 1
+    return (shift << at.EXACT_BITS) + cycles
+
+
+@compiled
+def count_time(m: Any, k: int, cycles: int) -> None:
+    """Add a time to the histogram at an address."""
+    m[k + at.E_TOTAL] += cycles
+    m[k + at.E_MOST] = max(m[k + at.E_MOST], cycles)
+    m[k + at.E_BUCKETS + bucket(cycles)] += 1
 
 
 @compiled
 def waited(m: Any, v: int, number: int, cycles: int) -> None:
     """Count a wait of a kind on a virtual processor."""
     if m[m[v + at.V_INSTANCE] + at.I_NUMBER]:
-        number += at.LATENCY_KINDS
-    k = at.H_LATENCY + number * at.LATENCY_COLUMNS
-    m[k] += 1
-    m[k + 1] += cycles
-    m[k + 2] = max(m[k + 2], cycles)
+        number += at.EVENT_KINDS
+    count_time(m, m[at.H_EVENTS] + number * at.HISTOGRAM_WORDS, cycles)
 
 
 @compiled
-def woken(m: Any, ctx: int, t: int) -> None:
-    """A process is woken: it waits from now on, unless it runs or waits already."""
+def woken(m: Any, ctx: int, t: int) -> int:
+    """A process is woken: it waits from now on, unless it runs or waits already. Return 1 if so."""
     if ctx > 0 and m[ctx + at.C_VIRTUAL] == 0 and m[ctx + at.C_WOKEN] == 0:
         m[ctx + at.C_WOKEN] = t + 1
+        return 1
+    return 0
+
+
+@compiled
+def called(m: Any, waker: int, fp: int, ctx: int, t: int) -> None:
+    """A process is woken by a call in the frame `fp` of a context: by the interrupt that this is part of.
+
+    What an interrupt woke passes it on: a process of the kernel that does the rest of the work.
+    """
+    if woken(m, ctx, t):
+        k = entry_frame(m, fp)
+        interrupted = m[k - FRAME_HEAD] >= 2 * at.ENTERED
+        m[ctx + at.C_CAUSE] = m[k - FRAME_HEAD - 1] if interrupted else m[waker + at.C_CAUSE]
+
+
+@compiled
+def responded(m: Any, v: int, ctx: int, t: int) -> None:
+    """A context is back in user mode; one that does another's calls has not responded by that."""
+    if m[ctx + at.C_CAUSE] and m[ctx + at.C_CALLS]:
+        waited(m, v, RESPONDED, t + 1 - m[ctx + at.C_CAUSE])
+        m[ctx + at.C_CAUSE] = 0
 
 
 @compiled

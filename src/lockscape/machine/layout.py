@@ -19,14 +19,22 @@ NONE, UNSEEN, READS, WRITES = 0, -1, 0, 1
     H_LOCK, H_STATISTICS, H_BREAK, H_SIZE, H_NODES, H_HASH, H_HASH_MASK, H_LIVE, H_STEPS, H_TIME, H_TRANSFER,
     H_MEMORY, H_UPGRADE, H_HANDOVER, H_SIGNAL, H_POLL, H_SHARER_SHIFT, H_NODE_SHIFT, H_REMOTE,
     H_TRACE, H_TRACED,
-    H_TRACE_END, H_FAULT_PC, H_FAULT_VIRTUAL, H_FAULT_VALUE, H_TRANSFERS, H_INSTANCES, H_UNTIL,
-) = range(38)  # fmt: skip
-H_LATENCY = 48
-"""Three words (how often, cycles in all, most cycles) for each vector from due to its handler, for each
-vector from due until it is handled, and for processes from being woken to running: of the first kernel
+    H_TRACE_END, H_FAULT_PC, H_FAULT_VIRTUAL, H_FAULT_VALUE, H_TRANSFERS, H_INSTANCES, H_UNTIL, H_CALLS,
+    H_EVENTS,
+) = range(40)  # fmt: skip
+"""H_CALLS: a histogram for each kind of system call; H_EVENTS: one for each kind of event of the first kernel
 instance, then of all others (a hypervisor's guests)."""
-LATENCY_COLUMNS, LATENCY_KINDS = 3, 2 * 8 + 1
-HEAD_WORDS = H_LATENCY + 2 * LATENCY_COLUMNS * LATENCY_KINDS
+HEAD_WORDS = 48
+
+(E_TOTAL, E_MOST, E_BUCKETS) = range(3)
+"""A histogram of times: cycles in all, most cycles, then how often each bucket's times came."""
+EXACT_BITS = 4
+"""Bits of a time, behind its first one, that a bucket keeps: 16 buckets for each power of two."""
+BUCKETS = (52 - EXACT_BITS + 1) << EXACT_BITS
+HISTOGRAM_WORDS = E_BUCKETS + BUCKETS
+EVENT_KINDS = 2 * 8 + 2
+"""For each vector from due to its handler, for each vector from due until it is handled, processes from being
+woken to running, and from the interrupt that woke them to user mode."""
 
 (P_RUNS, P_ROOT) = range(2)
 PROCESSOR_WORDS = 2
@@ -58,14 +66,16 @@ RUNNING, SPINNING, HALTED, AWAY = range(4)
 """States of a virtual processor; AWAY: not on a physical processor."""
 
 (C_PC, C_FRAME, C_PROCESS, C_MASK, C_ATOMIC, C_MODE, C_VIRTUAL, C_WORK, C_WORK_END, C_LIMIT,
- C_DONE, C_WOKEN, C_SPARE) = range(13)  # fmt: skip
-"""C_SPARE: the next context that is free for a new process; SPAWNED while a new process has it."""
+ C_DONE, C_WOKEN, C_SPARE, C_CALLS, C_CAUSE) = range(15)  # fmt: skip
+"""C_SPARE: the next context that is free for a new process; SPAWNED while a new process has it. C_CALLS: 1 if
+its system calls are counted. C_CAUSE: when the interrupt was due that woke it, + 1, until it is in user mode.
+"""
 SPAWNED = -1
 (W_PREVIOUS, W_NEXT, W_LOCK, W_SHARED, W_SINCE, W_GRANTED, W_CONTEXT) = range(7)
 """W_LOCK: the lock in whose queue it is; W_SHARED: 1 to read, + 2 if an interrupt takes the given lock back;
 W_SINCE: when it began to wait, + 1; W_GRANTED: the lock that was given to it, until it goes on."""
 WAIT_WORDS = 7
-C_SPINS = 13
+C_SPINS = 15
 C_SLEEPS = C_SPINS + WAIT_WORDS
 """A context waits for at most one spinning lock and one sleeping one at a time (falling asleep takes spin
 locks): its two places in queues of waiters."""
@@ -74,11 +84,8 @@ INTERRUPT_WORDS = 5
 Then its vector, and since when it was due, + 1, until it is handled."""
 ENTERED = 128
 """Added to the mode of a frame below which lies another mode; twice for an interrupt."""
-C_CALLS = C_SLEEPS + WAIT_WORDS
 CALL_KINDS = 48
-CALL_COLUMNS = 3
-"""Of each kind of system call: how often, cycles in all, most cycles."""
-C_STACK = C_CALLS + CALL_KINDS * CALL_COLUMNS
+C_STACK = C_SLEEPS + WAIT_WORDS
 STACK_WORDS = 1200
 CONTEXT_WORDS = C_STACK + STACK_WORDS
 

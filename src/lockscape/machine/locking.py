@@ -118,6 +118,7 @@ def pass_on(m: Any, code: Any, trace: Any, r: int, v: int, t: int, x: int, depth
 def wait(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, t: int) -> int:
     """Wait for a lock: look again after a while, spin until it is given (INFINITY), or sleep.
 
+    Who only tries goes on, and is told the holder's processor.
     The running context's next row (C_PC) is that of the acquisition, or the kernel's function that sleeps.
     """
     x = m[fp + code[r + 1]]
@@ -126,6 +127,11 @@ def wait(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, t: int)
     q = m[at.H_STATISTICS] + code[r + 3] * at.STATISTIC_WORDS
     shared = code[r + 4]
     ctx = m[v + at.V_CONTEXT]
+    if code[r + 7]:
+        m[ctx + at.C_PC] += 1
+        m[fp + code[r + 7] - 1] = 1 + holder_cpu(m, lock, m[a + at.A_PROCESSOR])
+        looked: int = touch(m, lock + at.L_WRITER, p, at.READS)
+        return looked
     sleeps = m[a + at.A_SLEEPS]
     w = ctx + (at.C_SLEEPS if sleeps else at.C_SPINS)
     if m[w + at.W_SINCE] == 0:
@@ -149,11 +155,22 @@ def wait(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, t: int)
         m[v + at.V_STATE] = at.SPINNING
         return at.INFINITY
     m[q + at.Q_SLEPT] += 1
-    if call_hook(m, v, at.I_BLOCK) == 0:
+    frame = call_hook(m, v, at.I_BLOCK)
+    if frame == 0:
         return -1 - at.REASON_STACK
+    m[frame] = m[owner + at.C_PROCESS] if owner else 0  # whom a kernel with turnstiles asks for
     if m[at.H_TRACE]:
         note(m, trace, t, v, r, at.T_BLOCK, x, code[r + 2], code[r + 3] * 2 + shared)
     return 0
+
+
+@compiled
+def holder_cpu(m: Any, lock: int, by_processor: int) -> int:
+    """Return the number of the processor where the holder of a lock runs, 0 if it runs nowhere."""
+    owner = m[lock + at.L_OWNER]
+    v = owner if by_processor or owner == 0 else m[owner + at.C_VIRTUAL]
+    cpu: int = m[v + at.V_NUMBER] if v else 0
+    return cpu
 
 
 @compiled

@@ -16,6 +16,8 @@ def new_object(m: Any, instance: int, number: int) -> int:
     words = m[k + at.K_WORDS]
     head = instance + at.I_SLOT + number
     place: int = 0 if m[k + at.K_TABLE] else m[head]
+    if place and is_free(m, place, number) == 0:
+        place = 0  # who wrote to a freed object has broken the list: what was on it is lost
     if place:
         m[head] = m[place + OBJECT_WORDS]
     else:
@@ -50,6 +52,14 @@ def new_object(m: Any, instance: int, number: int) -> int:
         m[i + at.L_WRITER + 1] = m[place + 3]
         i += LOCK_WORDS
     return place
+
+
+@compiled
+def is_free(m: Any, place: int, number: int) -> int:
+    """Return 1 for the address of a freed object of a class."""
+    if place < at.HEAD_WORDS or place >= m[at.H_BREAK]:
+        return 0
+    return 1 if m[place] == number and m[place + 1] & 1 == 0 else 0
 
 
 @compiled

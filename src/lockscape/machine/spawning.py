@@ -52,7 +52,7 @@ def begin_anew(m: Any, new: int, template: int) -> None:
     m[new + at.C_ATOMIC] = 0
     m[new + at.C_MODE] = m[template + at.C_MODE]
     m[new + at.C_DONE] = 0
-    m[new + at.C_WOKEN] = 0
+    m[new + at.C_WOKEN] = m[new + at.C_CAUSE] = 0
     for word in range(at.C_STACK, m[template + at.C_FRAME] - template):
         m[new + word] = m[template + word]
     below = m[m[template + at.C_FRAME] - 2]

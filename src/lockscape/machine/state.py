@@ -78,6 +78,7 @@ class Instance:
 
     `vectors`: handler of each interrupt vector; `quantities`: sizes of its tables of system objects;
     `native`: its virtual processors are the physical ones of the same number, from `first` on.
+    `ticks`: how many it has in the time of one tick of the kernels.
     """
 
     cpus: int
@@ -89,6 +90,7 @@ class Instance:
     quantities: Mapping[str, int] = field(default_factory=dict)
     native: bool = True
     first: int = 0
+    ticks: int = 1
     tick_cycles: int = 0
 
 
@@ -114,6 +116,8 @@ class State:
         self.events(sum(i.cpus for i in instances))
         self.locks()
         self.classes()
+        self.m[at.H_CALLS] = self.take(at.CALL_KINDS * at.HISTOGRAM_WORDS)
+        self.m[at.H_EVENTS] = self.take(2 * at.EVENT_KINDS * at.HISTOGRAM_WORDS)
         table = self.take(len(instances))
         self.m[at.H_INSTANCE], self.m[at.H_INSTANCES] = table, len(instances)
         for number, instance in enumerate(instances):

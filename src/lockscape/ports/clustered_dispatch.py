@@ -16,7 +16,7 @@ from lockscape.kernel.objects import (
     RunQueue,
 )
 from lockscape.kernel.release import put_process
-from lockscape.kernel.scheduler import enqueue, kick
+from lockscape.kernel.scheduler import enqueue, find_urgent, kick
 from lockscape.kernel.signals import interrupt_runner
 from lockscape.ports.clustered import advance_generation, begin_call, end_call
 from lockscape.ports.clustered_memory import give_what_is_asked
@@ -88,6 +88,10 @@ def choose(queue: RunQueue, me: Process, processor: Processor) -> Process:
         remove(queue.tasks, me)
         insert(queue.tasks, me, me)
         me.slice = me.weight
+    if option("urgent"):
+        urgent = find_urgent(queue, me)
+        if urgent != NONE:
+            return urgent
     p: Process = first(queue.tasks)
     while p != NONE:
         if p.running == 0 or p == me:
@@ -208,7 +212,7 @@ def sleep_interruptibly() -> int:
     return me.waiting == 0
 
 
-@function(replaces=True)
+@function("waker", replaces=True)
 def call(p: Process) -> None:
     """Let a process that was taken off its wait queue go on, where it ran last."""
     step("wake")
@@ -228,7 +232,7 @@ def call(p: Process) -> None:
         kick(cpu)
 
 
-@function(replaces=True)
+@function("waker", replaces=True)
 def signal_wake_up(p: Process) -> None:
     """Let a process notice a signal: from its sleep, or on the processor where it runs."""
     cpu = p.cpu

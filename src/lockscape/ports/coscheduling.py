@@ -1,8 +1,11 @@
 """New code of virtualization: when a virtual processor must make way, and which may run together.
 
-Co-scheduling (option ``co_scheduling``): 0, none; 1, strict: one guest at a time, all of its virtual
-processors or none (gang scheduling: Ousterhout 1982; VMware ESX 2); 2, relaxed: a virtual processor that has
-fallen behind goes first, and its siblings stop until it has caught up (ESX 3).
+Co-scheduling (option ``co_scheduling``): 0, none; 1, strict: all virtual processors of a guest run or none
+(gang scheduling; VMware ESX 2): time is divided into slots, and the guests of a slot have no processor in
+common (the matrix of Ousterhout 1982); 2, relaxed: a virtual processor that has fallen behind goes first, and
+its siblings stop until it has caught up (ESX 3).
+
+A processor that has nothing to do in a slot may run what is ready for another (option ``fill_slots``).
 
 With the option ``delayed_preemption`` a virtual processor in its kernel, where it may hold a spin lock, may
 finish before it makes way, until the next tick at most (Uhlig et al. 2004): 1, its guest says when it is
@@ -20,6 +23,7 @@ from lockscape.ports.hypervisor_objects import (
     PhysicalProcessor,
     Virtual,
 )
+from lockscape.ports.migration import tick_balance
 from lockscape.program.language import (
     NONE,
     cpus,
@@ -38,7 +42,7 @@ def may_run_virtual(virtual: Virtual) -> int:
     """Return whether co-scheduling lets a virtual processor run now."""
     if option("co_scheduling") == STRICT:
         gang: Gang = the(Gang)
-        return virtual.guest == gang.guest
+        return virtual.slot == gang.slot
     if option("co_scheduling") == RELAXED:
         return virtual.skew > SKEW_TICKS or most_skew(virtual) <= SKEW_TICKS
     return 1
@@ -62,6 +66,8 @@ def hypervisor_tick() -> None:
             watch_siblings(processor, virtual)
     if option("co_scheduling") == STRICT:
         tick_gang()
+    if option("virtual_migration"):
+        tick_balance()
     step("interrupt_exit")
 
 
@@ -116,7 +122,7 @@ def most_skew(virtual: Virtual) -> int:
 
 @function()
 def tick_gang() -> None:
-    """Processor 0 counts the slice of the guest whose turn it is."""
+    """Processor 0 counts the ticks of the time slot."""
     if this_cpu() != 0:
         return
     gang: Gang = the(Gang)
@@ -127,37 +133,37 @@ def tick_gang() -> None:
 
 @function()
 def ask_for_turn() -> None:
-    """If all virtual processors of the guest whose turn it is halt, let processor 0 find another."""
+    """If all virtual processors of this time slot halt, let processor 0 find another."""
     gang: Gang = the(Gang)
     if this_cpu() == 0:
         with masked():
             end_idle_turn()
-    elif guest_halts(gang, gang.guest) == 1:
+    elif slot_halts(gang, gang.slot) == 1:
         step("send_signal")
         send(0, KICKED)
 
 
 @function()
 def end_idle_turn() -> None:
-    """Processor 0 lets another guest have its turn if this one has nothing to do, with interrupts masked."""
+    """Processor 0 begins another time slot if all of this one halt, with interrupts masked."""
     gang: Gang = the(Gang)
-    if this_cpu() == 0 and guest_halts(gang, gang.guest) == 1:
+    if this_cpu() == 0 and slot_halts(gang, gang.slot) == 1:
         next_turn(gang)
 
 
 @function()
 def next_turn(gang: Gang) -> None:
-    """Let the next guest that does not halt have all processors."""
-    guest = gang.guest
+    """Begin the next time slot in which not all halt."""
+    slot = gang.slot
     tried = 0
-    while tried < gang.guests:
-        guest = guest % gang.guests + 1
-        if guest_halts(gang, guest) == 0:
+    while tried < gang.slots:
+        slot = (slot + 1) % gang.slots
+        if slot_halts(gang, slot) == 0:
             break
         tried += 1
     gang.left = option("virtual_slice")
-    if guest != gang.guest:
-        gang.guest = guest
+    if slot != gang.slot:
+        gang.slot = slot
         cpu = 0
         while cpu < cpus():
             processor: PhysicalProcessor = the(PhysicalProcessor, cpu)
@@ -169,12 +175,12 @@ def next_turn(gang: Gang) -> None:
 
 
 @function()
-def guest_halts(gang: Gang, guest: int) -> int:
-    """Return whether all virtual processors of a guest halt."""
+def slot_halts(gang: Gang, slot: int) -> int:
+    """Return whether all virtual processors of a time slot halt."""
     index = 0
     while index < gang.virtuals:
         virtual: Virtual = the(Virtual, index)
-        if virtual.guest == guest and virtual.state != HALTED:
+        if virtual.slot == slot and virtual.state != HALTED:
             return 0
         index += 1
     return 1

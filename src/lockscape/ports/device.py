@@ -305,9 +305,9 @@ def buffer_written(buffer: Buffer) -> None:
         disk.served += 1
         sleepers = disk.waiting
         buffer.sent = 0
-        buffer.busy = 0
         waiter = buffer.waiter
         buffer.waiter = NONE
+        buffer.busy = 0  # who looks for that without a lock frees it at once
     if waiter != NONE:
         wake(waiter)
     if sleepers > 0:

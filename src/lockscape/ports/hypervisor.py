@@ -1,9 +1,10 @@
 """New code of virtualization: the hypervisor, which lets virtual processors run on the physical ones.
 
 It is instance 0, on all physical processors; guests are instances above it. Each virtual processor has a
-home, the physical processor that alone runs it (Xen 2 assigns domains to processors statically), with a queue
-there: first those that were woken (boosted), then the others in turn. A virtual processor runs until it
-traps, halts, has used up its slice, or makes way for another (`lockscape.ports.coscheduling`).
+home, the physical processor that alone runs it (Xen 2 assigns domains to processors statically) until it
+moves to another (option ``virtual_migration``: `lockscape.ports.migration`). There it is in a queue: first
+those that were woken (boosted), then the others in turn. A virtual processor runs until it traps, halts, has
+used up its slice, or makes way for another (`lockscape.ports.coscheduling`).
 """
 
 from lockscape.kernel.objects import Processor
@@ -27,6 +28,7 @@ from lockscape.ports.hypervisor_objects import (
     PORTS,
     READY,
     RUNNING,
+    SHADOW,
     STRICT,
     TO_DRIVER,
     TO_GUEST,
@@ -36,6 +38,7 @@ from lockscape.ports.hypervisor_objects import (
     SharedInfo,
     Virtual,
 )  # fmt: skip
+from lockscape.ports.migration import pull_virtual
 from lockscape.program.language import (
     NONE,
     after,
@@ -74,6 +77,8 @@ def hypervisor() -> None:
         virtual = processor.running
         if virtual == NONE or makes_way(processor, virtual) == 1:
             virtual = choose_virtual(processor)
+        if option("virtual_migration") and virtual == NONE and pull_virtual(processor) == 1:
+            virtual = choose_virtual(processor)
         if virtual == NONE:
             halt()
         else:
@@ -111,6 +116,10 @@ def take_virtual(processor: PhysicalProcessor) -> Virtual:
         chosen = first(processor.ready)
         while chosen != NONE and may_run_virtual(chosen) == 0:
             chosen = after(processor.ready, chosen)
+    if option("fill_slots") and chosen == NONE:
+        chosen = first(processor.boosted)
+        if chosen == NONE:
+            chosen = first(processor.ready)
     if chosen != NONE:
         remove(processor.boosted, chosen)
         remove(processor.ready, chosen)
@@ -139,10 +148,6 @@ def serve(virtual: Virtual, reason: int) -> None:
         step("emulate_port", PORTS)
     elif kind == CARD_RING:
         step("backend_request")
-    elif kind == GUEST_FAULT:
-        step("reflect_fault")
-    elif kind == PAGE_TABLE:
-        step("validate_update")
     elif kind == GIVE_UP:
         processor: PhysicalProcessor = the(PhysicalProcessor, this_cpu())
         processor.reschedule = 1
@@ -150,6 +155,25 @@ def serve(virtual: Virtual, reason: int) -> None:
         inject(reason // KINDS, DRIVER_EVENT)
     elif kind == TO_GUEST:
         inject(reason // KINDS, DISK)
+    else:
+        serve_memory(virtual, kind)
+
+
+@function()
+def serve_memory(virtual: Virtual, kind: int) -> None:
+    """Do what a guest left for that has to do with its memory, if anything."""
+    if kind == GUEST_FAULT:
+        step("reflect_fault")
+    elif kind == PAGE_TABLE:
+        update_tables(virtual)
+    elif option("trap_and_emulate") and kind == SHADOW:
+        step("shadow_update")
+
+
+@function()
+def update_tables(virtual: Virtual) -> None:
+    """Change a guest's page tables as it asks, if it may."""
+    step("validate_update")
 
 
 # --- halting and waking -------------------------------------------------------------------------------------
@@ -162,8 +186,8 @@ def put_to_rest(virtual: Virtual) -> None:
     step("wake_virtual")
     with section("rest", processor.halted, virtual.state):
         if guest_time(virtual.number) > now():
+            virtual.skew = 0  # before what others may read once they have seen it
             virtual.state = HALTED
-            virtual.skew = 0
             insert(processor.halted, virtual, virtual)
             processor.running = NONE
     wake_due(processor)
@@ -213,16 +237,29 @@ def inject(index: int, vector: int) -> None:
 @function()
 def wake_virtual(virtual: Virtual) -> None:
     """Wake a virtual processor that halts; one that runs elsewhere leaves its guest to see the interrupt."""
-    home: PhysicalProcessor = the(PhysicalProcessor, virtual.home)
     step("wake_virtual")
-    with section("wake", home.halted, home.boosted, virtual.state):
-        if virtual.state == HALTED:
-            make_ready(home, virtual)
-    if virtual.home != this_cpu():
+    cpu = virtual.home
+    if option("virtual_migration"):
+        cpu = -1
+        while cpu != virtual.home:  # it may have moved before this queue was kept
+            cpu = virtual.home
+            wake_at(cpu, virtual)
+    else:
+        wake_at(cpu, virtual)
+    if cpu != this_cpu():
         step("send_signal")
-        send(virtual.home, KICKED)
+        send(cpu, KICKED)
     if option("co_scheduling") == STRICT:
         ask_for_turn()
+
+
+@function()
+def wake_at(cpu: int, virtual: Virtual) -> None:
+    """Wake a virtual processor if it halts and this is its home."""
+    home: PhysicalProcessor = the(PhysicalProcessor, cpu)
+    with section("wake", home.halted, home.boosted, virtual.state):
+        if virtual.state == HALTED and (not option("virtual_migration") or virtual.home == cpu):
+            make_ready(home, virtual)
 
 
 @function("interrupt")
@@ -257,7 +294,7 @@ def disk_command(virtual: Virtual) -> None:
         insert(disk.waiting, virtual, virtual)
         if disk.busy == 0:
             disk.busy = 1
-            request(0, option("disk_cycles"), this_cpu())
+            start_transfer()
 
 
 @function("interrupt")
@@ -271,9 +308,15 @@ def physical_disk() -> None:
         remove(disk.waiting, virtual)
         disk.busy = count(disk.waiting) > 0
         if disk.busy == 1:
-            request(0, option("disk_cycles"), this_cpu())
+            start_transfer()
     inject(virtual.first + virtual.cpu, DISK)
     step("interrupt_exit")
+
+
+@function()
+def start_transfer() -> None:
+    """Have the disk do a request."""
+    request(0, option("disk_cycles"), this_cpu())
 
 
 # --- guests -------------------------------------------------------------------------------------------------
@@ -283,7 +326,7 @@ def physical_disk() -> None:
 def kick(cpu: int) -> None:
     """Make a virtual processor of this guest call the scheduler soon: the hypervisor must let it run."""
     processor: Processor = the(Processor, cpu)
-    if processor.idling == 1:
+    if option("urgent") or processor.idling == 1:
         processor.need_resched = 1
         if cpu != this_cpu():
             trap(NOTIFY + KINDS * cpu)

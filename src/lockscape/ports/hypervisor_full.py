@@ -4,6 +4,9 @@ User programs run as they are. A system call or page fault enters the hypervisor
 guest's kernel in translated code (VMware: Adams & Agesen 2006). The page tables that the processor uses are
 shadows of the guest's, brought up to date when it changes its own. The disk controller is emulated, port by
 port.
+
+With the option ``trap_and_emulate`` the guest's kernel is not translated: it runs as it is, without its
+privileges, and each change of a page table traps.
 """
 
 from lockscape.kernel.card import SENDING
@@ -12,7 +15,7 @@ from lockscape.kernel.entry import FAULT, call_body
 from lockscape.kernel.objects import Area, Disk, Memory, Processor
 from lockscape.kernel.scheduler import ARRIVED, SENT, schedule
 from lockscape.ports.hypervisor import enter_guest_kernel, leave_guest_kernel
-from lockscape.ports.hypervisor_objects import CARD_PORTS, EMULATE, GUEST_CALL, GUEST_FAULT
+from lockscape.ports.hypervisor_objects import CARD_PORTS, EMULATE, GUEST_CALL, GUEST_FAULT, SHADOW
 from lockscape.ports.hypervisor_topology import topology_of
 from lockscape.program.language import (
     count,
@@ -38,7 +41,8 @@ def system_call(number: int, a: int, b: int, c: int) -> int:
         trap(GUEST_CALL)
     if option("delayed_preemption"):
         enter_guest_kernel()
-    step("translated_code")
+    if not option("trap_and_emulate"):
+        step("translated_code")
     result = call_body(number, a, b, c)
     processor: Processor = the(Processor, this_cpu())
     if processor.need_resched == 1:
@@ -55,7 +59,10 @@ def system_call(number: int, a: int, b: int, c: int) -> int:
 def set_page(memory: Memory, area: Area) -> None:
     """Enter a page into the page table, and into its shadow."""
     with section("set", area.page, memory.pages):
-        step("shadow_update")
+        if option("trap_and_emulate"):
+            trap(SHADOW)
+        else:
+            step("shadow_update")
         area.page += 1
         memory.pages += 1
 
@@ -65,7 +72,13 @@ def zap(memory: Memory, area: Area, pages: int) -> None:
     """Take the pages of a range out of the page table and its shadow."""
     with section("zap", area.page, memory.pages):
         step("zap_page", pages)
-        step("shadow_update", pages)
+        if option("trap_and_emulate"):
+            left = pages
+            while left > 0:
+                trap(SHADOW)
+                left -= 1
+        else:
+            step("shadow_update", pages)
         area.page = 0
         memory.pages -= pages
 

@@ -12,10 +12,10 @@ DRIVER_EVENT = 3
 """Interrupt vector of a driver instance: a request has come."""
 
 (NOTIFY, DISK_COMMAND, EMULATE, GUEST_CALL, GUEST_FAULT, PAGE_TABLE, GIVE_UP, TO_DRIVER, TO_GUEST,
- CARD_PORTS, CARD_RING) = range(3, 14)  # fmt: skip
+ CARD_PORTS, CARD_RING, SHADOW, CALL_MESSAGE, REPLY_MESSAGE) = range(3, 17)  # fmt: skip
 """Why a guest traps, besides an interrupt and a halt."""
 
-KINDS = 16
+KINDS = 32
 """A trap's reason is one of these + KINDS * an argument, the number of a processor."""
 
 HALTED, READY, RUNNING = 0, 1, 2
@@ -38,7 +38,7 @@ class Virtual(Object, count="virtuals"):
     """A virtual processor: number `cpu` of the instance `guest`, the machine's number `number`.
 
     `first`: the index of its guest's first one; `siblings`: how many its guest has; `left`: ticks of its
-    slice.
+    slice; `slot`: the time slot in which its guest runs, with strict co-scheduling.
     """
 
     guest: int
@@ -47,6 +47,7 @@ class Virtual(Object, count="virtuals"):
     first: int
     siblings: int
     home: int
+    slot: int
     left: int
     state: Annotated[int, Racy("other processors look at it to co-schedule; an old value costs time only")]
     skew: Annotated[int, Racy("ticks that it is behind, a measure that need not be exact")]
@@ -66,13 +67,13 @@ class PhysicalProcessor(Object, count="cpus"):
 
 
 class Gang(Object, count=1):
-    """Which guest's turn it is with strict co-scheduling; processor 0 decides. `virtuals`: how many virtual
-    processors there are, of guests 1 to `guests`."""
+    """Which time slot it is with strict co-scheduling, of `slots`; processor 0 decides. `virtuals`: how many
+    virtual processors there are."""
 
-    guest: Annotated[int, Racy("written by processor 0, which then interrupts the others")]
+    slot: Annotated[int, Racy("written by processor 0, which then interrupts the others")]
     left: int
     virtuals: int
-    guests: int
+    slots: int
 
 
 class SharedDisk(Object, count=1):

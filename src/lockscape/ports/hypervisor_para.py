@@ -3,9 +3,11 @@
 A system call enters the guest's kernel at once; a page fault comes by way of the hypervisor, and changes of a
 page table are hypercalls, which it validates (Xen: Barham et al. 2003). Drivers are split: the frontend in a
 guest puts a request into the ring that it shares with the backend, in an instance of its own that has the
-device, and signals it through the hypervisor (an event channel); the answer comes back the same way.
+device, and signals it through the hypervisor (an event channel); the answer comes back the same way. Without
+split drivers (option ``split_drivers``) the hypervisor drives the disk itself, as Xen 1 did.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -15,7 +17,7 @@ from lockscape.kernel.entry import DISK_LINE, FAULT, call_body, leave_interrupt,
 from lockscape.kernel.objects import Area, Buffer, Disk, Memory, Processor
 from lockscape.kernel.scheduler import ARRIVED, DISK, SENT, TICK, schedule
 from lockscape.kernel.writeback import disk_done
-from lockscape.machine.state import State
+from lockscape.machine.state import Instance, State
 from lockscape.ports import hypervisor_objects
 from lockscape.ports.hypervisor import enter_guest_kernel, leave_guest_kernel
 from lockscape.ports.hypervisor_objects import (
@@ -141,28 +143,34 @@ def start_disk() -> None:
         if disk.busy == 0 and count(disk.queue) > 0:
             step("disk_command")
             disk.busy = 1
-            shared: SharedInfo = the(SharedInfo, 0)
-            ring = shared.ring
-            step("message")
-            buffer: Buffer = first(disk.queue)
-            ring.block = buffer.block
-            requests = ring.requests + 1
-            barrier()
-            ring.requests = requests  # after what it tells of: the backend may look before it is signalled
-            trap(TO_DRIVER + KINDS * ring.backend)
+            if option("split_drivers"):
+                shared: SharedInfo = the(SharedInfo, 0)
+                ring = shared.ring
+                step("message")
+                buffer: Buffer = first(disk.queue)
+                ring.block = buffer.block
+                requests = ring.requests + 1
+                barrier()
+                ring.requests = requests  # after what it tells of: the backend may look before its signal
+                trap(TO_DRIVER + KINDS * ring.backend)
+            else:
+                trap(DISK_COMMAND)
 
 
 @function("interrupt", replaces=True)
 def disk_interrupt() -> None:
-    """The backend has answered: take the answers out of the ring."""
+    """The disk has done a request: take the backend's answers out of the ring."""
     step("interrupt_entry")
     if option("interrupt_lines"):
         mark_line(DISK_LINE, 1)
-    shared: SharedInfo = the(SharedInfo, 0)
-    ring = shared.ring
-    while ring.seen != ring.answers:
-        step("message")
-        ring.seen += ring.result
+    if option("split_drivers"):
+        shared: SharedInfo = the(SharedInfo, 0)
+        ring = shared.ring
+        while ring.seen != ring.answers:
+            step("message")
+            ring.seen += ring.result
+            disk_done()
+    else:
         disk_done()
     if option("interrupt_lines"):
         mark_line(DISK_LINE, 0)
@@ -251,21 +259,25 @@ DRIVER = replace(
 )  # fmt: skip
 """The instance with the drivers, above all guests."""
 
-BELOW = topology_of(DRIVER)
+BELOW, UNDIVIDED = topology_of(DRIVER), topology_of()
+
+
+def _instances(cpus: int, options: Options) -> Sequence[Instance]:
+    return (BELOW if options["split_drivers"] else UNDIVIDED).instances(cpus, options)
 
 
 def _prepare(state: State, options: Options) -> dict[int, int]:
-    """Make the rings, besides what a hypervisor knows."""
+    """Make the rings, besides what a hypervisor knows; nobody uses them without an instance for drivers."""
     assert BELOW.prepare is not None
     homes = BELOW.prepare(state, options)
-    driver = len(state.instances) - 1
-    for guest in range(1, driver):
+    last = len(state.instances) - 1
+    for guest in range(1, last):
         shared = state.system("SharedInfo", 0, guest)
         ring = state.new("Ring")
         state.set(ring, frontend=state.get(state.get(shared, "virtual"), "first"), backend=len(homes) - 1)
         state.set(shared, ring=ring)
-        state.insert(state.system("Backend", 0, driver), "rings", ring, ring)
+        state.insert(state.system("Backend", 0, last), "rings", ring, ring)
     return homes
 
 
-TOPOLOGY = Topology(BELOW.instances, prepare=_prepare)
+TOPOLOGY = Topology(_instances, prepare=_prepare)

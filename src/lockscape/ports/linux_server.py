@@ -22,8 +22,10 @@ from lockscape.ports import hypervisor_para
 from lockscape.ports.coscheduling import makes_way
 from lockscape.ports.hypervisor import choose_virtual, enter_guest_kernel, leave_guest_kernel, serve
 from lockscape.ports.hypervisor_objects import (
+    CALL_MESSAGE,
     GUEST_FAULT,
     KINDS,
+    REPLY_MESSAGE,
     PhysicalProcessor,
     Virtual,
 )
@@ -49,14 +51,11 @@ from lockscape.program.language import (
 )  # fmt: skip
 from lockscape.program.objects import Object, Racy
 
-CALL_MESSAGE, REPLY_MESSAGE = 14, 15
-"""Why a Linux server leaves to the microkernel, besides what guests leave to a hypervisor for."""
-
 TOLD, SEEN = 1, 2
 """Kinds of delayed preemption: the Linux server says when it is in its kernel, or the microkernel sees it."""
 
 
-class InterruptThread(Object, count=1):
+class DeviceThread(Object, count=1):
     """The thread of a Linux server that waits for messages of the devices.
 
     `arrived` and `sent`: how often the card said that a packet has come, or is out; `taken` and `freed`: how
@@ -151,7 +150,7 @@ def disk_interrupt() -> None:
 @function("interrupt", replaces=True)
 def packet_arrived() -> None:
     """The network card has received a packet: say so to the interrupts' thread."""
-    messages: InterruptThread = the(InterruptThread)
+    messages: DeviceThread = the(DeviceThread)
     told = add_return(messages.arrived, 1)
     send_message()
 
@@ -159,7 +158,7 @@ def packet_arrived() -> None:
 @function("interrupt", replaces=True)
 def packet_sent() -> None:
     """The network card has sent a packet: say so to the interrupts' thread."""
-    messages: InterruptThread = the(InterruptThread)
+    messages: DeviceThread = the(DeviceThread)
     told = add_return(messages.sent, 1)
     send_message()
 
@@ -168,19 +167,19 @@ def packet_sent() -> None:
 def send_message() -> None:
     """Let the interrupts' thread go on, at the end of an interrupt."""
     step("interrupt_message")
-    messages: InterruptThread = the(InterruptThread)
+    messages: DeviceThread = the(DeviceThread)
     wake(messages.thread)
     leave_interrupt()
     step("interrupt_exit")
 
 
 @function()
-def interrupt_thread() -> None:
+def device_thread() -> None:
     """Wait for messages of the devices, for ever."""
     start_daemon()
     me: Process = current()
     shared: SharedInfo = the(SharedInfo, 0)
-    messages: InterruptThread = the(InterruptThread)
+    messages: DeviceThread = the(DeviceThread)
     while True:
         with masked():
             take_answers(shared.ring)
@@ -190,7 +189,7 @@ def interrupt_thread() -> None:
         while messages.freed != messages.sent:
             messages.freed += 1
             follow_packet()
-        if rest(me, shared.ring, messages) == 1:
+        if rest_unless_told(me, shared.ring, messages) == 1:
             schedule()
 
 
@@ -227,7 +226,7 @@ def follow_packet() -> None:
 
 
 @function()
-def rest(me: Process, ring: Ring, messages: InterruptThread) -> int:
+def rest_unless_told(me: Process, ring: Ring, messages: DeviceThread) -> int:
     """Say that the interrupts' thread sleeps, unless there is something to do; return 1 if so."""
     asleep = 0
     queue = queue_of(this_cpu())
@@ -246,12 +245,12 @@ def _prepare(state: State, options: Options) -> dict[int, int]:
     homes = BELOW.prepare(state, options)
     for guest in range(1, len(state.instances) - 1):
         thread = state.new("Process")
-        state.m[state.context(thread, "interrupt_thread", "", at.KERNEL) + at.C_MASK] = 1
+        state.m[state.context(thread, "device_thread", "", at.KERNEL) + at.C_MASK] = 1
         state.set(thread, state=BLOCKED, slice=options["slice_ticks"], weight=options["slice_ticks"])
-        state.set(state.system("InterruptThread", 0, guest), thread=thread)
+        state.set(state.system("DeviceThread", 0, guest), thread=thread)
     return homes
 
 
 BELOW = hypervisor_para.TOPOLOGY
 
-TOPOLOGY = Topology(BELOW.instances, prepare=_prepare, threads=("interrupt_thread",))
+TOPOLOGY = Topology(BELOW.instances, prepare=_prepare, threads=("device_thread",))

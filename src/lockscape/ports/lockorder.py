@@ -111,7 +111,7 @@ class _Reader:
             case Sync(op="acquire", lock=lock):
                 self.edge(function, held, lock)
                 held.append(lock)
-            case Sync(op="retake", lock=lock):
+            case Sync(op="retake" | "try", lock=lock):  # whoever tries does not wait
                 held.append(lock)
             case Sync(op="release" | "drop", lock=lock):
                 if lock in held:

@@ -44,7 +44,7 @@ first access there reads from the object that the lock lies in, to tell whose it
 TOLD = ("message", "barrier")
 """Modes of mutants that are about what is told, not about a lock."""
 
-TAKING = ("exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel")
+TAKING = ("exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel", "forward")
 """Modes of holds that are acquisitions; masking and preemption are the lock's own business."""
 
 

@@ -8,9 +8,10 @@ A plan is a TOML file. Each rule is anchored at a place of the kernel's source::
     entry             every way into the kernel from user mode and by interrupts, but a new process' first
 
 and says what happens there, its mode: hold a lock (``exclusive``, ``shared``, ``retry``, ``rcu``), ``drop``
-one that may be held, let a new process ``arrive`` with it, go to the master processor (``funnel``), make
-each addition to a field that is atomic a loop of compare-and-swap (``cas``), or have what was written before
-seen before each insertion into a part that is published (``barrier``).
+one that may be held, let a new process ``arrive`` with it, go to the master processor (``funnel``), leave it
+to the processor that holds the lock, if another does (``forward``), make each addition to a field that is
+atomic a loop of compare-and-swap (``cas``), or have what was written before seen before each insertion into a
+part that is published (``barrier``).
 Rules with the same anchor nest in the order of the file.
 
 A file with a ``base`` is a variant: it says only what it changes of the plan of that name. What-ifs and
@@ -40,7 +41,7 @@ import msgspec
 from lockscape.errors import InputError, unknown
 from lockscape.program.locks import LockClass
 
-Mode = Literal["exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel", "cas", "barrier"]
+Mode = Literal["exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel", "forward", "cas", "barrier"]
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,13 +107,16 @@ class Change(Plan, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     The plan itself then gives options, costs and features only. Tables go over the plan's, entry by entry: an
     empty text takes an entry out. A lock replaces the plan's of the same name; one whose rules are all taken
-    out goes too.
+    out goes too. `blocking`: names of locks whose waiters sleep, and that no interrupt handler takes;
+    `spin_cycles`: how long they spin first, of all locks whose waiters sleep (None: as the locks say).
     """
 
     title: str = ""
     method: str = ""
     locks: str = ""
     without: tuple[Without, ...] = ()
+    blocking: tuple[str, ...] = ()
+    spin_cycles: int | None = None
 
 
 class Variant(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -175,6 +179,13 @@ def changed_plan(plan: Plan, change: Change, name: str) -> Plan:
     rules = (*kept, *change.rule)
     unused = {rule.lock for rule in locking.rule} - {rule.lock for rule in rules}
     locks = {lock.name: lock for lock in (*locking.lock, *change.lock) if lock.name not in unused}
+    for lock in change.blocking:
+        if lock not in locks:
+            raise InputError(f"{name}: blocking: " + unknown("lock", lock, list(locks)))
+        locks[lock] = msgspec.structs.replace(locks[lock], blocking=True, masks=False)
+    if change.spin_cycles is not None:
+        spin = {"spin_cycles": change.spin_cycles}
+        locks = {k: msgspec.structs.replace(v, **spin) if v.sleeps else v for k, v in locks.items()}
     return Plan(
         title=change.title or plan.title,
         method=change.method or locking.method,

@@ -13,13 +13,16 @@ from lockscape.ports.plan import Plan
 from lockscape.ports.rewrite import apply_plan
 from lockscape.ports.topology import Topology, topology
 from lockscape.program.assemble import Program
+from lockscape.program.language import CALLED_ROLES
 from lockscape.program.locks import LockClass
 from lockscape.program.lower import lower
 from lockscape.program.nodes import Function
 from lockscape.program.objects import layout
 from lockscape.program.walk import called, walk
 
-DAEMONS = {"flush_thread": "flush_thread", "swapping": "swap_thread"}
+DAEMONS = {
+    "flush_thread": "flush_thread", "swapping": "swap_thread", "interrupt_threads": "interrupt_thread",
+}  # fmt: skip
 """The functions in which processes of the kernel itself begin, by the build option that they exist with."""
 
 ANY_PROCESSORS = 2
@@ -70,7 +73,7 @@ class Port:
         """Return the functions that the machine enters or contexts begin with, and all that they call."""
         functions = self.program.functions
         found: set[str] = set()
-        left = [name for name, f in functions.items() if f.role != "kernel"]
+        left = [name for name, f in functions.items() if f.role not in CALLED_ROLES]
         left += [each.idle for each in self.topology().instances(ANY_PROCESSORS, self.options)]
         left += [first for option, first in DAEMONS.items() if self.options[option]]
         left += self.topology().threads
@@ -130,9 +133,16 @@ def _build(
 
 
 def _check_preemptible(plan: Plan, locks: Mapping[str, LockClass]) -> None:
-    """Refuse a funnel in a preemptible kernel: a process could lose it between any two steps."""
+    """Refuse a funnel in a preemptible kernel: a process could lose it between any two steps.
+
+    A lock that is let go only where a process goes to sleep by itself is none.
+    """
     for rule in plan.rule:
-        if rule.mode == "funnel" or (rule.mode == "drop" and rule.lock in locks and locks[rule.lock].sleeps):
+        lost = rule.mode == "drop" and " ".join(rule.at.split()) in (
+            "body schedule",
+            "call schedule/switch_to",
+        )
+        if rule.mode == "funnel" or (lost and rule.lock in locks and locks[rule.lock].sleeps):
             name = rule.lock or "the master processor"
             raise InputError(
                 f"plan {plan.title!r}: a preemptible kernel cannot have a funnel ({name} at {rule.at!r}), "

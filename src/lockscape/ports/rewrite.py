@@ -127,9 +127,11 @@ class _Pass:
         body: Body = self.wrapped(rules, (node,))
         if len(rules) < len(found):
             body = self.wrapped(rules, (replace(node, body=swap_loops(node.body, self.atomic, name)),))
-        # an interrupt that changes a version, or a word before it is swapped, only has it done again
+        # an interrupt that changes a version, or a word before it is swapped, only has it done again; and
+        # what lies under a lock that sleeps is nothing that a handler enters
+        held = [self.locks[r.lock] for r in rules if r.lock]
         masks = len(rules) < len(found) or any(
-            r.lock and (self.locks[r.lock].masks or self.locks[r.lock].kind == "version") for r in rules
+            lock.masks or lock.sleeps or lock.kind == "version" for lock in held
         )
         if name in self.masked and not masks:
             return (Hold("", None, "mask", body),)

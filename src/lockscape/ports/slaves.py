@@ -109,7 +109,7 @@ def wake(p: Process) -> None:
         kick_master()
 
 
-@function(replaces=True)
+@function("waker", replaces=True)
 def call(p: Process) -> None:
     """Let a process that was taken off its wait queue go on: it sleeps in the kernel."""
     step("wake")
@@ -122,7 +122,7 @@ def call(p: Process) -> None:
         kick_master()
 
 
-@function(replaces=True)
+@function("waker", replaces=True)
 def signal_wake_up(p: Process) -> None:
     """Let a process notice a signal: from its sleep, which was in the kernel, or where it runs."""
     queue: RunQueue = the(RunQueue, MASTERS_JOBS)

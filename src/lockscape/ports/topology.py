@@ -52,7 +52,7 @@ class Topology:
             replace(
                 each,
                 quantities={**sizes(each.cpus), **each.quantities},
-                tick_cycles=tick_cycles if TICK in each.vectors else 0,
+                tick_cycles=tick_cycles // each.ticks if TICK in each.vectors else 0,
             )
             for each in self.instances(cpus, options)
         ]

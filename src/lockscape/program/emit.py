@@ -223,7 +223,11 @@ class FunctionCode(Operations):
         lock = self.names.program.locks[node.lock]
         shared = int(node.mode == "shared")
         depth = self.register(node.saved) if node.saved else -1
-        if node.op == "attempt":
+        if node.op == "try":
+            cycles = self.names.cost(f"{lock.kind}_acquire")
+            self.emit(op.SET, depth, 0)
+            self.emit(op.ACQUIRE, base, offset, number, shared, cycles, -1, 1 + depth)
+        elif node.op == "attempt":
             self.emit(op.ATTEMPT, base, offset, number)
         elif node.op in ("acquire", "retake"):
             self.emit(

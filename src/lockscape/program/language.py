@@ -12,13 +12,17 @@ from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-ROLES = ("kernel", "user", "entry", "interrupt", "hook")
+CALLED_ROLES = ("kernel", "waker")
+"""Roles of functions that others call: what nobody calls is left out."""
+
+ROLES = ("kernel", "waker", "user", "entry", "interrupt", "hook")
 
 
 def function(role: str = "kernel", replaces: bool = False) -> Callable[[F], F]:
     """Mark a Python function as source of the simulator.
 
-    `role`: ``kernel`` is called by others; ``user`` runs in user mode; ``entry`` is entered from user mode
+    `role`: ``kernel`` is called by others, and so is ``waker``, which makes the process that it is given
+    runnable; ``user`` runs in user mode; ``entry`` is entered from user mode
     by a system call or fault; ``interrupt`` by an interrupt; ``hook`` by the machine's blocking locks.
     `replaces`: it stands for the kernel's function of the same name (new code of a port only).
     """

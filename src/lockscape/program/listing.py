@@ -33,6 +33,7 @@ from lockscape.program.walk import called, walk
 
 _NAMES = {
     ("bkl", "acquire"): "lock_kernel", ("bkl", "release"): "unlock_kernel",
+    ("bkl", "try"): "try_lock_kernel",
     ("bkl", "drop"): "release_kernel_lock", ("bkl", "retake"): "reacquire_kernel_lock",
     ("spinlock", "acquire"): "spin_lock", ("spinlock", "release"): "spin_unlock",
     ("seqlock", "acquire"): "write_seqlock", ("seqlock", "release"): "write_sequnlock",
@@ -147,7 +148,8 @@ def _sync(node: Sync, locks: Mapping[str, LockClass]) -> str:
         name = _READER_NAMES[kind, node.mode][node.op == "release"]
     else:
         name = _NAMES.get((kind, node.op), f"{node.op}_{kind}")
-    return f"{name}({_place(node.lock, node.where)})"
+    given = f"{node.saved} = " if node.op == "try" else ""
+    return f"{given}{name}({_place(node.lock, node.where)})"
 
 
 def _place(lock: str, where: Expr | None) -> str:

@@ -12,6 +12,7 @@ from lockscape.program.locks import LockClass
 from lockscape.program.nodes import (
     Add,
     Assign,
+    Binary,
     Body,
     Break,
     Call,
@@ -20,6 +21,7 @@ from lockscape.program.nodes import (
     Expr,
     Function,
     Hold,
+    If,
     Return,
     Stmt,
     Sync,
@@ -105,6 +107,8 @@ class _Lowering:
             return list(self.body(node.body))
         if node.lock and node.mode == "exclusive" and self.lock(node.lock).kind == "version":
             return [*before, *self.attempt(node, where)]
+        if node.mode == "forward":
+            return [*before, *self.forward(node, where)]
         begin, end = self.operations(node, where)
         self.open.append(end)
         inner = self.body(node.body)
@@ -122,6 +126,17 @@ class _Lowering:
             *self.body(node.body),
             Sync("commit", node.lock, where),
         ]
+
+    def forward(self, node: Hold, where: Expr | None) -> list[Stmt]:
+        """Return a body done with a lock if it is free, and else told to the processor that holds it."""
+        self.lock(node.lock)
+        holder, end = self.fresh("holder"), Sync("release", node.lock, where)
+        self.open.append([end])
+        inner = self.body(node.body)
+        self.open.pop()
+        told = Do(Call("forward_interrupt", (Binary("-", Var(holder), Const(1)),)))
+        free = Binary("==", Var(holder), Const(0))
+        return [Sync("try", node.lock, where, saved=holder), If(free, (*inner, end), (told,))]
 
     def operations(self, node: Hold, where: Expr | None) -> tuple[list[Stmt], list[Stmt]]:
         """Return what opens and what closes a hold."""

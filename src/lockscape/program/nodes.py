@@ -172,7 +172,7 @@ class Hold:
     unmasked: bool = False
 
 
-MODES = ("exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel", "mask", "preempt")
+MODES = ("exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel", "forward", "mask", "preempt")
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ Body = tuple[Stmt, ...]
 
 @dataclass(frozen=True)
 class Function:
-    """A function: `role` is ``kernel``, ``user``, ``entry`` (from user mode), ``interrupt`` or ``hook``."""
+    """A function: `role` is one of `language.ROLES`, see `language.function`."""
 
     name: str
     params: tuple[str, ...]

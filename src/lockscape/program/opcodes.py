@@ -34,7 +34,7 @@ JUMP_GE = 26
 LOAD = 27  # a: rd, b: register of the object, c: offset, d: how it is accessed
 STORE = 28  # a: register of the object, b: offset, c: value, d: c is immediate, e: how it is accessed
 ADD_FIELD = 29  # a: object, b: offset, c: value, d: c is immediate, e: rd or -1, f: cycles, g: how
-CALL = 30  # a: target, b: distance of the new frame, c: rd or -1, d: size of the new frame, e: of a hook
+CALL = 30  # a: target, b: distance of the new frame, c: rd or -1, d: its size, e: HOOK, WAKER or 0
 RETURN = 31  # a: value, b: 0 register, 1 immediate
 THE = 32  # a: rd, b: slot of the class, c: register of the number or -1, d: words of one
 NEW = 33  # a: rd, b: class number
@@ -55,7 +55,8 @@ COMPARE_AND_SWAP = 45  # a: rd, b: object, c: offset, d: old, e: new (registers)
 COMPARE_AND_SWAP2 = 46  # a: rd, b: first of six registers (object, old, new, twice), c, d: offsets, f: cycles
 SWAP = 47  # a: rd, b: object, c: offset, d: register of the new value, f: cycles
 ACQUIRE = (
-    48  # a: object, b: offset of the lock, c: lock class, d: 1 shared, e: cycles, f: register of depth or -1
+    48  # a: object, b: offset of the lock, c: lock class, d: 1 shared, e: cycles, f: register of depth or -1,
+    # g: 0 waits; else 1 + the register that takes 1 + the holder's processor instead
 )
 RELEASE = 49  # a: object, b: offset, c: lock class, d: 1 shared, e: cycles, f: register for the depth or -1
 WAKE_WAITERS = 50  # a: object, b: offset, c: lock class
@@ -99,3 +100,6 @@ TRAP = 82  # a: register of the reason: a virtual processor leaves to its hyperv
 
 EXCLUSIVE, ATOMIC, RACY, OPTIMISTIC = range(4)
 """How an access is made, for the fault detector."""
+
+HOOK, WAKER = 1, 2
+"""Roles of called functions that the machine looks at."""

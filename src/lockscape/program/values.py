@@ -206,8 +206,9 @@ class Values(ABC):
         self.pass_arguments(args)
         if wanted and target < 0:
             target = self.temporary()
-        hook = int(self.names.program.functions[name].role == "hook")
-        self.calls.append((self.emit(op.CALL, 0, 0, target if wanted else -1, 0, hook), name))
+        role = self.names.program.functions[name].role
+        kind = {"hook": op.HOOK, "waker": op.WAKER}.get(role, 0)
+        self.calls.append((self.emit(op.CALL, 0, 0, target if wanted else -1, 0, kind), name))
         return target
 
     def inline(self, callee: n.Function, args: tuple[n.Expr, ...], target: int, wanted: bool) -> int:

@@ -11,10 +11,13 @@ from lockscape.report.fetch import FetchDocument
 from lockscape.report.figure2 import Figure2Document
 from lockscape.report.footprint import FootprintDocument
 from lockscape.report.laws import LawsDocument
+from lockscape.report.model import SystemDocument
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.port import PortDocument
 from lockscape.report.simulate import SimulateDocument
 from lockscape.report.study import StudyDocument
+from lockscape.report.table1 import Table1Document
+from lockscape.report.verify import VerifyDocument
 from lockscape.report.workloads import WorkloadsDocument
 
 DOCUMENTS: dict[str, type[msgspec.Struct]] = {
@@ -27,10 +30,13 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "port": PortDocument,
     "simulate": SimulateDocument,
     "study": StudyDocument,
+    "system": SystemDocument,
     "systems": SystemsDocument,
+    "table1": Table1Document,
+    "verify": VerifyDocument,
     "workloads": WorkloadsDocument,
 }
-"""Documents by name, which is also that of the command."""
+"""Documents by name, which is also that of the command; ``system`` is that of ``systems show``."""
 
 
 def schema(name: str) -> dict[str, Any]:

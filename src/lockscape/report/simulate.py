@@ -10,10 +10,8 @@ from lockscape.experiments.result import Failure, Removal, RunResult, RunSpec, p
 from lockscape.machine.costs import preset
 from lockscape.report.manifest import Manifest
 from lockscape.report.output import SCHEMA_VERSION
-from lockscape.workloads.chat import Chat
+from lockscape.workloads.choose import AnyWorkload
 from lockscape.workloads.postmark import PostmarkOptions
-from lockscape.workloads.replay import Replay
-from lockscape.workloads.workload_file import Workload as WorkloadFile
 
 MODES = ("user", "kernel", "interrupt", "spin", "idle", "hypervisor")
 
@@ -26,7 +24,7 @@ class Workload(msgspec.Struct, frozen=True):
     seeding: str
     libc: str
     postmark: PostmarkOptions
-    mixed: WorkloadFile | Chat | Replay | None = None
+    mixed: AnyWorkload | None = None
 
 
 class MachineRecord(msgspec.Struct, frozen=True):

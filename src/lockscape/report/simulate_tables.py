@@ -6,7 +6,8 @@ from typing import TextIO
 
 import msgspec
 
-from lockscape.experiments.result import Latency, LockStatistics, RunResult
+from lockscape.experiments.histogram import RELATIVE_ERROR
+from lockscape.experiments.result import RESPONDS, Latency, LockStatistics, RunResult
 from lockscape.report.plot import Curve, print_plot
 from lockscape.report.prose import Paragraph, print_prose
 from lockscape.report.simulate import MODES, CurvePoint, SimulateDocument, SystemCurve, Workload
@@ -15,6 +16,7 @@ from lockscape.workloads.chat import Chat
 from lockscape.workloads.postmark import Operations, PostmarkOptions, operations
 from lockscape.workloads.postmark_report import exact_seconds, report
 from lockscape.workloads.replay import Replay
+from lockscape.workloads.watch import Watch
 from lockscape.workloads.workload_file import Workload as WorkloadFile
 
 FIGURE = 7
@@ -23,7 +25,7 @@ FIGURE = 7
 PIPED = 100
 """Columns that tables are made for into a pipe or a file."""
 
-SYSTEMS_SIDE_BY_SIDE = 4
+SYSTEMS_SIDE_BY_SIDE = 2
 """Systems in one table of latencies."""
 
 BALANCING = (
@@ -37,24 +39,34 @@ LOCKS = (
     "had to wait; slept, a process gave up its processor for it. A wait is of those that had to wait."
 )
 
+TAILS = (
+    f"50% and 99%: what so many of them do not exceed, up to {RELATIVE_ERROR:.2%} too high, never too low; "
+    "counts, means and the longest are exact. In --json also 90% and 99.9%, and all times in buckets."
+)
 EVENTS = (
     "An interrupt begins when its handler does, after it was due; it is done when the handler has returned "
     "or given the processor away, its own waits for locks included. A process runs some time after it is "
-    "woken."
+    "woken; it responds when it is back in user mode, counted from when the interrupt was due that woke it."
 )
+
+
+TIMES = ("count", "mean_cycles", "p50_cycles", "p99_cycles", "max_cycles")
+"""What a spreadsheet tells of all system calls of a run, and of all responses to interrupts."""
 
 
 def curve_csv(document: SimulateDocument) -> Table:
     """Return one long table, a run in each row."""
     columns = (
         "system", "method", "machine", "cpus", "makespan_s", "speedup", "speedup_over_baseline",
-        "steady_per_s", *MODES, "makespan_cycles", "steps",
+        "steady_per_s", *MODES, "makespan_cycles", "steps", *(f"calls_{name}" for name in TIMES),
+        *(f"responses_{name}" for name in TIMES),
     )  # fmt: skip
     rows: list[Row] = [
         (
             curve.name, curve.method, curve.machine, p.cpus, p.makespan_s, p.speedup, p.speedup_over_baseline,
             p.steady_per_s, *(p.time_shares[mode] for mode in MODES), p.result.makespan_cycles,
-            p.result.steps,
+            p.result.steps, *(getattr(p.result.all_calls, name) for name in TIMES),
+            *(getattr(p.result.event(RESPONDS), name) for name in TIMES),
         )
         for curve in document.systems
         for p in curve.points
@@ -108,9 +120,9 @@ def about(document: SimulateDocument) -> Iterator[str]:
         yield "PostMark ran out of files before all transactions were done, as it does with few files."
 
 
-def _seed(mixed: WorkloadFile | Chat) -> str:
+def _seed(mixed: WorkloadFile | Chat | Watch) -> str:
     """Return with which seed a workload was drawn, if it was drawn."""
-    return "" if isinstance(mixed, Chat) else f" (seed {mixed.seed})"
+    return f" (seed {mixed.seed})" if isinstance(mixed, WorkloadFile) else ""
 
 
 def _what(work: Workload) -> str:
@@ -251,36 +263,46 @@ def _lock_row(lock: LockStatistics, result: RunResult) -> Row:
 
 
 def latency_tables(document: SimulateDocument, at: int | None) -> Iterator[Table]:
-    """Yield how long each system call took, mean and longest, some systems side by side."""
+    """Yield how long each system call took, mean, percentiles and longest, some systems side by side."""
     details = _details(document, at)
     for start in range(0, len(details), SYSTEMS_SIDE_BY_SIDE):
         part = details[start : start + SYSTEMS_SIDE_BY_SIDE]
-        numbers = {point.cpus for _, point in details}
+        numbers = {point.cpus for _, point in part}
         where = f" on {_processors(numbers.pop())}" if len(numbers) == 1 else ""
         columns = ["call", "count"]
         for curve, point in part:
-            columns += [f"{curve.name} mean" if where else f"{curve.name} on {point.cpus} mean", "longest"]
+            columns += [f"{curve.name} mean" if where else f"{curve.name} on {point.cpus} mean"]
+            columns += ["50%", "99%", "longest"]
         results = [point.result for _, point in part]
-        rows = _latency_rows([{each.call: each for each in result.calls} for result in results], results)
-        yield Table(f"Latency of system calls and faults{where}, µs, waiting included", tuple(columns), rows)
-        rows = _latency_rows([{each.event: each for each in result.events} for result in results], results)
         last = start + SYSTEMS_SIDE_BY_SIDE >= len(details)
+        rows = _latency_rows([{each.call: each for each in result.calls} for result in results], results)
+        yield Table(f"Latency of system calls and faults{where}, µs, waiting included", tuple(columns), rows,
+                    notes=(TAILS,) if last else ())  # fmt: skip
+        rows = _latency_rows([{each.event: each for each in result.events} for result in results], results)
         yield Table(f"Latency of interrupts and of processes that are woken{where}, µs",
                     ("event", *columns[1:]), rows, notes=(EVENTS,) if last else ())  # fmt: skip
 
 
 def _latency_rows(found: Sequence[Mapping[str, Latency]], results: Sequence[RunResult]) -> tuple[Row, ...]:
-    """Return a row for each name, with mean and longest in each of the results."""
+    """Return a row for each name, with mean, percentiles and longest in each of the results."""
     rows = []
     for name in dict.fromkeys(name for each in found for name in each):
         row: list[str | int | None] = [name, max(each[name].count for each in found if name in each)]
         for each, result in zip(found, results, strict=True):
-            mhz = result.clock_mhz
-            row += [None, None] if name not in each else [
-                f"{each[name].mean_cycles / mhz:,.1f}", f"{each[name].max_cycles / mhz:,.0f}"
-            ]  # fmt: skip
+            row += _micro(each[name], result.clock_mhz) if name in each else [None] * 4
         rows.append(tuple(row))
     return tuple(rows)
+
+
+def _micro(latency: Latency, mhz: int) -> list[str]:
+    """Return mean, percentiles and longest in microseconds."""
+    times = (latency.p50_cycles, latency.p99_cycles, latency.max_cycles)
+    return [f"{latency.mean_cycles / mhz:,.1f}", *(_three(cycles / mhz) for cycles in times)]
+
+
+def _three(number: float) -> str:
+    """Return a number with a decimal if it has fewer than three digits without."""
+    return f"{number:,.1f}" if number < 100 else f"{number:,.0f}"
 
 
 def print_postmark(document: SimulateDocument, out: TextIO, at: int | None, terse: bool) -> None:

@@ -11,10 +11,9 @@ from lockscape.kernel.entry import CALLS
 from lockscape.report.manifest import Manifest
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.table import Table
-from lockscape.workloads.chat import Chat
+from lockscape.workloads.choose import AnyWorkload
 from lockscape.workloads.replay import Replay
 from lockscape.workloads.strace import Call, Log
-from lockscape.workloads.workload_file import Workload
 
 SAME = {
     "openat": "open", "creat": "open", "open": "open", "close": "close", "read": "read", "pread64": "read",
@@ -47,7 +46,7 @@ class WorkloadRecord(msgspec.Struct, frozen=True):
     """
 
     name: str
-    workload: Workload | Chat | Replay
+    workload: AnyWorkload
     calls: tuple[CallShare, ...]
     kernel_share: float
 
@@ -92,7 +91,7 @@ class WorkloadsDocument(msgspec.Struct, frozen=True):
     traces: tuple[TraceRecord, ...]
 
 
-def workload_record(name: str, workload: Workload | Chat | Replay, measured: Measured) -> WorkloadRecord:
+def workload_record(name: str, workload: AnyWorkload, measured: Measured) -> WorkloadRecord:
     """Return a workload as it stands in the document."""
     calls = sorted(measured.calls.items(), key=lambda each: (-each[1], each[0]))
     return WorkloadRecord(name, workload, tuple(CallShare(*each) for each in calls), measured.kernel_share)

@@ -13,8 +13,14 @@ import msgspec
 from lockscape.errors import InputError, unknown
 from lockscape.machine.costs import preset
 from lockscape.machine.state import MOST_PROCESSORS
-from lockscape.ports.plan import Plan, changed_plan, convert_plan, load_plan
+from lockscape.ports.plan import Plan, changed_plan, convert_plan, load_plan, parse_plan
 from lockscape.systems.model import Estimate, Mechanism, SystemFile, SystemVariant
+
+UNIPROCESSOR = "uniprocessor"
+"""The variant that every system has: its kernel without a port, on one processor."""
+
+NOT_ALONE = {"slave_queue": 0, "binding": 0}
+"""Options that a kernel without the new code of its port cannot have, and what they are then."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +47,22 @@ class System:
         """Return what runs if a plan by itself is asked for: on the paper's machine."""
         return cls(name, plan, "pentium4", "", most, "", "sys_unlink", "", (), (), {})
 
+    def uniprocessor(self) -> "System":
+        """Return its kernel, with the same options and costs, as it is without a port."""
+        plan = Plan(
+            title=f"{self.plan.title}: without its port, on one processor", method=UNIPROCESSOR,
+            options=self.plan.options | NOT_ALONE, costs=self.plan.costs, features=self.plan.features,
+        )  # fmt: skip
+        name = f"{self.id}@{UNIPROCESSOR}"
+        return replace(self, id=name, plan=plan, most_processors=1, mechanisms=(), most_evidence="no port")
+
     def without(self, mechanism: str) -> "System":
         """Return the system with a mechanism disabled. Raises `InputError` for one that it does not have."""
         for each in self.mechanisms:
             if each.id == mechanism:
                 name = f"{self.id} without {mechanism}"
+                if isinstance(each.off, str):
+                    return replace(self, id=name, plan=load_ablation(each.off), mechanisms=())
                 return replace(self, id=name, plan=changed_plan(self.plan, each.off, name), mechanisms=())
         raise InputError(
             f"{self.id}: " + unknown("mechanism", mechanism, [each.id for each in self.mechanisms])
@@ -56,6 +73,20 @@ def system_ids() -> list[str]:
     """Return the ids of the systems that come with lockscape, variants left out, sorted."""
     folder = resources.files("lockscape.systems") / "data"
     return sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
+
+
+def ablation_text(name: str) -> str:
+    """Return the file of an ablation: a variant of a plan that shows a cause. Raises `InputError`."""
+    folder = resources.files("lockscape.systems") / "ablations"
+    known = sorted(p.name.removesuffix(".toml") for p in folder.iterdir())
+    if name not in known:
+        raise InputError(unknown("ablation", name, known))
+    return (folder / f"{name}.toml").read_text("utf-8")
+
+
+def load_ablation(name: str) -> Plan:
+    """Return the plan of an ablation."""
+    return parse_plan(ablation_text(name), name)
 
 
 @cache
@@ -89,7 +120,10 @@ def convert_system(data: Mapping[str, Any], name: str, variant: str = "") -> Sys
         file.listing, file.alone, file.mechanism, file.estimate,
         {each.id: each.title for each in file.variant},
     )  # fmt: skip
-    found = _varied(whole, file.variant, variant) if variant else whole
+    if variant == UNIPROCESSOR:
+        found = whole.uniprocessor()
+    else:
+        found = _varied(whole, file.variant, variant) if variant else whole
     preset(found.machine)
     return found
 
@@ -98,9 +132,8 @@ def _varied(whole: System, variants: tuple[SystemVariant, ...], id: str) -> Syst
     """Return a system's variant, which has the mechanisms of the system unless it says its own."""
     chosen = next((each for each in variants if each.id == id), None)
     if chosen is None:
-        known = [each.id for each in variants]
-        more = unknown("variant", id, known) if known else f"no variant {id!r}: it has none, drop the @"
-        raise InputError(f"{whole.id}: {more}")
+        known = [*(each.id for each in variants), UNIPROCESSOR]
+        raise InputError(f"{whole.id}: {unknown('variant', id, known)}")
     name = f"{whole.id}@{id}"
     plan = changed_plan(whole.plan, msgspec.structs.replace(chosen.change, title=chosen.title), name)
     return replace(

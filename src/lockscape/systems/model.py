@@ -56,43 +56,54 @@ class Datum(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Base of what is read from a system's file."""
 
 
-class Shown(Datum, frozen=True):
-    """Where a mechanism shows: in this run `observable` is higher or lower with it than without.
+class Trial(Datum, frozen=True, kw_only=True):
+    """A run to look at: a workload by name on so many processors.
 
     `operations` of each process (of PostMark: transactions), and `processes`; 0: as the workload says.
-    `files` of each process of PostMark. `fails`: an instance that fails, ``INSTANCE@MS``. Observables are
-    those of `lockscape.experiments.observe`.
+    `files` of each process of PostMark.
     """
 
     workload: Text
     cpus: Annotated[int, msgspec.Meta(ge=1, le=MOST_PROCESSORS)]
-    observable: Text
-    direction: Literal["higher", "lower"]
     operations: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     processes: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
     files: Annotated[int, msgspec.Meta(ge=1, le=250_000)] = 100
+
+
+class Shown(Trial, frozen=True, kw_only=True):
+    """Where a mechanism shows: in this run `observable` is higher or lower with it than without.
+
+    `fails`: an instance that fails, ``INSTANCE@MS``. Observables are those of
+    `lockscape.experiments.observe`.
+    """
+
+    observable: Text
+    direction: Literal["higher", "lower"]
     fails: Annotated[str, msgspec.Meta(pattern=r"^$|^[0-9]{1,4}@[0-9]{1,9}(\.[0-9]{1,6})?$")] = ""
 
 
-class Mechanism(Datum, frozen=True):
-    """What sets a system apart: in words, with source and mark; where it shows; the change without it."""
+class Mechanism(Datum, frozen=True, kw_only=True):
+    """What sets a system apart: in words, with source and mark; where it shows; the change without it.
+
+    The change may be a file of `lockscape.systems.ablations`, by name.
+    """
 
     id: Id
     text: Text
     source: Text
     confidence: Confidence
     shown: Shown
-    off: Change
+    off: Change | str
 
 
-class Estimate(Datum, frozen=True):
+class Estimate(Datum, frozen=True, kw_only=True):
     """What is not known of a system, and why what stands for it was chosen."""
 
     what: Text
     why: Text
 
 
-class SystemVariant(Datum, frozen=True):
+class SystemVariant(Datum, frozen=True, kw_only=True):
     """The same system otherwise: the `change` of its plan, and mechanisms of its own."""
 
     id: Id
@@ -103,7 +114,7 @@ class SystemVariant(Datum, frozen=True):
     mechanism: tuple[Mechanism, ...] = ()
 
 
-class SystemFile(Datum, frozen=True):
+class SystemFile(Datum, frozen=True, kw_only=True):
     """A system's file. `plan` is a plan's name, or a table that says one.
 
     `alone`: the name of the system or plan that its scalability and latency depend on, where Table 1 says *as

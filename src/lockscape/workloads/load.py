@@ -12,7 +12,7 @@ from lockscape.kernel import objects as kernel
 from lockscape.kernel.blocks import BLOCKS_PER_GROUP, PAGE_BYTES
 from lockscape.kernel.entry import WRITE
 from lockscape.kernel.inodes import INODES_PER_GROUP
-from lockscape.kernel.scheduler import ARRIVED, DISK, SENT, TICK
+from lockscape.kernel.scheduler import ARRIVED, DISK, SENT, THREAD_SLICE, TICK
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable
 from lockscape.machine.state import Hardware, State
@@ -37,9 +37,6 @@ one three times (mm/page_alloc.c of 2.4.31: zone_balance_ratio, _min and _max)."
 
 BATCH_SHARE = 4096
 """A processor takes so small a part of limited memory at once (mm/page_alloc.c of 2.6.11: zone_batchsize)."""
-
-NODE_PROCESSORS = 64
-"""Processors in a NUMA node of a larger machine: one socket of the preset ``modern``, as its title says."""
 
 LOADED = 2
 """References to a process that is there at the beginning: its own, and that of who looks at it at the end."""
@@ -108,6 +105,9 @@ class Machine:
     contexts: list[int]
 
 
+DEVICE_LINES = 2
+"""Devices that interrupt: the disk and the network card."""
+
 CARD = (SENT, ARRIVED)
 """The network card's two ways, devices of the machine that come after the disks: see `kernel.card`."""
 
@@ -118,14 +118,15 @@ def hardware(costs: CostTable, cpus: int, disks: int = 1, card: bool = False) ->
     return Hardware(
         processors=cpus, transfer=m["line_transfer"], memory=m["line_memory"], upgrade=m["line_upgrade"],
         handover=m["spin_handover"], signal=m["ipi_delivery"], remote_percent=m["numa_remote_factor_percent"],
-        nodes=NODE_PROCESSORS if cpus > NODE_PROCESSORS else 0, devices=(DISK,) * disks + CARD * card,
+        nodes=costs.node_processors if cpus > costs.node_processors else 0,
+        devices=(DISK,) * disks + CARD * card,
     )  # fmt: skip
 
 
 def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], traced: bool = False,
          binary: Binary | None = None, together: bool = False,
          program: str = "postmark", files: int = 0, tree: Sequence[Node] = (),
-         memory_pages: int = 0) -> Machine:  # fmt: skip
+         memory_pages: int = 0, urgent: int = 0) -> Machine:  # fmt: skip
     """Load one process for each stream onto a machine of `cpus` processors.
 
     Each process has its own directory in the root of a fresh file system, or `together` they have one; all
@@ -133,6 +134,7 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
     with files, each has some of the processes, in turn.
     Each directory has `files` empty files, named 1 and up, and `tree`, all known to no cache of names.
     `memory_pages`: what each kernel has for pages, in a port with the build option ``swapping``; 0: enough.
+    The last `urgent` processes have the highest priority, in a port with the build option ``urgent``.
     `binary` is the assembled program, if the caller has it (`traced` as here).
     """
     if not streams:
@@ -163,10 +165,7 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
         more = sum(most_descendants(stream.rows) for stream in streams[mine])
         spare += state.spare_contexts(home, more, "start_process", begin, 1)
         _file_system(state, opt, home, owners[mine], together, files, tree)
-        if opt["flush_thread"]:
-            _daemon(state, opt, home, "flush_thread")
-        if memory_pages:
-            _limit_memory(state, opt, home, memory_pages)
+        _threads_and_memory(state, opt, home, memory_pages)
     processes = _clients(state, opt, rows, program, owners) if proxies else owners
     if proxies:
         spare = state.spare_contexts(len(instances) - 1, len(spare), "start_thread", program, 1)
@@ -174,20 +173,35 @@ def load(port: Port, costs: CostTable, cpus: int, streams: Sequence[Stream], tra
         _tick_first_only(state)
     for v in state.virtuals:
         _idle(state, v)
+    for process in {*owners[len(owners) - urgent :], *processes[len(processes) - urgent :]}:
+        state.set(process, urgent=1)
     processors = {v: int(state.m[v + at.V_PROCESSOR]) for v in state.virtuals}
     if topology.prepare is not None:
         processors |= topology.prepare(state, opt)
     dealt = {home: owners[k :: len(homes)] for k, home in enumerate(homes)}
     contexts = [state.get(process, "context") for process in processes] + spare
+    for context in contexts:
+        state.m[context + at.C_CALLS] = 1
     return Machine(state, processes, owners, dealt, processors, contexts)
+
+
+def _threads_and_memory(state: State, opt: dict[str, int], home: int, memory_pages: int) -> None:
+    """Give a kernel the threads of its own, and its memory, if that is limited."""
+    if opt["flush_thread"]:
+        _daemon(state, opt, home, "flush_thread")
+    if opt["interrupt_threads"]:
+        _interrupt_threads(state, opt, home)
+    if memory_pages:
+        _limit_memory(state, opt, home, memory_pages)
 
 
 def _sizes(opt: dict[str, int], cpus: int) -> dict[str, int]:
     """Return the sizes of a kernel's tables, by its number of processors."""
     queues = cpus if opt["processor_queues"] else 1 + opt["slave_queue"]
+    threads = (1, DEVICE_LINES, cpus)[opt["interrupt_threads"]]
     return {"run_queues": queues, "groups": opt["groups"], "slabs": kernel.SLABS,
             "slab_arrays": cpus * kernel.SLABS, "semaphore_sets": opt["semaphore_sets"],
-            "message_queues": opt["message_queues"]}  # fmt: skip
+            "message_queues": opt["message_queues"], "interrupt_threads": threads}  # fmt: skip
 
 
 def _rows(streams: Sequence[Stream]) -> list[tuple[int, int]]:
@@ -279,10 +293,22 @@ def _daemon(state: State, opt: dict[str, int], instance: int, first: str) -> int
     process = state.new("Process")
     ctx = state.context(process, first, "", at.KERNEL)
     state.m[ctx + at.C_MASK] = 1
-    state.set(process, state=kernel.BLOCKED, slice=opt["slice_ticks"], weight=opt["slice_ticks"])
+    state.set(
+        process, state=kernel.BLOCKED, slice=opt["slice_ticks"], weight=opt["slice_ticks"], references=1
+    )
     if first == "flush_thread":
         state.set(state.system("Clock", 0, instance), flusher=process)
     return process
+
+
+def _interrupt_threads(state: State, opt: dict[str, int], instance: int) -> None:
+    """Make the threads that do devices' interrupts; those of processors are on their queues."""
+    cpus = int(state.m[state.instances[instance] + at.I_CPUS])
+    for number in range(_sizes(opt, cpus)["interrupt_threads"]):
+        daemon = _daemon(state, opt, instance, "interrupt_thread")
+        cpu = number if opt["processor_queues"] else 0
+        state.set(daemon, number=number, cpu=cpu, slice=2 * THREAD_SLICE, weight=THREAD_SLICE)
+        state.set(state.system("InterruptThread", number, instance), process=daemon)
 
 
 def _limit_memory(state: State, opt: dict[str, int], instance: int, pages: int) -> None:

@@ -43,24 +43,26 @@ from typing import Annotated
 import msgspec
 
 from lockscape.errors import InputError, unknown
-from lockscape.kernel.entry import READLINK
+from lockscape.kernel.entry import IOCTL, READLINK
 from lockscape.workloads.chat import Chat
 from lockscape.workloads.children import DO_RUN, Child, check_mix, with_children
 from lockscape.workloads.load import Node, Stream
 from lockscape.workloads.serving import DO_SERVE, Network, serving
 from lockscape.workloads.stress import DO_BRK, DO_FSYNC, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_MKDIR, DO_READ, DO_RMDIR, FIRST_CALL
+from lockscape.workloads.watch import Watch
 
 OPERATIONS = {
     "create": DO_CREATE, "append": DO_APPEND, "read": DO_READ, "delete": DO_DELETE, "stat": DO_STAT,
     "mkdir": DO_MKDIR, "rmdir": DO_RMDIR, "grow": DO_BRK, "fsync": DO_FSYNC,
     "rename": DO_RENAME, "yield": DO_YIELD, "run": DO_RUN, "readlink": FIRST_CALL + READLINK,
-    "serve": DO_SERVE,
+    "ioctl": FIRST_CALL + IOCTL, "serve": DO_SERVE,
 }  # fmt: skip
-"""What a mix may name: operations on whole files, ``grow``: more memory by brk,
-``fsync``: append and wait until it is on disk, ``rename``: to another of the names, ``yield``: let others
-run first, ``run``: make a child, which becomes a program, and wait for its end, ``readlink``: ask where a
-name leads to, and ``serve``: take a request of the process' client in the outside world and answer it."""
+"""What a mix may name: operations on whole files, ``grow``: more memory by brk, ``fsync``: append and wait
+until it is on disk, ``rename``: to another of the names, ``yield``: let others run first, ``run``: make a
+child, which becomes a program, and wait for its end, ``readlink``: ask where a name leads to, ``ioctl``: ask
+a device for what it does not know, and ``serve``: take a request of the process' client in the outside world
+and answer it."""
 
 MOST_ROWS = 10_000_000
 MOST_WEIGHT = 1000
@@ -163,7 +165,7 @@ def workload_names() -> list[str]:
     return sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
 
 
-def named_workload(name: str, others: tuple[str, ...] = ()) -> Workload | Chat:
+def named_workload(name: str, others: tuple[str, ...] = ()) -> Workload | Chat | Watch:
     """Return a workload by name, or from a file of the user's, ``….toml``.
 
     Raises `InputError` for an unknown name, naming the nearest, among `others` too.
@@ -182,10 +184,10 @@ def named_workload(name: str, others: tuple[str, ...] = ()) -> Workload | Chat:
     )
 
 
-def parse_workload(text: str, name: str) -> Workload | Chat:
+def parse_workload(text: str, name: str) -> Workload | Chat | Watch:
     """Parse a workload's file. Raises `InputError`, naming it, for text that is none."""
     try:
         data = tomllib.loads(text)
-        return msgspec.convert({"type": "mix", **data}, Workload | Chat)
+        return msgspec.convert({"type": "mix", **data}, Workload | Chat | Watch)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InputError(f"{name}: not a workload: {error}") from error

@@ -1,0 +1,59 @@
+"""Measures latency and scalability of the systems of Table 1 that have a model, and writes the record.
+
+    python tools/record_table1.py --folder RUNS [--machine pentium4] [--only ID ...]
+
+Finished runs are kept in the folder, so that it goes on where it was interrupted. With `--only` the other
+systems stay as they were recorded. The sources must be committed: the record names them.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from record_figure2 import OUT, commit_of_sources
+
+import lockscape
+from lockscape.experiments import measured
+from lockscape.experiments.choose import UNIPROCESSOR
+from lockscape.experiments.figure2 import ablation_plan
+from lockscape.experiments.store import sources_digest
+from lockscape.machine.execute import RunError
+from lockscape.report.table1 import reference_of, runnable
+
+
+def main() -> None:
+    """Measure system by system, and write the file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--machine", default="pentium4")
+    parser.add_argument("--jobs", type=int, default=None)
+    parser.add_argument("--only", nargs="+", default=None)
+    given = parser.parse_args()
+    commit = commit_of_sources()
+    keep: dict[str, Any] = {"machine": given.machine, "folder": given.folder, "workers": given.jobs}
+    idle = measured.alone(UNIPROCESSOR, **keep)
+    before = measured.recorded(given.machine) if given.only else None
+    known = {each.system: each for each in before.systems} if before else {}
+    causes = {each.system: each for each in before.causes} if before else {}
+    failed = dict(before.failed) if before else {}
+    for system in runnable():
+        if given.only is None or system.id in given.only:
+            try:
+                known[system.id] = measured.measure(system.id, reference=reference_of(system), **keep)
+                failed.pop(system.id, None)
+            except RunError as error:
+                failed[system.id] = str(error).removeprefix(f"{system.id}: ")
+    for name in measured.CAUSES:
+        if given.only is None or name in given.only:
+            causes[name] = measured.measure(name, plan=ablation_plan(name), **keep)
+    record = measured.Record(
+        measured.FORMAT, lockscape.__version__, commit, sources_digest(), given.machine, idle,
+        tuple(known[each.id] for each in runnable() if each.id in known), failed, tuple(causes.values()),
+    )  # fmt: skip
+    (OUT / f"table1-{given.machine}.json").write_bytes(measured.encode(record))
+
+
+if __name__ == "__main__":
+    main()
