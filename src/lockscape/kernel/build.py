@@ -137,7 +137,6 @@ OPTIONS: dict[str, int] = {
     "virtual_slice": 3,  # the hypervisor's ticks of a virtual processor's slice
     "real_time_last": 0,  # in the pipeline of interrupts the kernel comes before the domain for real time
     "delayed_preemption": 0,  # a guest in its kernel may finish before it makes way: 1 it says so, 2 it shows
-    "message_calls": 0,  # calls and interrupts of a guest are messages of the microkernel below it (L4Linux)
     "cell_processors": 2,  # processors of each cell
     "double_cas": 1,  # the hardware compares and swaps two words at once (CAS2)
     "code_synthesis": 0,  # opening a file generates the code that reads and writes it (Synthesis)
@@ -149,8 +148,6 @@ OPTIONS: dict[str, int] = {
     "forwarding": 0,  # traps are forwarded to an emulator of Unix
     "server_threads": 0,  # threads of each server of a microkernel; 0: calls are done in the caller's place
     "hot_swap": 0,  # objects change their implementation in use (reimplemented kernel); 2: from the start
-    "shared_workers": 0,  # all processors take the workers of servers from one pool, under a lock
-    "existence_locks": 0,  # who looks a name up holds the lock of its directory's names meanwhile
     "sharing": 1,  # processes make others, with whom they share files and pages; 0: none does, as PostMark's
     "pipe_pages": 1,  # pages of a pipe's buffer; more than one are taken as it fills, and given back (2.6)
     "pipe_merging": 1,  # who has read something waits for more as long as a writer waits for room

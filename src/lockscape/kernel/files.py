@@ -71,16 +71,8 @@ def list_file(file: File) -> None:
 @function()
 def install(files: Files, fd: int, file: File) -> None:
     """Let a descriptor stand for an open file."""
-    if option("code_synthesis"):
-        generate_code(file)
     with section("install", files.table):
         insert(files.table, fd, file)
-
-
-@function()
-def generate_code(file: File) -> None:
-    """Generate the code that reads and writes an open file."""
-    step("generate_code")
 
 
 @function()

@@ -71,23 +71,13 @@ def generic_read(inode: Inode, file: File, left: int) -> None:
 @function()
 def read_page(inode: Inode, file: File, length: int) -> None:
     """Copy some bytes of one page to the user."""
-    page: Page = NONE
-    if option("code_synthesis"):
-        page = known_page(file)
-    if page == NONE:
-        page = find_page(inode, file.offset // PAGE_BYTES)
+    page = find_page(inode, file.offset // PAGE_BYTES)
     if page == NONE:
         page = missing_page(inode, file.offset // PAGE_BYTES)
     if option("page_activation"):
         mark_page_accessed(page)
     step("copy_line", length // 64 + 1)
     file.offset += length
-
-
-@function()
-def known_page(file: File) -> Page:
-    """Return the page at an open file's position if its code knows that: new code of a port may say so."""
-    return NONE
 
 
 @function()

@@ -134,8 +134,12 @@ def finish_switch() -> None:
 @function()
 def pick(queue: RunQueue, me: Process, processor: Processor) -> Process:
     """Choose from a queue: the best by remaining slice, or in the order of the queue."""
-    if option("executable_queue"):
-        return pick_next(queue, me, processor)
+    if option("executable_queue"):  # each jumps into the one behind it, however long it has run
+        if me.state == RUNNABLE and me.queued == 1:
+            move(queue.tasks, me)
+            if me.slice <= 0:
+                me.slice = me.weight
+        return pick_first(queue, me, processor)
     if option("processor_queues"):
         step("pick_first")
         if me.state == RUNNABLE and me.queued == 1 and me.slice <= 0:
@@ -148,16 +152,6 @@ def pick(queue: RunQueue, me: Process, processor: Processor) -> Process:
                 return thread
         return pick_first(queue, me, processor)
     return pick_best(queue, me, processor)
-
-
-@function()
-def pick_next(queue: RunQueue, me: Process, processor: Processor) -> Process:
-    """Return the next process of the chain: each jumps into the one behind it, however long it has run."""
-    if me.state == RUNNABLE and me.queued == 1:
-        move(queue.tasks, me)
-        if me.slice <= 0:
-            me.slice = me.weight
-    return pick_first(queue, me, processor)
 
 
 @function()

@@ -244,36 +244,20 @@ def process_server(number: int, a: int, b: int) -> int:
 def take_worker() -> None:
     """Take a worker of this processor, making one if all are in calls that sleep."""
     with masked():
-        if option("shared_workers"):
-            common: Server = the(Server, 0)
-            with hold("worker_lock", common):
-                take_from(common)
-        else:
-            mine: Server = the(Server, this_cpu())
-            take_from(mine)
-
-
-@function()
-def take_from(server: Server) -> None:
-    """Take a worker from a pool."""
-    if server.workers == 0:
-        step("ppc_worker")
-        server.workers += 1
-        server.made += 1
-    server.workers -= 1
+        mine: Server = the(Server, this_cpu())
+        if mine.workers == 0:
+            step("ppc_worker")
+            mine.workers += 1
+            mine.made += 1
+        mine.workers -= 1
 
 
 @function()
 def give_worker() -> None:
     """Give a worker to the processor where its call ended."""
     with masked():
-        if option("shared_workers"):
-            common: Server = the(Server, 0)
-            with hold("worker_lock", common):
-                common.workers += 1
-        else:
-            mine: Server = the(Server, this_cpu())
-            mine.workers += 1
+        mine: Server = the(Server, this_cpu())
+        mine.workers += 1
 
 
 @function(replaces=True)

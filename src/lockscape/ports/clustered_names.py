@@ -32,7 +32,6 @@ from lockscape.program.language import (
     hold,
     insert,
     new,
-    option,
     position,
     remove,
     section,
@@ -83,20 +82,6 @@ def lookup_held(directory: Inode, name: int) -> Dentry:
 @function()
 def taken(space: NameSpace, name: int) -> Dentry:
     """Look a name up and take a reference, unless it is being deleted."""
-    if option("existence_locks"):
-        with hold("space_lock", space):
-            dentry = counted(space, name)
-    else:
-        dentry = counted(space, name)
-    if dentry != NONE and dentry.dropped == 1:
-        dput(dentry)
-        dentry = NONE
-    return dentry
-
-
-@function()
-def counted(space: NameSpace, name: int) -> Dentry:
-    """Find a name and count a reference to it, unless it is dead."""
     with section("find", space.table):
         dentry: Dentry = find(space.table, name)
     if dentry != NONE:
@@ -104,6 +89,9 @@ def counted(space: NameSpace, name: int) -> Dentry:
         while seen != DEAD and compare_and_swap(dentry.count, seen, seen + 1) == 0:
             seen = dentry.count
         if seen == DEAD:
+            dentry = NONE
+        elif dentry.dropped == 1:
+            dput(dentry)
             dentry = NONE
     return dentry
 

@@ -12,7 +12,6 @@ from lockscape.kernel.scheduler import DISK, RESCHEDULE
 from lockscape.machine.guests import EXIT_HALT
 from lockscape.ports.coscheduling import ask_for_turn, end_idle_turn, makes_way, may_run_virtual
 from lockscape.ports.hypervisor_objects import (
-    CALL_MESSAGE,
     CARD_PORTS,
     CARD_RING,
     DISK_COMMAND,
@@ -28,9 +27,7 @@ from lockscape.ports.hypervisor_objects import (
     PAGE_TABLE,
     PORTS,
     READY,
-    REPLY_MESSAGE,
     RUNNING,
-    SAFE_STATES,
     SHADOW,
     STRICT,
     TO_DRIVER,
@@ -89,8 +86,6 @@ def hypervisor() -> None:
             reason = run(virtual.number)
             step("guest_exit")
             unmask()
-            if option("message_calls"):
-                pass_message(virtual, reason % KINDS)
             serve(virtual, reason)
 
 
@@ -179,24 +174,6 @@ def serve_memory(virtual: Virtual, kind: int) -> None:
 def update_tables(virtual: Virtual) -> None:
     """Change a guest's page tables as it asks, if it may."""
     step("validate_update")
-
-
-@function()
-def pass_message(virtual: Virtual, kind: int) -> None:
-    """Pass a call or its reply on; see by it, and by faults, when the guest is in its kernel."""
-    calls = kind == CALL_MESSAGE
-    replies = kind == REPLY_MESSAGE
-    if calls + replies == 1:
-        step("ipc_path")
-    if option("delayed_preemption") == SAFE_STATES:
-        if calls == 1 or kind == GUEST_FAULT:
-            virtual.unsafe = 1
-        elif replies == 1:
-            virtual.unsafe = 0
-            if virtual.wanted == 1:
-                virtual.wanted = 0
-                processor: PhysicalProcessor = the(PhysicalProcessor, this_cpu())
-                processor.reschedule = 1
 
 
 # --- halting and waking -------------------------------------------------------------------------------------

@@ -24,10 +24,6 @@ HALTED, READY, RUNNING = 0, 1, 2
 STRICT, RELAXED = 1, 2
 """Kinds of co-scheduling."""
 
-TOLD, SAFE_STATES = 1, 2
-"""Kinds of delayed preemption: a guest says when it is in its kernel, or the hypervisor sees it by the calls
-that pass through it."""
-
 SKEW_TICKS = 2
 """Ticks that a virtual processor may wait while a sibling runs, before the sibling is stopped."""
 

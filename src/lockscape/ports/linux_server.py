@@ -19,27 +19,43 @@ from lockscape.kernel.writeback import disk_done
 from lockscape.machine import layout as at
 from lockscape.machine.state import State
 from lockscape.ports import hypervisor_para
-from lockscape.ports.hypervisor import enter_guest_kernel, leave_guest_kernel
-from lockscape.ports.hypervisor_objects import CALL_MESSAGE, GUEST_FAULT, REPLY_MESSAGE, TOLD
+from lockscape.ports.coscheduling import makes_way
+from lockscape.ports.hypervisor import choose_virtual, enter_guest_kernel, leave_guest_kernel, serve
+from lockscape.ports.hypervisor_objects import (
+    CALL_MESSAGE,
+    GUEST_FAULT,
+    KINDS,
+    REPLY_MESSAGE,
+    PhysicalProcessor,
+    Virtual,
+)
 from lockscape.ports.hypervisor_para import Ring, SharedInfo
 from lockscape.ports.topology import Options, Topology
 from lockscape.program.language import (
+    NONE,
     add_return,
     atomic,
     current,
     function,
+    halt,
+    mask,
     masked,
     option,
+    run,
     section,
     step,
     the,
     this_cpu,
     trap,
+    unmask,
 )  # fmt: skip
 from lockscape.program.objects import Object, Racy
 
+TOLD, SEEN = 1, 2
+"""Kinds of delayed preemption: the Linux server says when it is in its kernel, or the microkernel sees it."""
 
-class InterruptThread(Object, count=1):
+
+class DeviceThread(Object, count=1):
     """The thread of a Linux server that waits for messages of the devices.
 
     `arrived` and `sent`: how often the card said that a packet has come, or is out; `taken` and `freed`: how
@@ -75,6 +91,53 @@ def system_call(number: int, a: int, b: int, c: int) -> int:
     return result
 
 
+# --- the microkernel ----------------------------------------------------------------------------------------
+
+
+@function(replaces=True)
+def hypervisor() -> None:
+    """Run virtual processors, one after the other, and pass their messages; halt when none is ready."""
+    processor: PhysicalProcessor = the(PhysicalProcessor, this_cpu())
+    while True:
+        mask()
+        virtual = processor.running
+        if virtual == NONE or makes_way(processor, virtual) == 1:
+            virtual = choose_virtual(processor)
+        if virtual == NONE:
+            halt()
+        else:
+            step("guest_entry")
+            reason = run(virtual.number)
+            step("guest_exit")
+            unmask()
+            pass_message(processor, virtual, reason % KINDS)
+            serve(virtual, reason)
+
+
+@function()
+def pass_message(processor: PhysicalProcessor, virtual: Virtual, kind: int) -> None:
+    """Pass a call or its reply on; see by it, and by faults, when the Linux server is in its kernel."""
+    if kind == CALL_MESSAGE:
+        step("ipc_path")
+        see_work(virtual)
+    elif kind == GUEST_FAULT:
+        see_work(virtual)
+    elif kind == REPLY_MESSAGE:
+        step("ipc_path")
+        if option("delayed_preemption") == SEEN:
+            virtual.unsafe = 0
+            if virtual.wanted == 1:
+                virtual.wanted = 0
+                processor.reschedule = 1
+
+
+@function()
+def see_work(virtual: Virtual) -> None:
+    """See that the Linux server is in its kernel from now on."""
+    if option("delayed_preemption") == SEEN:
+        virtual.unsafe = 1
+
+
 # --- interrupts ---------------------------------------------------------------------------------------------
 
 
@@ -87,7 +150,7 @@ def disk_interrupt() -> None:
 @function("interrupt", replaces=True)
 def packet_arrived() -> None:
     """The network card has received a packet: say so to the interrupts' thread."""
-    messages: InterruptThread = the(InterruptThread)
+    messages: DeviceThread = the(DeviceThread)
     told = add_return(messages.arrived, 1)
     send_message()
 
@@ -95,7 +158,7 @@ def packet_arrived() -> None:
 @function("interrupt", replaces=True)
 def packet_sent() -> None:
     """The network card has sent a packet: say so to the interrupts' thread."""
-    messages: InterruptThread = the(InterruptThread)
+    messages: DeviceThread = the(DeviceThread)
     told = add_return(messages.sent, 1)
     send_message()
 
@@ -104,19 +167,19 @@ def packet_sent() -> None:
 def send_message() -> None:
     """Let the interrupts' thread go on, at the end of an interrupt."""
     step("interrupt_message")
-    messages: InterruptThread = the(InterruptThread)
+    messages: DeviceThread = the(DeviceThread)
     wake(messages.thread)
     leave_interrupt()
     step("interrupt_exit")
 
 
 @function()
-def interrupt_thread() -> None:
+def device_thread() -> None:
     """Wait for messages of the devices, for ever."""
     start_daemon()
     me: Process = current()
     shared: SharedInfo = the(SharedInfo, 0)
-    messages: InterruptThread = the(InterruptThread)
+    messages: DeviceThread = the(DeviceThread)
     while True:
         with masked():
             take_answers(shared.ring)
@@ -126,7 +189,7 @@ def interrupt_thread() -> None:
         while messages.freed != messages.sent:
             messages.freed += 1
             follow_packet()
-        if rest(me, shared.ring, messages) == 1:
+        if rest_unless_told(me, shared.ring, messages) == 1:
             schedule()
 
 
@@ -163,7 +226,7 @@ def follow_packet() -> None:
 
 
 @function()
-def rest(me: Process, ring: Ring, messages: InterruptThread) -> int:
+def rest_unless_told(me: Process, ring: Ring, messages: DeviceThread) -> int:
     """Say that the interrupts' thread sleeps, unless there is something to do; return 1 if so."""
     asleep = 0
     queue = queue_of(this_cpu())
@@ -182,12 +245,12 @@ def _prepare(state: State, options: Options) -> dict[int, int]:
     homes = BELOW.prepare(state, options)
     for guest in range(1, len(state.instances) - 1):
         thread = state.new("Process")
-        state.m[state.context(thread, "interrupt_thread", "", at.KERNEL) + at.C_MASK] = 1
+        state.m[state.context(thread, "device_thread", "", at.KERNEL) + at.C_MASK] = 1
         state.set(thread, state=BLOCKED, slice=options["slice_ticks"], weight=options["slice_ticks"])
-        state.set(state.system("InterruptThread", 0, guest), thread=thread)
+        state.set(state.system("DeviceThread", 0, guest), thread=thread)
     return homes
 
 
 BELOW = hypervisor_para.TOPOLOGY
 
-TOPOLOGY = Topology(BELOW.instances, prepare=_prepare)
+TOPOLOGY = Topology(BELOW.instances, prepare=_prepare, threads=("device_thread",))

@@ -22,7 +22,6 @@ from lockscape.program.walk import called, walk
 
 DAEMONS = {
     "flush_thread": "flush_thread", "swapping": "swap_thread", "interrupt_threads": "interrupt_thread",
-    "server_threads": "server_thread", "message_calls": "interrupt_thread",
 }  # fmt: skip
 """The functions in which processes of the kernel itself begin, by the build option that they exist with."""
 
@@ -74,6 +73,7 @@ class Port:
         """Return the functions that the machine enters or contexts begin with."""
         found = [name for name, f in self.program.functions.items() if f.role not in CALLED_ROLES]
         found += [each.idle for each in self.topology().instances(ANY_PROCESSORS, self.options)]
+        found += self.topology().threads
         return found + [first for option, first in DAEMONS.items() if self.options[option]]
 
     def reachable(self) -> set[str]:

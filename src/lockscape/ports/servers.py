@@ -74,7 +74,7 @@ class Process(objects.Process, extends=True):
     server: int
 
 
-class Server(Object, count=2):
+class ServerChannel(Object, count=2):
     """A server's channel: clients whose messages wait for a thread, and threads that wait for a message."""
 
     senders: Collection = listed(Process)
@@ -122,7 +122,7 @@ def leads_elsewhere(fd: int) -> int:
 def ask(number: int, call: int, a: int, b: int, c: int) -> int:
     """Send a message to a server, and sleep until it is answered (MsgSend)."""
     me: Process = current()
-    server: Server = the(Server, number - 1)
+    server: ServerChannel = the(ServerChannel, number - 1)
     step("message")
     me.number_asked = call
     me.a = a
@@ -164,7 +164,7 @@ def server_thread() -> None:
     """A thread of a server: take messages and answer them, for ever."""
     start_daemon()
     me: Process = current()
-    server: Server = the(Server, me.server - 1)
+    server: ServerChannel = the(ServerChannel, me.server - 1)
     while True:
         client = receive_message(server, me)
         if client.asked == 1:
@@ -187,7 +187,7 @@ def server_thread() -> None:
 
 
 @function()
-def receive_message(server: Server, me: Process) -> Process:
+def receive_message(server: ServerChannel, me: Process) -> Process:
     """Return the client that has waited longest, or sleep until one comes (MsgReceive)."""
     client: Process = NONE
     while client == NONE:
@@ -247,7 +247,7 @@ def pick(queue: RunQueue, me: Process, processor: Processor) -> objects.Process:
 def _prepare(state: State, options: Options) -> dict[int, int]:
     """Make the threads of both servers, which wait for messages."""
     for server in (FILES, MEMORY):
-        channel = state.system("Server", server - 1)
+        channel = state.system("ServerChannel", server - 1)
         for _ in range(options["server_threads"]):
             thread = state.new("Process")
             state.m[state.context(thread, "server_thread", "", at.KERNEL) + at.C_MASK] = 1
@@ -257,4 +257,4 @@ def _prepare(state: State, options: Options) -> dict[int, int]:
     return {}
 
 
-TOPOLOGY = Topology(NATIVE.instances, prepare=_prepare)
+TOPOLOGY = Topology(NATIVE.instances, prepare=_prepare, threads=("server_thread",))

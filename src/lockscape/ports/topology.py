@@ -35,12 +35,14 @@ class Topology:
     which begins in this function of user mode. `own_disks`: each instance has a disk, of its own number.
     `prepare`: sets up what the instances know of each other and what else the new code needs, before the run,
     by the build options; it returns the physical processor of each virtual one that a hypervisor runs.
+    `threads`: functions in which processes begin that it makes.
     """
 
     instances: Callable[[int, Options], Sequence[Instance]]
     proxy: str = ""
     own_disks: bool = False
     prepare: Callable[[State, Options], dict[int, int]] | None = None
+    threads: tuple[str, ...] = ()
 
     def built(
         self, cpus: int, options: Options, sizes: Callable[[int], Mapping[str, int]], tick_cycles: int
