@@ -189,7 +189,7 @@ def test_the_paper_and_the_measurements_agree_or_it_is_said_why() -> None:
     assert (six.latency.agrees, six.scalability.agrees, six.explained) == (True, True, ())
     assert (xen.latency.measured, xen.latency.over, xen.latency.agrees) == ("As Guest", 1.5, True)
     assert (xen.scalability.over, xen.scalability.agrees) == (0.9, True)
-    assert by_id["qnx"].latency is None and by_id["qnx"].why == "there is no model of it"
+    assert by_id["qnx"].latency is None and by_id["qnx"].why == "it has not been measured"
 
 
 def test_a_guest_that_waits_much_longer_than_alone_is_not_as_guest() -> None:

@@ -13,12 +13,13 @@ from typing import Any
 from record_figure2 import OUT, commit_of_sources
 
 import lockscape
+from lockscape import catalog
 from lockscape.experiments import measured
-from lockscape.experiments.choose import UNIPROCESSOR
 from lockscape.experiments.figure2 import ablation_plan
 from lockscape.experiments.store import sources_digest
 from lockscape.machine.execute import RunError
-from lockscape.report.table1 import reference_of, runnable
+from lockscape.report.table1 import reference_of
+from lockscape.systems.load import UNIPROCESSOR
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
     known = {each.system: each for each in before.systems} if before else {}
     causes = {each.system: each for each in before.causes} if before else {}
     failed = dict(before.failed) if before else {}
-    for system in runnable():
+    for system in catalog.systems():
         if given.only is None or system.id in given.only:
             try:
                 known[system.id] = measured.measure(system.id, reference=reference_of(system), **keep)
@@ -50,7 +51,8 @@ def main() -> None:
             causes[name] = measured.measure(name, plan=ablation_plan(name), **keep)
     record = measured.Record(
         measured.FORMAT, lockscape.__version__, commit, sources_digest(), given.machine, idle,
-        tuple(known[each.id] for each in runnable() if each.id in known), failed, tuple(causes.values()),
+        tuple(known[each.id] for each in catalog.systems() if each.id in known), failed,
+        tuple(causes.values()),
     )  # fmt: skip
     (OUT / f"table1-{given.machine}.json").write_bytes(measured.encode(record))
 

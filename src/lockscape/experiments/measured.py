@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from lockscape.errors import InputError
-from lockscape.experiments.choose import choose_plan
+from lockscape.experiments.choose import choose, choose_plan
 from lockscape.experiments.curve import Progress, run_all
 from lockscape.experiments.levels import PROCESSORS
 from lockscape.experiments.request import PAPER
@@ -79,7 +79,7 @@ class Waits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A system on 8 loaded processors. `plan` is the digest of its plan.
+    """A system on 8 loaded processors, or as many as it can use. `plan` is the digest of its plan.
 
     `responds`, `runs`: processes that interrupts woke until user mode, and all that were woken until they
     run; `begins`, `handled`: all interrupts; `waits` then. `calls`, `work_waits`: of PostMark on 8
@@ -148,18 +148,21 @@ def measure(
     `reference`: the plan of the guest's or uniprocessor kernel that it is compared with, which runs alone on
     `reference_cpus`. Raises `RunError` if the load ended before the watch, or nothing responded.
     """
-    plan, work = plan or choose_plan(name), sizes.postmark
+    work, many = sizes.postmark, PROCESSORS
+    if plan is None:
+        found = choose(name)
+        plan, many = found.plan, min(PROCESSORS, found.most_processors)
     specs = [
-        _watched(name, plan, PROCESSORS, machine, sizes.watch),
-        *(RunSpec(name, plan, n, PROCESSORS, work, machine=machine) for n in (1, PROCESSORS)),
+        _watched(name, plan, many, machine, sizes.watch),
+        *(RunSpec(name, plan, n, PROCESSORS, work, machine=machine) for n in (1, many)),
     ]
-    watched, one, many = (point.result for point in run_all(specs, folder, workers, progress))
+    watched, one, most = (point.result for point in run_all(specs, folder, workers, progress))
     _check_load(watched, sizes.watch, name)
     return Measured(
         name, plan_digest(plan), bool(plan.options.get("preemptible", 0)),
         _tail(watched.event(RESPONDS)), _tail(watched.event("process runs")),
         _interrupts(watched, "begins"), _interrupts(watched, "done"), _waits(watched),
-        _tail(many.all_calls), _waits(many), (one.makespan_cycles, many.makespan_cycles),
+        _tail(most.all_calls), _waits(most), (one.makespan_cycles, most.makespan_cycles),
         alone(reference, machine, reference_cpus, sizes, True, folder, workers) if reference else None,
     )  # fmt: skip
 

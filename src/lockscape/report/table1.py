@@ -19,17 +19,16 @@ from lockscape.experiments.levels import (
 )
 from lockscape.experiments.measured import Measured, Record, Tail
 from lockscape.machine.costs import preset
-from lockscape.ports.plan import plan_names
 from lockscape.report.manifest import Manifest
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.prose import Paragraph, print_prose
 from lockscape.report.table import Row, Table, print_tables
-from lockscape.systems.load import UNIPROCESSOR
+from lockscape.systems.load import UNIPROCESSOR, load_system
 
 RELATIVE = ("as-guest", "as-up", "depends-on-up")
 """Words of Table 1 that are about another kernel."""
 
-NOT_YET, NOT_KNOWN = "not yet", "not known"
+NOT_KNOWN = "not known"
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -76,13 +75,10 @@ class Table1Document(msgspec.Struct, frozen=True):
 
 
 def reference_of(system: System) -> str | None:
-    """Return the plan of the kernel that the paper compares a system with, if it does."""
-    return UNIPROCESSOR if {system.latency, system.scalability} & set(RELATIVE) else None
-
-
-def runnable() -> list[System]:
-    """Return the systems of Table 1 of which there is a model, in its order."""
-    return [system for system in catalog.systems() if system.id in plan_names()]
+    """Return the kernel that the paper compares a system with, if it does: its guest's, or its own alone."""
+    if not {system.latency, system.scalability} & set(RELATIVE):
+        return None
+    return load_system(system.id).alone or f"{system.id}@{UNIPROCESSOR}"
 
 
 def table1_document(record: Record, manifest: Manifest) -> Table1Document:
@@ -99,7 +95,7 @@ def cells(system: System, measured: Measured | None, record: Record) -> SystemCe
     """Return a system's words, the paper's and the measured ones."""
     printed = system.printed
     if measured is None:
-        why = record.failed.get(system.id, "there is no model of it")
+        why = record.failed.get(system.id, "it has not been measured")
         return SystemCells(
             system.id, system.name, printed.latency, printed.scalability, None, None, None, why, ()
         )
@@ -176,24 +172,23 @@ def words_table(document: Table1Document) -> Table:
     rows: list[Row] = []
     for each in document.systems:
         row: list[str] = [each.name]
-        none = NOT_KNOWN if each.id in document.record.failed else NOT_YET
-        row += [each.printed_latency, *_measured_words(each.latency, none, 1)]
-        row += [each.printed_scalability, *_measured_words(each.scalability, none, 2)]
+        row += [each.printed_latency, *_measured_words(each.latency, 1)]
+        row += [each.printed_scalability, *_measured_words(each.scalability, 2)]
         rows.append(tuple(row))
-    failed = [f"{each.name}: {each.why}." for each in document.systems if each.id in document.record.failed]
+    failed = [f"{each.name}: {each.why}." for each in document.systems if each.measured is None]
     return Table(
         "Table 1 again: latency and scalability, the paper's word and the measured one",
         ("System", "Latency", "measured", "times idle", "agrees", "Scalability", "measured", "speedup",
          "agrees"),
         tuple(rows), frozenset({0, 1, 2, 4, 5, 6, 8}),
-        (*document.rules, *failed, f"{NOT_YET}: there is no model of it yet."),
+        (*document.rules, *failed),
     )  # fmt: skip
 
 
-def _measured_words(cell: Cell | None, none: str, decimals: int) -> tuple[str, str, str]:
-    """Return a measured word, or `none`, its number, and whether it is the paper's."""
+def _measured_words(cell: Cell | None, decimals: int) -> tuple[str, str, str]:
+    """Return a measured word, its number, and whether it is the paper's."""
     if cell is None:
-        return none, "", ""
+        return NOT_KNOWN, "", ""
     number = f"{cell.ratio:,.{decimals}f}"
     if cell.over is not None:
         number = f"{cell.over:.2f} of it"
