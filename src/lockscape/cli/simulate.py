@@ -54,7 +54,7 @@ SMALL = {"files": 20, "transactions": 60}
               help="Show the 5-95% band of each curve over N samples of all costs.")  # fmt: skip
 @click.option("--baseline", default=None, metavar="SYSTEM",
               help=f"Give speedups over this system on one processor too.  [default: {BASELINE} if it is "
-                   "among the systems]")  # fmt: skip
+                   "among the systems and all run on one machine]")  # fmt: skip
 @click.option("--at", type=click.IntRange(1, 1024), default=None, metavar="N",
               help="Show times, locks and latencies on N processors.  [default: the most]")  # fmt: skip
 @click.option("--locks", type=click.Choice(["top", "all"]), default="top", show_default=True,
@@ -125,7 +125,7 @@ def simulate(
         raise InputError(f"--at {at}: none of the numbers of processors is {at}; add it to --cpus")
     if mechanism is not None:
         chosen = [each for found in chosen for each in (found, found.without(mechanism))]
-    base = baseline or (BASELINE if any(found.id == BASELINE for found in chosen) else None)
+    base = baseline or _usual_baseline(chosen, request)
     for found in chosen:
         _tell_limit(found, cpus)
     specs = [spec for found in chosen for spec in _runs(found, request, cpus)]
@@ -176,6 +176,13 @@ def _chosen(names: Sequence[str]) -> "list[System]":
     from lockscape.experiments.choose import choose, expand
 
     return [choose(name) for name in expand(names)]
+
+
+def _usual_baseline(chosen: "Sequence[System]", request: "Request") -> str | None:
+    """Return the paper's baseline if it is among the systems, and all run on one machine: a system's time
+    says nothing on another one."""
+    machines = {request.machine or found.machine for found in chosen}
+    return BASELINE if BASELINE in {found.id for found in chosen} and len(machines) == 1 else None
 
 
 def _tell_limit(found: "System", cpus: tuple[int, ...]) -> None:

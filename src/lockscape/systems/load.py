@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from lockscape import catalog
 from lockscape.errors import InputError, unknown
 from lockscape.machine.costs import preset
 from lockscape.machine.state import MOST_PROCESSORS
@@ -70,9 +71,8 @@ class System:
 
 
 def system_ids() -> list[str]:
-    """Return the ids of the systems that come with lockscape, variants left out, sorted."""
-    folder = resources.files("lockscape.systems") / "data"
-    return sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
+    """Return the ids of the systems that come with lockscape, variants left out: the rows of Table 1."""
+    return [system.id for system in catalog.systems()]
 
 
 def ablation_text(name: str) -> str:
