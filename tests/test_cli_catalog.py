@@ -100,8 +100,17 @@ def test_show_takes_a_name_as_people_write_it(call: Command) -> None:
 
 def test_show_as_json_is_one_system(call: Command) -> None:
     document = json.loads(call("systems", "show", "xen-2.0.5", "--json").out)
-    assert [system["id"] for system in document["systems"]] == ["xen-2.0.5"]
-    assert document["systems"][0]["code_lines"] == [75000, 38000]
+    assert document["system"]["id"] == "xen-2.0.5"
+    assert document["system"]["code_lines"] == [75000, 38000]
+    assert document["model"]["machine"] == "pentium4"
+    assert [each["id"] for each in document["model"]["mechanisms"]]
+    assert document["model"]["listing"]["lines"]
+
+
+def test_a_variant_is_shown_with_its_system(call: Command) -> None:
+    out = call("systems", "show", "mac-os-x@10.4").out
+    assert "Mac OS X (mac-os-x)" in out and "Mac OS X 10.4: one funnel" in out
+    assert "lockscape simulate mac-os-x@10.4 --without" in out
 
 
 def test_methods_and_one_method(call: Command) -> None:

@@ -21,6 +21,7 @@ from lockscape.program.language import (
     step,
     the,
 )
+from lockscape.program.layout import LOCK_WORDS
 from lockscape.program.listing import listing, sites
 from lockscape.program.locks import LockClass
 from lockscape.program.lower import lower
@@ -102,7 +103,7 @@ def test_layout_has_head_fields_collections_and_locks():
     assert shape.fields == {"total": 4, "best": 5}
     assert shape.collections == {"leaves": 6}
     assert shape.locks == {"tree_lock": 15}
-    assert shape.words == 25
+    assert shape.words == 15 + LOCK_WORDS
     assert shape.count == "2"
     assert shape.infos["best"].refers == "Leaf"
     assert layout(Leaf).infos["seen"].racy == "a hint"

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from lockscape.experiments.observe import shown_spec
+from lockscape.experiments.observe import trial_spec
 from lockscape.experiments.run import Loaded, simulate
 from lockscape.kernel.scheduler import ARRIVED, TICK
 from lockscape.machine import layout as at
@@ -29,7 +29,7 @@ def traced(system: System, mechanism: str, **changes: object) -> tuple[np.ndarra
         found.append(loaded)
         return lambda rows: kept.append(rows[rows[:, KIND] > at.T_WRITE].copy())
 
-    simulate(shown_spec(system, msgspec.structs.replace(shown, **changes)), watch=watch)
+    simulate(trial_spec(system, msgspec.structs.replace(shown, **changes)), watch=watch)
     return np.concatenate(kept), found[0]
 
 

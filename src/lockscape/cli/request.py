@@ -41,6 +41,7 @@ def read_request(settings: dict[str, Any], smaller: dict[str, Any]) -> "tuple[Re
 def _workload(settings: dict[str, Any]) -> "AnyWorkload | None":
     """Return the workload that is not PostMark, with the settings that go over its file's."""
     from lockscape.experiments.request import changed, workload_of
+    from lockscape.workloads.replay import Replay
 
     found = workload_of(settings["workload"])
     if found is None:
@@ -50,6 +51,9 @@ def _workload(settings: dict[str, Any]) -> "AnyWorkload | None":
             raise click.UsageError(
                 f"--{'postmark' if name == 'file' else name} is PostMark's: say --workload postmark"
             )
+    for name in ("processes", "seed"):
+        if isinstance(found, Replay) and settings[name] is not None:
+            raise click.UsageError(f"--{name}: a trace says itself what its processes do")
     return changed(found, processes=settings["processes"], seed=settings["seed"])
 
 

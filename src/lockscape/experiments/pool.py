@@ -30,17 +30,17 @@ def each_done(
 ) -> Iterator[tuple[int, Done]]:
     """Do every task and yield its number and result, as they become ready.
 
-    `workers` processes work at once (default: as many as there are cores); with one of them, or one task,
-    all is done here. Raises what a task raises, and `RunError` when a worker dies: unless `died` is given,
-    which then says the result of the task that it died of. When it is interrupted the workers end.
+    `workers` processes work at once (default: as many as there are cores); with one of them all is done
+    here, and so is one task. Raises what a task raises, and `RunError` when a worker dies: unless `died` is
+    given, which then says the result of the task that it died of. When it is interrupted the workers end.
     """
-    workers = min(workers or core_count(), len(tasks))
-    if workers <= 1 and died is None:
+    workers = workers or core_count()
+    if workers <= 1 or (len(tasks) <= 1 and died is None):
         yield from ((number, work(task)) for number, task in enumerate(tasks))
         return
     left = dict(enumerate(tasks))
     try:
-        for number, done in _in_workers(work, left, workers):
+        for number, done in _in_workers(work, left, min(workers, len(tasks))):
             del left[number]
             yield number, done
     except BrokenProcessPool as error:
