@@ -20,6 +20,9 @@ SMALL = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=20, trans
 
 MECHANISMS = [(name, each.id) for name in SYSTEMS for each in load_system(name).mechanisms]
 
+QUICK = ("freebsd-4.9", "solaris", "qnx", "synthesis", "piglet", "cellular-disco")
+"""Systems that the fast tier runs."""
+
 FEW = {("linux-2.0", "interrupts-to-one-processor"), ("freebsd-4.9", "forwarded-interrupts")}
 """Mechanisms that the fast tier looks at."""
 
@@ -46,7 +49,9 @@ change = {options = {hz = 10}}
 """
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in SYSTEMS]
+)
 def test_a_system_runs(name: str) -> None:
     found = load_system(name)
     assert catalog.system(found.id.partition("@")[0]).id == found.id.partition("@")[0]
@@ -78,6 +83,7 @@ def digest(name: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_no_two_systems_are_the_same() -> None:
     found = {name: digest(name) for name in SYSTEMS}
     assert len(set(found.values())) == len(found)
