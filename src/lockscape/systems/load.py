@@ -139,5 +139,5 @@ def _varied(whole: System, variants: tuple[SystemVariant, ...], id: str) -> Syst
     return replace(
         whole, id=name, plan=plan, machine=chosen.machine or whole.machine,
         most_processors=chosen.most_processors or whole.most_processors,
-        mechanisms=chosen.mechanism or whole.mechanisms,
+        mechanisms=chosen.mechanism or tuple(e for e in whole.mechanisms if e.id not in chosen.lacks),
     )  # fmt: skip

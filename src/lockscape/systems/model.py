@@ -104,7 +104,8 @@ class Estimate(Datum, frozen=True, kw_only=True):
 
 
 class SystemVariant(Datum, frozen=True, kw_only=True):
-    """The same system otherwise: the `change` of its plan, and mechanisms of its own."""
+    """The same system otherwise: the `change` of its plan, and its mechanisms: its own, or those of the system
+    but for what it `lacks`."""
 
     id: Id
     title: Text
@@ -112,6 +113,7 @@ class SystemVariant(Datum, frozen=True, kw_only=True):
     machine: str = ""
     most_processors: Annotated[int, msgspec.Meta(ge=0, le=MOST_PROCESSORS)] = 0
     mechanism: tuple[Mechanism, ...] = ()
+    lacks: tuple[Id, ...] = ()
 
 
 class SystemFile(Datum, frozen=True, kw_only=True):
