@@ -240,6 +240,7 @@ def test_generated_regions_are_current(generator: ModuleType) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_simulated_curves_of_methods_are_current(generator: ModuleType) -> None:
     for path in sorted((DOCS / "methods").glob("*.md")):
         text = path.read_text("utf-8")
@@ -248,6 +249,7 @@ def test_simulated_curves_of_methods_are_current(generator: ModuleType) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_simulated_regions_of_systems_are_current(generator: ModuleType) -> None:
     for name in ("systems", "verification"):
         path = DOCS / "laboratory" / f"{name}.md"
