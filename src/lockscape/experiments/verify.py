@@ -17,7 +17,7 @@ simulated, or why it cannot be::
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -37,12 +37,13 @@ Weight = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
 class CheckRun(Trial, frozen=True, kw_only=True):
-    """A run of `system`, perhaps without a mechanism or with a change of its plan.
+    """A run of `system`, perhaps on another machine, without a mechanism or with a change of its plan.
 
     `mix`: operations with their weights, instead of a workload by name: one process with some files.
     """
 
     system: Text
+    machine: str = ""
     workload: str = ""
     without: str = ""
     change: Change | None = None
@@ -126,6 +127,8 @@ def _key(run: CheckRun) -> bytes:
 
 def _spec(run: CheckRun) -> RunSpec:
     system = choose(run.system)
+    if run.machine:
+        system = replace(system, machine=run.machine)
     if run.without:
         system = system.without(run.without)
     plan = system.plan if run.change is None else changed_plan(system.plan, run.change, run.system)
