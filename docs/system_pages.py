@@ -70,7 +70,7 @@ def system_curves() -> Iterator[str]:
 def verification() -> Iterator[str]:
     """Yield the published figures beside the simulated ones."""
     for each in verify_tables(verify_document(verify(checks()), Stopwatch().manifest())):
-        yield from (f"### {each.title}", "")
+        yield from (f"## {each.title}", "")
         yield from markdown(each)
 
 

@@ -104,7 +104,7 @@ class Estimate(Datum, frozen=True, kw_only=True):
 
 
 class SystemVariant(Datum, frozen=True, kw_only=True):
-    """The same system otherwise: the `change` of its plan, and its mechanisms: its own, or those of the system
+    """The same system otherwise: the `change` of its plan, and mechanisms of its own, or those of the system
     but for what it `lacks`."""
 
     id: Id
