@@ -29,10 +29,13 @@ from lockscape.workloads.watch import Watch
 from lockscape.workloads.workload_file import Workload
 
 POLLS_PER_S = 1000
-"""How often, in simulated time, a run is looked at: the resolution of its throughput."""
+LEAST_POLL_CYCLES = 2_000_000
+"""How often, in simulated time, a run is looked at: the resolution of its throughput. On a slow machine,
+whose runs last for simulated hours, less often."""
 
 PATIENCE_S = 100
-"""Simulated seconds in which no process begins a new operation, after which a run is given up."""
+"""Simulated seconds in which no process begins a new operation, after which a run is given up; on a slow
+machine as many looks at it."""
 
 SETTLING = 1000
 SETTLING_CYCLES = 100_000
@@ -205,7 +208,7 @@ def run_to_end(
     contexts = np.array(loaded.machine.contexts[: len(loaded.machine.processes)])
     made = np.array(loaded.machine.contexts[len(loaded.machine.processes) :], np.int64)
     begins, ends = np.array(loaded.begins), np.array(loaded.ends)
-    resolution = loaded.costs.clock_mhz * 1_000_000 // POLLS_PER_S
+    resolution = max(loaded.costs.clock_mhz * 1_000_000 // POLLS_PER_S, LEAST_POLL_CYCLES)
     until, same, last = 0, 0, 0
     window: list[tuple[int, int]] = []
     while True:
@@ -228,7 +231,8 @@ def run_to_end(
         same = same + 1 if begun == last else 0
         last = begun
         if same > PATIENCE_S * POLLS_PER_S:
-            why = f"no process began an operation for {PATIENCE_S} simulated seconds"
+            seconds = same * resolution // (loaded.costs.clock_mhz * 1_000_000)
+            why = f"no process began an operation for {seconds:,} simulated seconds"
             raise RunError(f"{_who(loaded)} cannot go on: {no_progress(state, why).message}")
         if progress is not None:
             progress(_share(loaded, done))
