@@ -15,10 +15,10 @@ MOST = {"hz": 10_000, "slice_ticks": 10_000, "groups": 1024, "interrupt_threads"
 """Largest numbers that make sense, by build option."""
 
 NEW_CODE = (
-    "master", "forwarding", "interrupt_threads", "turnstiles", "one_clock", "slaves", "application",
-    "device", "hypervisor_objects", "coscheduling", "migration", "hypervisor", "hypervisor_full",
-    "hypervisor_para", "domain_lock", "cellular", "pipeline", "cells", "clustered",
-    "clustered_names", "clustered_pages", "clustered_files", "clustered_memory",
+    "master", "card_work", "forwarding", "interrupt_threads", "turnstiles", "one_clock", "slaves",
+    "application", "device", "hypervisor_objects", "coscheduling", "migration", "hypervisor",
+    "hypervisor_full", "hypervisor_para", "domain_lock", "cellular", "pipeline", "cells",
+    "clustered", "clustered_names", "clustered_pages", "clustered_files", "clustered_memory",
     "clustered_dispatch", "lockfree", "synthesis", "object_cache", "servers", "linux_server",
 )  # fmt: skip
 """Modules of `lockscape.ports` that hold functions for a kernel."""

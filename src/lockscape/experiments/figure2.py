@@ -16,6 +16,7 @@ import msgspec
 from lockscape.errors import InputError
 from lockscape.experiments.choose import check_plan, choose_plan
 from lockscape.experiments.curve import Progress, run_all
+from lockscape.experiments.record_file import encode_record
 from lockscape.experiments.request import PAPER
 from lockscape.experiments.result import RunSpec, Seeding
 from lockscape.experiments.sample import cost_factors
@@ -173,11 +174,7 @@ def recorded(machine: str) -> Record:
 
 def encode(record: Record) -> bytes:
     """Return a record as JSON, a sample in each line."""
-    fields = {name: msgspec.json.encode(getattr(record, name)).decode() for name in record.__struct_fields__}
-    for name in ("samples", "ablations"):
-        rows = (msgspec.json.encode(row).decode() for row in getattr(record, name))
-        fields[name] = "[\n" + ",\n".join(rows) + "\n]"
-    return ("{\n" + ",\n".join(f'"{name}":{text}' for name, text in fields.items()) + "\n}\n").encode()
+    return encode_record(record, ("samples", "ablations"))
 
 
 def differing(one: SampleRecord, other: SampleRecord) -> str:

@@ -14,6 +14,7 @@ from lockscape.errors import InputError
 from lockscape.experiments.choose import choose, choose_plan
 from lockscape.experiments.curve import Progress, run_all
 from lockscape.experiments.levels import PROCESSORS
+from lockscape.experiments.record_file import encode_record
 from lockscape.experiments.request import PAPER
 from lockscape.experiments.result import RESPONDS, Latency, RunResult, RunSpec, all_timed, plan_digest
 from lockscape.machine.execute import RunError
@@ -237,11 +238,7 @@ def recorded(machine: str = "pentium4") -> Record:
 
 def encode(record: Record) -> bytes:
     """Return a record as JSON, a system in each line."""
-    fields = {name: msgspec.json.encode(getattr(record, name)).decode() for name in record.__struct_fields__}
-    for name in ("systems", "causes"):
-        rows = (msgspec.json.encode(row).decode() for row in getattr(record, name))
-        fields[name] = "[\n" + ",\n".join(rows) + "\n]"
-    return ("{\n" + ",\n".join(f'"{name}":{text}' for name, text in fields.items()) + "\n}\n").encode()
+    return encode_record(record, ("systems", "causes"))
 
 
 def differing(was: Measured, now: Measured) -> str:

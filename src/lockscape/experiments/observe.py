@@ -19,15 +19,13 @@ from dataclasses import dataclass
 
 from lockscape.errors import InputError, unknown
 from lockscape.experiments.failure import failure
-from lockscape.experiments.result import Failure, RunResult, RunSpec
+from lockscape.experiments.result import MODES, Failure, RunResult, RunSpec
 from lockscape.experiments.run import simulate
 from lockscape.systems.load import System
 from lockscape.systems.model import Mechanism, Shown, Trial
 from lockscape.workloads.choose import choose_workload
 from lockscape.workloads.postmark import PostmarkOptions
 from lockscape.workloads.replay import Replay
-
-MODES = ("user", "kernel", "interrupt", "spin", "idle", "hypervisor")
 
 MOVES = 0.01
 """By how much an observable has to move, as a share of its smaller value, to count as moved."""

@@ -13,16 +13,15 @@ lock with interrupts on, as a system call does, where it comes from user mode.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lockscape.kernel.card import free_packet, start_receive, start_transmit, take_arrived, take_sent
-from lockscape.kernel.connections import acknowledge, netif_rx, run_network
+from lockscape.kernel.connections import run_network
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import leave_interrupt
-from lockscape.kernel.network_objects import DATA
 from lockscape.kernel.objects import Processor
 from lockscape.kernel.scheduler import advance_clock, schedule, tick_all
 from lockscape.kernel.timers import run_due_timers
 from lockscape.kernel.writeback import disk_done, flush_due
 from lockscape.machine.state import Instance
+from lockscape.ports.card_work import finish_sending, take_in
 from lockscape.ports.topology import KERNEL, Options, Topology
 from lockscape.program.language import (
     atomic,
@@ -129,24 +128,11 @@ def serve_pending() -> None:
 @function()
 def take_in_packet() -> None:
     """Queue the packet that has come, and with interrupts on take it to its socket."""
-    packet = take_arrived()
-    start_receive()
-    netif_rx(packet)
+    take_in()
     with atomic():
         unmask_interrupts()
         run_network()
         mask_interrupts()
-
-
-@function()
-def finish_sending() -> None:
-    """Send the next packet, and free the one that is out."""
-    packet = take_sent()
-    start_transmit()
-    start_receive()
-    if packet.kind == DATA:
-        acknowledge(packet.source, packet.bytes)
-    free_packet(packet)
 
 
 @function("interrupt", replaces=True)

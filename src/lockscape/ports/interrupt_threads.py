@@ -8,13 +8,13 @@ processor holds a spinning lock; then at the end of the system call.
 The clock's interrupt is done as in other kernels. With ``interrupt_threads`` = 0, handlers do all themselves.
 """
 
-from lockscape.kernel.card import free_packet, start_receive, start_transmit, take_arrived, take_sent
-from lockscape.kernel.connections import acknowledge, input_queue, netif_rx, next_packet, receive_packet
+from lockscape.kernel.connections import input_queue, next_packet, receive_packet
 from lockscape.kernel.entry import leave_interrupt
-from lockscape.kernel.network_objects import DATA, InputQueue
+from lockscape.kernel.network_objects import InputQueue
 from lockscape.kernel.objects import BLOCKED, Process, Processor
 from lockscape.kernel.scheduler import finish_switch, queue_of, schedule, wake
 from lockscape.kernel.writeback import disk_done
+from lockscape.ports.card_work import finish_sending, take_in
 from lockscape.program.language import (
     NONE,
     atomic,
@@ -149,25 +149,6 @@ def rest(thread: InterruptThread) -> None:
                 asleep = 1
     if asleep == 1:
         schedule()
-
-
-@function()
-def take_in() -> None:
-    """Queue the packet that has come, and let the next one come."""
-    packet = take_arrived()
-    start_receive()
-    netif_rx(packet)
-
-
-@function()
-def finish_sending() -> None:
-    """Send the next packet, and free the one that is out."""
-    packet = take_sent()
-    start_transmit()
-    start_receive()
-    if packet.kind == DATA:
-        acknowledge(packet.source, packet.bytes)
-    free_packet(packet)
 
 
 @function(replaces=True)

@@ -7,11 +7,9 @@ disk and network card are messages too: a thread of the server waits for them, a
 
 from typing import Annotated
 
-from lockscape.kernel.card import free_packet, start_receive, start_transmit, take_arrived, take_sent
-from lockscape.kernel.connections import acknowledge, netif_rx, run_network
+from lockscape.kernel.connections import run_network
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import FAULT, call_body, leave_interrupt
-from lockscape.kernel.network_objects import DATA
 from lockscape.kernel.objects import BLOCKED, Process, Processor
 from lockscape.kernel.reclaim import start_daemon
 from lockscape.kernel.scheduler import queue_of, schedule, wake
@@ -19,6 +17,7 @@ from lockscape.kernel.writeback import disk_done
 from lockscape.machine import layout as at
 from lockscape.machine.state import State
 from lockscape.ports import hypervisor_para
+from lockscape.ports.card_work import finish_sending, take_in
 from lockscape.ports.coscheduling import makes_way
 from lockscape.ports.hypervisor import choose_virtual, enter_guest_kernel, leave_guest_kernel, serve
 from lockscape.ports.hypervisor_objects import (
@@ -207,9 +206,7 @@ def bring_packet() -> None:
     """Take a packet that has come to its socket."""
     with atomic():
         with masked():
-            packet = take_arrived()
-            start_receive()
-            netif_rx(packet)
+            take_in()
         run_network()
 
 
@@ -217,12 +214,7 @@ def bring_packet() -> None:
 def follow_packet() -> None:
     """Send the next packet after one that is out, which is freed."""
     with atomic(), masked():
-        packet = take_sent()
-        start_transmit()
-        start_receive()
-        if packet.kind == DATA:
-            acknowledge(packet.source, packet.bytes)
-        free_packet(packet)
+        finish_sending()
 
 
 @function()
