@@ -48,6 +48,15 @@ def jobs_option(command: F) -> F:
     )(command)
 
 
+def kept_options(command: F) -> F:
+    """Add ``--resume`` and ``--fresh``, which say what of earlier runs is taken; the command gets both."""
+    command = click.option("--fresh", is_flag=True, help="Make every run again, whatever is kept.")(command)
+    return click.option(
+        "--resume", default=None, metavar="FOLDER",
+        help="Where finished runs are kept and taken from.  [default: the user's cache]",
+    )(command)  # fmt: skip
+
+
 def form_of(form: str | None) -> Format:
     """Return the output format that the options chose."""
     return form or "table"  # type: ignore[return-value]

@@ -1,21 +1,56 @@
 """Options that say what is run, of several commands, as a request."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from lockscape.cli.values import Size
 
 if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands that end early
     from lockscape.experiments.request import Request
     from lockscape.workloads.choose import AnyWorkload
     from lockscape.workloads.postmark_commands import Configuration
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 NO_POSTMARK: dict[str, Any] = dict.fromkeys(("transactions", "number", "size", "seed", "file"))
 """Settings that are PostMark's; only the seed is others', too."""
 
-UNASKED: dict[str, Any] = {"size": None, "file": None, "same_seed": True, "libc": "2005", "cost_sample": 0}
+UNASKED: dict[str, Any] = {"file": None, "same_seed": True, "libc": "2005", "cost_sample": 0}
 """Settings of a run that not every command has as options."""
+
+
+def run_options(transactions: str = "10000, as in the paper", number: str = "1000") -> Callable[[F], F]:
+    """Add what commands ask of a run: its workload, PostMark's settings with these defaults, its machine.
+
+    The command gets them as `read_request` has them.
+    """
+    options = (
+        click.option("--workload", default="postmark", show_default=True, metavar="NAME|FILE.toml|trace:FILE",
+                     help="What is run: see 'lockscape workloads'; trace:FILE is strace's."),
+        click.option("--processes", type=click.IntRange(1, 4096), default=None, metavar="N",
+                     help="Processes that run side by side.  [default: 8, or as the workload says]"),
+        click.option("--transactions", type=click.IntRange(10, 1_000_000), default=None, metavar="N",
+                     help=f"PostMark's transactions of each process.  [default: {transactions}]"),
+        click.option("--number", type=click.IntRange(1, 250_000), default=None, metavar="N",
+                     help=f"PostMark's simultaneous files of each process.  [default: {number}]"),
+        click.option("--size", type=Size(), default=None,
+                     help="Sizes of PostMark's files.  [default: 100]"),
+        click.option("--seed", type=click.IntRange(1, 2**31 - 1), default=None, metavar="N",
+                     help="The workload's seed.  [default: its own; PostMark's is 42]"),
+        click.option("--machine", default=None, metavar="NAME",
+                     help="The machine preset.  [default: each system's own; pentium4 for methods]"),
+    )  # fmt: skip
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 def read_request(settings: dict[str, Any], smaller: dict[str, Any]) -> "tuple[Request, bool]":

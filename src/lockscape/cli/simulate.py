@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from lockscape.cli.options import form_of, jobs_option, output_options, runs_progress
-from lockscape.cli.request import read_request
-from lockscape.cli.values import Failing, Numbers, Size
+from lockscape.cli.options import form_of, jobs_option, kept_options, output_options, runs_progress
+from lockscape.cli.request import read_request, run_options
+from lockscape.cli.values import Failing, Numbers
 from lockscape.errors import InputError
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.output import Format, emit
@@ -28,26 +28,14 @@ SMALL = {"files": 20, "transactions": 60}
 
 @click.command()
 @click.argument("systems", nargs=-1, required=True, metavar="SYSTEM|METHOD|FILE.toml|all...")
-@click.option("--workload", default="postmark", show_default=True, metavar="NAME|FILE.toml|trace:FILE",
-              help="What is run: see 'lockscape workloads'; trace:FILE is strace's.")  # fmt: skip
+@run_options()
 @click.option("--cpus", type=Numbers(), default=None, help="Numbers of processors.  [default: 1-8]")
-@click.option("--processes", type=click.IntRange(1, 4096), default=None, metavar="N",
-              help="Processes that run side by side.  [default: 8, or as the workload says]")  # fmt: skip
-@click.option("--transactions", type=click.IntRange(10, 1_000_000), default=None, metavar="N",
-              help="Transactions of each process.  [default: 10000, as in the paper]")  # fmt: skip
-@click.option("--number", type=click.IntRange(1, 250_000), default=None, metavar="N",
-              help="Simultaneous files of each process.  [default: 1000]")  # fmt: skip
-@click.option("--size", type=Size(), default=None, help="Sizes of the files.  [default: 100]")
-@click.option("--seed", type=click.IntRange(1, 2**31 - 1), default=None, metavar="N",
-              help="The workload's seed.  [default: PostMark's, 42]")  # fmt: skip
 @click.option("--same-seed/--seed-each", default=True,
               help="The same seed for all processes, or the next one for each.  [default: same]")  # fmt: skip
 @click.option("--postmark", "file", default=None, metavar="FILE",
               help="Read PostMark's own configuration file instead.")  # fmt: skip
 @click.option("--libc", type=click.Choice(["2005", "modern"]), default="2005", show_default=True,
               help="The C library: a mapped buffer for every stream, or one from malloc.")  # fmt: skip
-@click.option("--machine", default=None, metavar="NAME",
-              help="The machine preset.  [default: each system's own; pentium4 for methods]")  # fmt: skip
 @click.option("--cost-sample", type=click.IntRange(0, 1_000_000), default=0, metavar="N",
               help="Draw costs from their ranges, number N.  [default: 0, the stated costs]")  # fmt: skip
 @click.option("--band", "samples", type=click.IntRange(1, 10_000), default=None, metavar="N",
@@ -71,9 +59,7 @@ SMALL = {"files": 20, "transactions": 60}
               help="Where it begins, in simulated ms.  [default: the beginning]")  # fmt: skip
 @click.option("--trace-to", type=click.FloatRange(0), default=None, metavar="MS",
               help="Where it ends.  [default: the end]")  # fmt: skip
-@click.option("--resume", default=None, metavar="FOLDER",
-              help="Where finished runs are kept and taken from.  [default: the user's cache]")  # fmt: skip
-@click.option("--fresh", is_flag=True, help="Make every run again, whatever is kept.")
+@kept_options
 @jobs_option
 @output_options
 def simulate(

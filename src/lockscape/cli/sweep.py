@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lockscape.cli.options import form_of, jobs_option, output_options, runs_progress
+from lockscape.cli.options import form_of, jobs_option, kept_options, output_options, runs_progress
 from lockscape.errors import LockscapeError
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.output import emit
@@ -18,9 +18,7 @@ from lockscape.report.output import emit
               help="Where the rows go; a file there is replaced.  [default: EXPERIMENT.parquet]")  # fmt: skip
 @click.option("--scheduler", default=None, metavar="tcp://HOST:PORT",
               help="Make the runs on a Dask cluster instead of this machine's cores.")  # fmt: skip
-@click.option("--resume", default=None, metavar="FOLDER",
-              help="Where finished runs are kept and taken from.  [default: the user's cache]")  # fmt: skip
-@click.option("--fresh", is_flag=True, help="Make every run again, whatever is kept.")
+@kept_options
 @jobs_option
 @output_options
 def sweep(

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from lockscape.cli.options import form_of, jobs_option, output_options, runs_progress
-from lockscape.cli.request import UNASKED, read_request
+from lockscape.cli.options import form_of, jobs_option, kept_options, output_options, runs_progress
+from lockscape.cli.request import UNASKED, read_request, run_options
 from lockscape.report.manifest import Stopwatch
 
 SHORT = {"files": 200, "transactions": 500}
@@ -21,8 +21,7 @@ TRIALS = 20
 @click.argument("system", metavar="SYSTEM|METHOD|FILE.toml")
 @click.option("--to", "target", default=None, metavar="SYSTEM|FILE.toml",
               help="The fine-grained kernel to go to.  [default: the one known for SYSTEM]")  # fmt: skip
-@click.option("--workload", default="postmark", show_default=True, metavar="NAME|FILE.toml|trace:FILE",
-              help="What is run: see 'lockscape workloads'.")  # fmt: skip
+@run_options(str(SHORT["transactions"]), str(SHORT["files"]))
 @click.option("--cpus", type=click.IntRange(2, 1024), default=8, show_default=True, metavar="N",
               help="The number of processors that decides.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(0, 1000), default=None, metavar="K",
@@ -31,19 +30,7 @@ TRIALS = 20
               help="Try the N locks held longest at each step; all if none of them gains.")  # fmt: skip
 @click.option("--trials", type=click.IntRange(1, TRIALS), default=2, show_default=True, metavar="N",
               help=f"Look for faults of each state in N trials, {TRIALS} at most.")  # fmt: skip
-@click.option("--processes", type=click.IntRange(1, 4096), default=None, metavar="N",
-              help="Processes that run side by side.  [default: 8, or as the workload says]")  # fmt: skip
-@click.option("--transactions", type=click.IntRange(10, 1_000_000), default=None, metavar="N",
-              help=f"Transactions of each process.  [default: {SHORT['transactions']}]")  # fmt: skip
-@click.option("--number", type=click.IntRange(1, 250_000), default=None, metavar="N",
-              help=f"Simultaneous files of each process.  [default: {SHORT['files']}]")  # fmt: skip
-@click.option("--seed", type=click.IntRange(1, 2**31 - 1), default=None, metavar="N",
-              help="The workload's seed.  [default: PostMark's, 42]")  # fmt: skip
-@click.option("--machine", default=None, metavar="NAME",
-              help="The machine preset.  [default: the system's own; pentium4 for methods]")  # fmt: skip
-@click.option("--resume", default=None, metavar="FOLDER",
-              help="Where finished runs are kept and taken from.  [default: the user's cache]")  # fmt: skip
-@click.option("--fresh", is_flag=True, help="Make every run again, whatever is kept.")
+@kept_options
 @jobs_option
 @output_options
 def unlock(

@@ -5,18 +5,19 @@ from pathlib import Path
 
 import click
 
-from lockscape.cli.options import form_of, jobs_option, output_options, runs_progress
+from lockscape.cli.options import form_of, jobs_option, kept_options, output_options, runs_progress
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.output import emit
 
 
 @click.command()
 @click.argument("systems", nargs=-1, metavar="[SYSTEM...]")
-@click.option("--resume", default=None, metavar="FOLDER",
-              help="Where finished runs are kept and taken from.  [default: the user's cache]")  # fmt: skip
+@kept_options
 @jobs_option
 @output_options
-def verify(systems: tuple[str, ...], resume: str | None, jobs: int | None, form: str | None = None) -> None:
+def verify(
+    systems: tuple[str, ...], resume: str | None, fresh: bool, jobs: int | None, form: str | None = None
+) -> None:
     """Set published figures of the 22 systems beside simulated ones, with their ratio, good or bad.
 
     Those that cannot be simulated are listed with the reason. Nothing is tuned to them.
@@ -39,7 +40,7 @@ def verify(systems: tuple[str, ...], resume: str | None, jobs: int | None, form:
         raise click.UsageError(f"nothing is published of {', '.join(sorted(wanted))} that could be found")
     folder = Path(resume) if resume is not None else default_folder()
     with runs_progress(sum(len(each.runs) for each in chosen)) as progress:
-        found = run_checks(chosen, folder, jobs, progress)
+        found = run_checks(chosen, folder, jobs, progress, fresh)
     document = verify_document(found, watch.manifest())
     tables = (verify_csv(document),) if form == "csv" else tuple(verify_tables(document))
     emit(document, tables, form_of(form), sys.stdout)

@@ -6,9 +6,8 @@ from typing import Any
 
 import click
 
-from lockscape.cli.options import form_of, jobs_option, output_options, runs_progress
-from lockscape.cli.request import UNASKED, read_request
-from lockscape.cli.values import Size
+from lockscape.cli.options import form_of, jobs_option, kept_options, output_options, runs_progress
+from lockscape.cli.request import UNASKED, read_request, run_options
 from lockscape.report.manifest import Stopwatch
 
 CPUS = 8
@@ -16,28 +15,14 @@ CPUS = 8
 
 @click.command()
 @click.argument("system", metavar="SYSTEM|METHOD|FILE.toml")
-@click.option("--workload", default="postmark", show_default=True, metavar="NAME|FILE.toml|trace:FILE",
-              help="What is run: see 'lockscape workloads'.")  # fmt: skip
+@run_options()
 @click.option("--cpus", type=click.IntRange(1, 1024), default=CPUS, show_default=True, metavar="N",
               help="Number of processors.")  # fmt: skip
-@click.option("--processes", type=click.IntRange(1, 4096), default=None, metavar="N",
-              help="Processes that run side by side.  [default: 8, or as the workload says]")  # fmt: skip
-@click.option("--transactions", type=click.IntRange(10, 1_000_000), default=None, metavar="N",
-              help="PostMark's transactions of each process.  [default: 10000, as in the paper]")  # fmt: skip
-@click.option("--number", type=click.IntRange(1, 250_000), default=None, metavar="N",
-              help="PostMark's simultaneous files of each process.  [default: 1000]")  # fmt: skip
-@click.option("--size", type=Size(), default=None, help="Sizes of PostMark's files.  [default: 100]")
-@click.option("--seed", type=click.IntRange(1, 2**31 - 1), default=None, metavar="N",
-              help="The workload's seed.  [default: its own]")  # fmt: skip
-@click.option("--machine", default=None, metavar="NAME",
-              help="The machine preset.  [default: the system's own; pentium4 for methods]")  # fmt: skip
 @click.option("--locks", type=click.Choice(["top", "all"]), default="top", show_default=True,
               help="The 10 locks that are waited for longest, or all that are taken.")  # fmt: skip
 @click.option("--trials", type=click.IntRange(1, 10), default=4, show_default=True, metavar="N",
               help="Trials under the fault detector of each change.")  # fmt: skip
-@click.option("--resume", default=None, metavar="FOLDER",
-              help="Where finished runs are kept and taken from.  [default: the user's cache]")  # fmt: skip
-@click.option("--fresh", is_flag=True, help="Make every run again, whatever is kept.")
+@kept_options
 @jobs_option
 @output_options
 def whatif(

@@ -102,12 +102,12 @@ def checks() -> tuple[Check, ...]:
 
 def verify(
     chosen: Sequence[Check], folder: Path | None = None, workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress | None = None, fresh: bool = False,
 ) -> list[Verified]:  # fmt: skip
     """Run what the checks ask for, each run once, and return what comes out. Raises what runs raise."""
     wanted = list(dict.fromkeys(_key(each) for check in chosen for each in check.runs))
     runs = {_key(each): each for check in chosen for each in check.runs}
-    points = run_all([_spec(runs[key]) for key in wanted], folder, workers, progress)
+    points = run_all([_spec(runs[key]) for key in wanted], folder, workers, progress, fresh)
     results = {key: point.result for key, point in zip(wanted, points, strict=True)}
     found = []
     for check in chosen:
