@@ -3,9 +3,10 @@
 import pytest
 
 from lockscape.errors import InputError
+from lockscape.experiments.choose import choose_plan
 from lockscape.ports import asymmetric, coarse, fine, giant, virtualization
 from lockscape.ports.lockorder import check_order, find_cycle, lock_edges
-from lockscape.ports.plan import load_plan, parse_plan, plan_names, read_plan
+from lockscape.ports.plan import load_plan, parse_plan, plan_names
 from lockscape.ports.port import port
 from lockscape.program.listing import listing
 
@@ -123,9 +124,9 @@ def test_plans_by_name_and_from_files(tmp_path):
     with pytest.raises(InputError, match="unknown plan 'gaint': did you mean giant"):
         load_plan("gaint")
     with pytest.raises(InputError, match="cannot be read as a plan"):
-        read_plan(tmp_path / "none.toml")
+        choose_plan(str(tmp_path / "none.toml"))
     (tmp_path / "mine.toml").write_text(TWO)
-    assert read_plan(tmp_path / "mine.toml").title == "two locks"
+    assert choose_plan(str(tmp_path / "mine.toml")).title == "two locks"
 
 
 def test_the_giant_plan_takes_one_lock_at_every_entry():

@@ -12,7 +12,7 @@ from lockscape.experiments.choose import choose, expand
 from lockscape.experiments.observe import observe, show_mechanism, trial_spec
 from lockscape.experiments.result import RunSpec
 from lockscape.experiments.run import load_run, simulate
-from lockscape.systems.load import convert_system, load_system, read_system, system_ids
+from lockscape.systems.load import convert_system, load_system, system_ids
 from lockscape.workloads.postmark import PostmarkOptions
 from trial_tools import SYSTEMS
 
@@ -96,7 +96,7 @@ def test_a_file_of_the_users(tmp_path: Path) -> None:
     assert found.plan.title == "mine"
     assert choose(f"{path}@slow").plan.options == {"hz": 10}
     assert found.without("spread").plan.options == {"spread_interrupts": 0}
-    assert read_system(path).variants == {"slow": "mine, with a slow clock"}
+    assert choose(str(path)).variants == {"slow": "mine, with a slow clock"}
 
 
 def mine(**changes: object) -> dict[str, object]:

@@ -8,8 +8,8 @@ from lockscape.errors import InputError, unknown
 from lockscape.experiments.sample import kernel_steps
 from lockscape.kernel.build import OPTIONS
 from lockscape.machine.state import MOST_PROCESSORS
-from lockscape.ports.plan import Plan, load_plan, plan_names, read_plan
-from lockscape.systems.load import UNIPROCESSOR, System, load_system, read_system, system_ids
+from lockscape.ports.plan import Plan, convert_plan, load_plan, plan_names
+from lockscape.systems.load import UNIPROCESSOR, System, convert_system, load_system, system_ids
 
 MOST = {"hz": 10_000, "slice_ticks": 10_000, "groups": 1024, "interrupt_threads": 2}
 """Largest numbers that make sense, by build option."""
@@ -57,14 +57,14 @@ def _from_file(name: str) -> System:
     path, _, variant = name.partition(".toml@")
     file = Path(path + ".toml" if variant else name)
     try:
-        is_plan = "plan" not in tomllib.loads(file.read_text("utf-8"))
+        data = tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: cannot be read as a plan or a system: {error}") from error
-    if not is_plan:
-        return read_system(file, variant)
+    if "plan" in data:
+        return convert_system(data, str(file), variant)
     if variant:
         raise InputError(f"{name}: a plan has no variants, only a system's file has: drop @{variant}")
-    return _of_plan(name, read_plan(file))
+    return _of_plan(name, convert_plan(data, name))
 
 
 def _by_name(name: str) -> System:

@@ -29,7 +29,6 @@ from lockscape.experiments.choose import choose
 from lockscape.experiments.curve import Progress, run_all
 from lockscape.experiments.observe import observe, trial_spec
 from lockscape.experiments.result import RunSpec
-from lockscape.ports.plan import Change, changed_plan
 from lockscape.systems.model import Datum, Text, Trial
 from lockscape.workloads.workload_file import Workload
 
@@ -37,7 +36,7 @@ Weight = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
 class CheckRun(Trial, frozen=True, kw_only=True):
-    """A run of `system`, perhaps on another machine, without a mechanism or with a change of its plan.
+    """A run of `system`, perhaps on another machine or without a mechanism.
 
     `mix`: operations with their weights, instead of a workload by name: one process with some files.
     """
@@ -46,7 +45,6 @@ class CheckRun(Trial, frozen=True, kw_only=True):
     machine: str = ""
     workload: str = ""
     without: str = ""
-    change: Change | None = None
     mix: dict[str, Weight] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,7 +61,6 @@ class Check(Datum, frozen=True, kw_only=True):
 
     figure: Text
     observable: str = ""
-    over_observable: str = ""
     times: float = 1.0
     run: CheckRun | None = None
     over: CheckRun | None = None
@@ -116,7 +113,7 @@ def verify(
             continue
         value = check.times * observe(results[_key(check.run)], check.observable)
         if check.over is not None:
-            value /= observe(results[_key(check.over)], check.over_observable or check.observable)
+            value /= observe(results[_key(check.over)], check.observable)
         found.append(Verified(check, value))
     return found
 
@@ -131,12 +128,11 @@ def _spec(run: CheckRun) -> RunSpec:
         system = replace(system, machine=run.machine)
     if run.without:
         system = system.without(run.without)
-    plan = system.plan if run.change is None else changed_plan(system.plan, run.change, run.system)
     if not run.mix:
-        return msgspec.structs.replace(trial_spec(system, run), plan=plan)
+        return trial_spec(system, run)
     work = Workload(
         title=", ".join(run.mix), evidence=("one call again and again, as a microbenchmark does",),
         processes=run.processes or 1, operations=run.operations or 200, mix=run.mix, files=20, file_bytes=100,
         names=20, bytes=100, think_cycles=1000,
     )  # fmt: skip
-    return RunSpec(system.id, plan, run.cpus, work.processes, machine=system.machine, workload=work)
+    return RunSpec(system.id, system.plan, run.cpus, work.processes, machine=system.machine, workload=work)

@@ -33,7 +33,6 @@ ablations are written so::
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -138,15 +137,6 @@ def load_plan(name: str) -> Plan:
         raise InputError(unknown("plan", name, plan_names()))
     text = (resources.files("lockscape.ports") / "plans" / f"{name}.toml").read_text("utf-8")
     return parse_plan(text, name)
-
-
-def read_plan(path: Path) -> Plan:
-    """Read a plan from a file of the user's."""
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a plan: {error}") from error
-    return parse_plan(text, str(path))
 
 
 def parse_plan(text: str, name: str) -> Plan:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -97,15 +96,6 @@ def load_system(name: str) -> System:
         raise InputError(unknown("system", id, system_ids()))
     text = (resources.files("lockscape.systems") / "data" / f"{id}.toml").read_text("utf-8")
     return convert_system(tomllib.loads(text), id, variant)
-
-
-def read_system(path: Path, variant: str = "") -> System:
-    """Read a system from a file of the user's, under the file's name without its ending."""
-    try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a system: {error}") from error
-    return convert_system(data, str(path), variant)
 
 
 def convert_system(data: Mapping[str, Any], name: str, variant: str = "") -> System:
