@@ -1,6 +1,5 @@
 """The native worker, compiled and run for tests: through the C library, and without one."""
 
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -64,20 +63,10 @@ def run_hosted(stream: bytes, folder: Path) -> list[str]:
 def traced(command: list[str], folder: Path, stream: bytes = b"") -> list[Traced]:
     """Return the calls on its files that a worker makes in a fresh `folder`."""
     output = folder.with_name(folder.name + ".trace")
-    kinds = "openat,open,newfstatat,fstat,lseek,read,write,close,unlink,mkdir,rmdir"
-    if "32" in command[0]:
-        kinds = kinds.replace("newfstatat,fstat", "fstat64")
-    run([require("strace"), "-qq", "-s0", "-o", str(output), "-e", f"trace={kinds}", *command], folder, stream)
+    kinds = "openat,open,newfstatat,fstat,?fstat64,lseek,read,write,close,unlink,mkdir,rmdir"
+    run(
+        [require("strace"), "-qq", "-s0", "-o", str(output), "-e", f"trace={kinds}", *command], folder, stream
+    )
     lines = [re.sub(r"\bopen\(", "openat(AT_FDCWD, ", line) for line in output.read_text().splitlines()]
     begun = next(i for i, line in enumerate(lines) if re.search(r'"(s\d+(/\d+)?|\d+)"', line))
     return parse_trace(['openat(0, "commands", O_RDONLY) = 99', *lines[begun:]])
-
-
-def limited(folder: Path, kilobytes: int) -> bool:
-    """Mount a small file system in memory, if this process may."""
-    folder.mkdir()
-    if os.geteuid() != 0:
-        return False
-    options = f"size={kilobytes}k"
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=False)
-    return done.returncode == 0

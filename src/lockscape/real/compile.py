@@ -1,4 +1,4 @@
-"""Compiles a C source of the package with the user's compiler, once: the result is kept in the user's cache."""
+"""Compiles a C source of the package with the user's compiler, once: the result is kept in a cache."""
 
 import hashlib
 import os
@@ -25,9 +25,9 @@ SHOWN_CHARACTERS = 300
 def compiled(source: Path, options: Sequence[str], *, cache: Path | None = None) -> Path:
     """Return the file that the compiler makes of `source` with `options`, from the cache if it is there.
 
-    The cached file's name is a digest of the compiler's version, the options and all sources beside `source`
-    (they include each other), so it need not be looked at again. Several processes may do this at once.
-    Raises MissingToolError, in one line, if there is no compiler, or it fails, or the cache cannot be written.
+    The cached file's name has a digest of the compiler's version, the options and all sources beside `source`
+    (they include each other). Several processes may do this at once. Raises MissingToolError, in one line, if
+    there is no compiler, or it fails, or the cache cannot be written.
     """
     compiler = find_compiler()
     store = cache or cache_folder()
@@ -91,5 +91,7 @@ def _run(command: Sequence[str]) -> bytes:
     if done.returncode:
         said = " ".join(done.stderr.decode("utf-8", "replace").split())
         shown = "".join(letter for letter in said if letter.isprintable())[:SHOWN_CHARACTERS]
-        raise MissingToolError(f"the compiler {command[0]!r} fails: {shown or 'without a word'}; set CC to another")
+        raise MissingToolError(
+            f"the compiler {command[0]!r} fails: {shown or 'without a word'}; set CC to another"
+        )
     return done.stdout
