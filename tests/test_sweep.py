@@ -16,7 +16,6 @@ from lockscape.experiments import curve as curve_module
 from lockscape.experiments.curve import Made
 from lockscape.experiments.experiment_file import BOUNDS, REMEDIES, Experiment, load_experiment
 from lockscape.experiments.grid import MOST_CELLS, Axes, Grid, grid
-from lockscape.experiments.request import PAPER
 from lockscape.experiments.result import LockStatistics
 from lockscape.experiments.run import simulate
 from lockscape.experiments.sample import cost_factors
@@ -25,7 +24,7 @@ from lockscape.machine.execute import RunError
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.parquet import write_parquet
 from lockscape.report.sweep import print_sweep, sweep_document
-from lockscape.workloads.postmark import PostmarkOptions
+from lockscape.workloads.postmark import PAPER, PostmarkOptions
 from sweep_tools import GRID, written
 from terminal_tools import Terminal, plain_lines
 from test_schemas import check

@@ -58,8 +58,9 @@ def read_request(settings: dict[str, Any], smaller: dict[str, Any]) -> "tuple[Re
 
     `smaller`: PostMark's options where none are given.
     """
-    from lockscape.experiments.request import PROCESSES, Request
+    from lockscape.experiments.request import Request
     from lockscape.machine.costs import preset
+    from lockscape.workloads.postmark import PROCESSES
 
     if settings["machine"] is not None:
         preset(settings["machine"])  # an unknown one is told before anything is built
@@ -96,7 +97,7 @@ def _postmark(settings: dict[str, Any], smaller: dict[str, Any]) -> "Configurati
     """Return PostMark's configuration, from its own file or from our options."""
     import msgspec
 
-    from lockscape.experiments.request import PAPER
+    from lockscape.workloads.postmark import PAPER
     from lockscape.workloads.postmark_commands import Configuration, read_commands
 
     given = [name for name in ("transactions", "number", "size", "seed") if settings[name] is not None]

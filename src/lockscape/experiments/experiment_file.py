@@ -29,11 +29,11 @@ import msgspec
 
 from lockscape.errors import InputError, reason_of, unknown
 from lockscape.experiments.numbers import numbers_in
-from lockscape.experiments.request import PAPER, POSTMARK
+from lockscape.experiments.request import POSTMARK
 from lockscape.experiments.result import MOST_PROCESSES, Seeding
 from lockscape.experiments.sample import MOST_SAMPLES
 from lockscape.machine.state import MOST_PROCESSORS
-from lockscape.workloads.postmark import MAX_INT, PostmarkOptions
+from lockscape.workloads.postmark import MAX_INT, PAPER, PostmarkOptions
 from lockscape.workloads.stdio import Libc
 
 BOUNDS = {

@@ -15,11 +15,10 @@ from lockscape.experiments.choose import choose, choose_plan
 from lockscape.experiments.curve import Progress, run_all
 from lockscape.experiments.levels import PROCESSORS
 from lockscape.experiments.record_file import encode_record
-from lockscape.experiments.request import PAPER
 from lockscape.experiments.result import RESPONDS, Latency, RunResult, RunSpec, all_timed, plan_digest
 from lockscape.machine.execute import RunError
 from lockscape.ports.plan import Plan
-from lockscape.workloads.postmark import PostmarkOptions
+from lockscape.workloads.postmark import PAPER, PostmarkOptions
 from lockscape.workloads.watch import Watch
 
 FORMAT = 1

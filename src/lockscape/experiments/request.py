@@ -8,17 +8,12 @@ from lockscape.experiments.result import RunSpec, Seeding
 from lockscape.experiments.sample import cost_factors
 from lockscape.systems.load import System
 from lockscape.workloads.choose import AnyWorkload, choose_workload
-from lockscape.workloads.postmark import PostmarkOptions
+from lockscape.workloads.postmark import PAPER, PROCESSES, PostmarkOptions
 from lockscape.workloads.replay import Replay
 from lockscape.workloads.stdio import Libc
 
 POSTMARK = "postmark"
 """The workload that is no file."""
-
-PAPER = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=1000, transactions=10_000)
-"""What the paper says of its PostMark, and the default: 10,000 transactions, 1,000 files, 100 bytes."""
-
-PROCESSES = 8
 
 
 class Request(NamedTuple):

@@ -43,16 +43,17 @@ def compiled(source: Path, options: Sequence[str], *, cache: Path | None = None)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise MissingToolError(
-            f"cannot keep a compiled program in {str(store)!r}: {why}; set XDG_CACHE_HOME"
+            f"cannot keep a compiled program in {str(store)!r}: {why}; set LOCKSCAPE_CACHE"
         ) from error
     return target
 
 
 def cache_folder() -> Path:
-    """Return where compiled programs are kept: ``native`` in the user's cache."""
+    """Return where programs are kept: ``native`` in ``$LOCKSCAPE_CACHE``, else in the user's cache."""
     from platformdirs import user_cache_path
 
-    return user_cache_path("lockscape") / "native"
+    named = os.environ.get("LOCKSCAPE_CACHE")
+    return (Path(named) if named else user_cache_path("lockscape")) / "native"
 
 
 def find_compiler() -> list[str]:

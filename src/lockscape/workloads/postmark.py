@@ -70,6 +70,27 @@ class Location(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight: int = 1
 
 
+def _within(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise InputError(f"{name} {value}: give a number from {low} to {high}")
+
+
+def _check_locations(locations: tuple[Location, ...]) -> None:
+    if len(locations) > MAX_LOCATIONS:
+        raise InputError(f"{len(locations)} locations: give at most {MAX_LOCATIONS}")
+    seen: set[str] = set()
+    for location in locations:
+        if not location.path or not location.path.isprintable():
+            raise InputError(f"location {location.path!r}: give a path, without control characters")
+        if location.path in seen:
+            raise InputError(
+                f"location {location.path!r} is given twice: give it once, with the sum of the weights"
+            )
+        seen.add(location.path)
+        _within(f"the weight of location {location.path!r},", location.weight, 1, MAX_INT)
+    _within("the sum of all weights,", sum(location.weight for location in locations), 0, MAX_INT)
+
+
 class PostmarkOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that PostMark's stream depends on, with PostMark's defaults.
 
@@ -103,6 +124,13 @@ class PostmarkOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _within("read_bias", self.read_bias, -1, 10)
         _within("create_bias", self.create_bias, -1, 10)
         _check_locations(self.locations)
+
+
+PAPER = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=1000, transactions=10_000)
+"""What the paper says of its PostMark, and the default: 10,000 transactions, 1,000 files, 100 bytes."""
+
+PROCESSES = 8
+"""The paper's processes, each with a PostMark of its own."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -284,24 +312,3 @@ def _directories(options: PostmarkOptions) -> tuple[str, ...]:
         for base in bases
         for number in range(options.subdirectories)
     )
-
-
-def _within(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise InputError(f"{name} {value}: give a number from {low} to {high}")
-
-
-def _check_locations(locations: tuple[Location, ...]) -> None:
-    if len(locations) > MAX_LOCATIONS:
-        raise InputError(f"{len(locations)} locations: give at most {MAX_LOCATIONS}")
-    seen: set[str] = set()
-    for location in locations:
-        if not location.path or not location.path.isprintable():
-            raise InputError(f"location {location.path!r}: give a path, without control characters")
-        if location.path in seen:
-            raise InputError(
-                f"location {location.path!r} is given twice: give it once, with the sum of the weights"
-            )
-        seen.add(location.path)
-        _within(f"the weight of location {location.path!r},", location.weight, 1, MAX_INT)
-    _within("the sum of all weights,", sum(location.weight for location in locations), 0, MAX_INT)
