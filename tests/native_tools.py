@@ -11,6 +11,9 @@ from tools import require
 BARE = ("-O2", "-ffreestanding", "-nostdlib", "-static", "-fno-stack-protector", "-fno-pie", "-no-pie")
 """How a program without a library is compiled, for an old kernel as for a new one."""
 
+ALONE = ("-1", "-1", "-1", "0")
+"""Arguments of a worker that starts at once, in the current folder."""
+
 HARNESS = """
 #define FREESTANDING
 #include "worker.c"
@@ -57,7 +60,7 @@ def run_hosted(stream: bytes, folder: Path) -> list[str]:
     """Execute a stream through the C library, and return the words that the worker prints."""
     packed = folder.with_name(folder.name + ".stream")
     packed.write_bytes(stream)
-    return run([str(hosted()), str(packed), "-1", "-1"], folder).split()
+    return run([str(hosted()), str(packed), *ALONE], folder).split()
 
 
 def traced(command: list[str], folder: Path, stream: bytes = b"") -> list[Traced]:

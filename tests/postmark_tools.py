@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lockscape.workloads.postmark import PostmarkOptions
+from lockscape.workloads.postmark_commands import commands_of
 from tools import require
 
 _LINE = re.compile(r"(\w+)\((.*)\) += (-?\d+)")
@@ -23,25 +24,6 @@ class Traced(NamedTuple):
     flags: int
     asked: int
     result: int
-
-
-def configuration(options: PostmarkOptions) -> str:
-    """Return the commands that set `options` in PostMark."""
-    lines = [
-        f"set size {options.size_low_bytes} {options.size_high_bytes}",
-        f"set number {options.files}",
-        f"set transactions {options.transactions}",
-        f"set seed {options.seed}",
-        f"set read {options.read_block_bytes}",
-        f"set write {options.write_block_bytes}",
-        f"set bias read {options.read_bias}",
-        f"set bias create {options.create_bias}",
-        f"set buffering {'true' if options.buffered else 'false'}",
-    ]
-    lines += [f"set location +{location.path} {location.weight}" for location in options.locations]
-    if options.subdirectories:
-        lines.append(f"set subdirectories {options.subdirectories}")
-    return "".join(f"{line}\n" for line in lines)
 
 
 def postmark(
@@ -88,7 +70,7 @@ def trace(folder: Path, options: PostmarkOptions) -> list[Traced]:
         "-e",
         "signal=none",
     ]
-    postmark(folder, configuration(options) + "run\nquit\n", *wrapper)
+    postmark(folder, commands_of(options) + "run\nquit\n", *wrapper)
     return parse_trace(output.read_text().splitlines())
 
 

@@ -14,7 +14,7 @@ from lockscape.errors import InputError
 from lockscape.real import stream
 from lockscape.workloads.postmark import Location, Operations, PostmarkOptions, operations
 from lockscape.workloads.stdio import system_calls
-from native_tools import bare, hosted, run_hosted, traced
+from native_tools import ALONE, bare, hosted, run_hosted, traced
 from postmark_tools import trace
 
 CASES = {
@@ -46,7 +46,7 @@ def same_calls_as_the_real_program(
 def test_the_worker_makes_the_calls_of_the_real_program(options: PostmarkOptions, tmp_path: Path) -> None:
     packed = tmp_path / "packed"
     packed.write_bytes(stream.pack(operations(options)))
-    same_calls_as_the_real_program([str(hosted()), str(packed), "-1", "-1"], options, tmp_path, b"")
+    same_calls_as_the_real_program([str(hosted()), str(packed), *ALONE], options, tmp_path, b"")
 
 
 @pytest.mark.slow
@@ -68,7 +68,7 @@ def test_it_makes_the_calls_of_the_library_of_2005(tmp_path: Path) -> None:
     options = PostmarkOptions(3000, 9000, files=30, transactions=90)
     packed = tmp_path / "packed"
     packed.write_bytes(stream.pack(operations(options), libc="2005"))
-    ours = Counter(call.name for call in traced([str(hosted()), str(packed), "-1", "-1"], tmp_path / "ours"))
+    ours = Counter(call.name for call in traced([str(hosted()), str(packed), *ALONE], tmp_path / "ours"))
     block = tmp_path.stat().st_blksize
     theirs = Counter(call.name for _, call in system_calls(operations(options), "2005", block))
     for name in ("open", "fstat", "lseek", "read", "write", "close", "unlink"):
@@ -105,9 +105,7 @@ def test_an_error_says_the_call_the_path_and_why(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "4").mkdir()
     (tmp_path / "packed").write_bytes(packed)
-    done = subprocess.run(
-        [hosted(), tmp_path / "packed", "-1", "-1"], cwd=folder, capture_output=True, text=True
-    )
+    done = subprocess.run([hosted(), tmp_path / "packed", *ALONE], cwd=folder, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "failed open 4 21\n")
 
 
@@ -123,7 +121,7 @@ def test_one_file_is_written_over_and_read(tmp_path: Path) -> None:
     options = PostmarkOptions(100, 5000, transactions=50)
     packed = tmp_path / "packed"
     packed.write_bytes(stream.one_file(options))
-    calls = traced([str(hosted()), str(packed), "-1", "-1"], tmp_path / "ours")
+    calls = traced([str(hosted()), str(packed), *ALONE], tmp_path / "ours")
     assert {call.path for call in calls} == {"1"}
     assert Counter(call.name for call in calls)["open"] == 101
     assert (tmp_path / "ours" / "1").stat().st_size == 5000

@@ -35,9 +35,10 @@ from lockscape.workloads.postmark import (
     PostmarkOptions,
     operations,
 )
+from lockscape.workloads.postmark_commands import commands_of
 from lockscape.workloads.stdio import Libc, SystemCall, system_calls
 from lockscape.workloads.twister import Twister
-from postmark_tools import Traced, configuration, postmark, trace
+from postmark_tools import Traced, postmark, trace
 from tools import require
 
 PAPER = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=1000, transactions=10_000)
@@ -250,7 +251,7 @@ def test_fewer_than_ten_transactions_are_refused_because_postmark_dies(tmp_path:
         operations(options)
     shell = (require("sh"), "-c", '"$@"; echo $?', "sh")
     assert b"transactions136\n" in postmark(
-        tmp_path, configuration(options) + "run\nquit\n", *shell, errors=None
+        tmp_path, commands_of(options) + "run\nquit\n", *shell, errors=None
     )
 
 
@@ -278,7 +279,7 @@ def test_files_begin_with_the_first_numbers(tmp_path: Path) -> None:
         "-o",
         "/dev/null",
     )
-    postmark(tmp_path, configuration(options) + "run\nquit\n", *strace, errors=b"Error: Cannot delete '1'\n")
+    postmark(tmp_path, commands_of(options) + "run\nquit\n", *strace, errors=b"Error: Cannot delete '1'\n")
     assert (tmp_path / "1").read_text() == expected
 
 

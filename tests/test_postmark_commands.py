@@ -17,11 +17,12 @@ from lockscape.workloads.postmark_commands import (
     Help,
     Run,
     Show,
+    commands_of,
     parse_commands,
     read_commands,
 )
 from lockscape.workloads.postmark_report import show
-from postmark_tools import configuration, postmark
+from postmark_tools import postmark
 
 BANNER = "PostMark v1.51 : 8/14/01\nReading configuration from file 'commands'\n"
 
@@ -32,7 +33,7 @@ def options_after(text: str) -> PostmarkOptions:
 
 def test_every_option_is_read_back() -> None:
     options = PostmarkOptions(1, 2, 3, 40, 5, 6, (Location("a"), Location("b c", 7)), 8, 9, -1, 10, False)
-    assert options_after(configuration(options)) == options
+    assert options_after(commands_of(options)) == options
     assert options_after("") == PostmarkOptions()
 
 

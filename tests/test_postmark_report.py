@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lockscape.errors import InputError
 from lockscape.workloads.postmark import Location, PostmarkOptions, operations
-from lockscape.workloads.postmark_commands import Configuration
+from lockscape.workloads.postmark_commands import Configuration, commands_of
 from lockscape.workloads.postmark_report import (
     count,
     exact_seconds,
@@ -22,7 +22,7 @@ from lockscape.workloads.postmark_report import (
     show_to_file,
     whole_seconds,
 )
-from postmark_tools import configuration, postmark
+from postmark_tools import postmark
 from tools import require
 
 CLOCK = r"""
@@ -98,7 +98,7 @@ def test_output_equals_the_real_programs(ask: Ask, run: tuple[Configuration, Mar
         for location in setting.options.locations:
             (folder / location.path).mkdir()
         commands = (
-            configuration(setting.options) + ("set report terse\n" if setting.terse else "") + "show\nrun\n"
+            commands_of(setting.options) + ("set report terse\n" if setting.terse else "") + "show\nrun\n"
         )
         expected = show(setting, str(folder)) + expected_run(setting.options, marks, setting.terse)
         assert BANNER + expected == ask(folder, commands, marks)
@@ -108,7 +108,7 @@ def test_reports_to_a_file_equal_the_real_programs(ask: Ask, tmp_path: Path) -> 
     (tmp_path / "a").mkdir()
     options = PostmarkOptions(files=5, transactions=30, create_bias=10, locations=(Location("a", 3),))
     marks = (5, 9, 16, 17)
-    printed = ask(tmp_path, configuration(options) + "show report\nrun report\n", marks)
+    printed = ask(tmp_path, commands_of(options) + "show report\nrun report\n", marks)
     to_file, to_terminal = show_to_file(Configuration(options), str(tmp_path))
     stream = operations(options)
     assert printed == BANNER + to_terminal + progress(stream)
@@ -124,7 +124,7 @@ def test_sums_beyond_16_million_bytes_are_rounded_as_the_real_program_does(ask: 
     for terse in (False, True):
         format_ = "set report terse\n" if terse else ""
         marks = (0, 7, 12, 31)
-        printed = ask(tmp_path, configuration(options) + format_ + "run\n", marks)
+        printed = ask(tmp_path, commands_of(options) + format_ + "run\n", marks)
         assert printed == BANNER + expected_run(options, marks, terse)
 
 

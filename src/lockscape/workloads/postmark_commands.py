@@ -131,6 +131,25 @@ def parse_commands(text: str, name: str = "commands") -> Commands:
     return parser.result()
 
 
+def commands_of(options: PostmarkOptions) -> str:
+    """Return the commands that set `options` in PostMark, a line each."""
+    lines = [
+        f"set size {options.size_low_bytes} {options.size_high_bytes}",
+        f"set number {options.files}",
+        f"set transactions {options.transactions}",
+        f"set seed {options.seed}",
+        f"set read {options.read_block_bytes}",
+        f"set write {options.write_block_bytes}",
+        f"set bias read {options.read_bias}",
+        f"set bias create {options.create_bias}",
+        f"set buffering {'true' if options.buffered else 'false'}",
+    ]
+    lines += [f"set location +{location.path} {location.weight}" for location in options.locations]
+    if options.subdirectories:
+        lines.append(f"set subdirectories {options.subdirectories}")
+    return "".join(f"{line}\n" for line in lines)
+
+
 class _Parser:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder

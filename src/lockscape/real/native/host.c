@@ -1,13 +1,16 @@
 /*
- * One process of `lockscape host`: maps a packed stream, waits for the common start, executes the stream in
- * its working folder and prints one line.
+ * One process of `lockscape host`: maps a packed stream, goes to its folder, waits for the common start,
+ * executes the stream there and prints one line.
  *
- *     worker STREAM READY START      (READY and START: descriptors of pipes, or -1 to start at once)
+ *     worker STREAM FOLDER READY START PARENT
  *
- * When everything is in memory it writes a byte to READY, then reads START, which ends when the parent closes
- * it: the start. It is killed if its parent dies. Prints "ok" and the nanoseconds of CLOCK_MONOTONIC at the
- * start, at the end and at each of the four marks (0: none), then the user and the system microseconds, the
- * voluntary and the involuntary switches from start to end; or "failed", the call, the path and the errno.
+ * FOLDER is the descriptor of a folder; READY and START are those of pipes; -1 stands for the current folder
+ * and for no waiting. When everything is in memory it writes a byte to READY, then reads START, which ends
+ * when the parent closes it: the start. It is killed if its parent, the process PARENT (0: any), dies.
+ *
+ * It prints "ok", the nanoseconds of CLOCK_MONOTONIC at the start, at the end and at each of the four marks
+ * (0: none), then the user and the system microseconds and the voluntary and the involuntary switches from
+ * start to end; or "failed", the call, the path and the errno (0: fewer bytes than the file should have).
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -66,15 +69,17 @@ int main(int count, char **arguments)
     char text[LONGEST_PATH + 64];
     long bytes;
     int result, mark;
-    if (count != 4)
+    if (count != 6)
         return 2;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (atoi(arguments[5]) != 0 && atoi(arguments[5]) != getppid())
+        return 3;
     stream = map_file(arguments[1], &bytes);
-    if (stream == 0) {
-        printf("failed open %s %d\n", arguments[1], errno);
+    if (stream == 0 || (atoi(arguments[2]) >= 0 && fchdir(atoi(arguments[2])) < 0)) {
+        printf("failed open %s %d\n", stream == 0 ? arguments[1] : ".", errno);
         return 1;
     }
-    wait_for_start(atoi(arguments[2]), atoi(arguments[3]));
+    wait_for_start(atoi(arguments[3]), atoi(arguments[4]));
     getrusage(RUSAGE_SELF, &before);
     begun = now_ns();
     result = run_stream(stream, bytes, "");

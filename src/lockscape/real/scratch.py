@@ -1,0 +1,143 @@
+"""A fresh directory of our own: made, used through a descriptor, emptied, removed; nothing outside of it."""
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lockscape.errors import InputError, reason_of
+
+PREFIX = "lockscape-host-"
+OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+STOPPING = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a program; besides SIGINT, for which Python has an exception."""
+
+
+class Scratch:
+    """A directory of our own. `fd` is its descriptor: whatever happens to its name, we work in it."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self.fd = fd
+
+    def fresh(self, names: list[str]) -> list[int]:
+        """Make directories in it, and return their open descriptors. The caller closes them."""
+        made = []
+        for name in names:
+            os.mkdir(name, 0o700, dir_fd=self.fd)
+            made.append(os.open(name, OPEN, dir_fd=self.fd))
+        return made
+
+    def empty(self) -> None:
+        """Remove everything in it, following no link."""
+        for entry in os.listdir(self.fd):  # noqa: PTH208  (by descriptor)
+            if _is_directory(entry, self.fd):
+                shutil.rmtree(entry, dir_fd=self.fd)
+            else:
+                os.unlink(entry, dir_fd=self.fd)
+
+
+def _is_directory(name: str, folder: int) -> bool:
+    try:
+        fd = os.open(name, OPEN, dir_fd=folder)
+    except OSError:
+        return False
+    os.close(fd)
+    return True
+
+
+@contextlib.contextmanager
+def scratch(base: Path) -> Iterator[Scratch]:
+    """Make a directory in `base`, and remove it with all that is in it at the end, also when interrupted.
+
+    Only its owner may enter it. Raises InputError if `base` is no directory that can be written.
+    """
+    try:
+        base_fd = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise InputError(f"--directory {str(base)!r}: {reason_of(error)}; give a directory") from error
+    try:
+        with _stoppable():
+            made = _make(base, base_fd)
+            try:
+                yield made
+            finally:
+                with _undisturbed():
+                    _remove(made, base_fd)
+    finally:
+        os.close(base_fd)
+
+
+def _make(base: Path, base_fd: int) -> Scratch:
+    try:
+        name = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=base)).name
+    except OSError as error:
+        raise InputError(
+            f"--directory {str(base)!r}: {reason_of(error)}; give one that you may write"
+        ) from error
+    fd = os.open(name, OPEN, dir_fd=base_fd)
+    if os.fstat(fd).st_uid != os.geteuid():
+        os.close(fd)
+        raise InputError(f"--directory {str(base)!r}: another user moves what is made there; give another")
+    return Scratch(base / name, fd)
+
+
+def _remove(made: Scratch, base_fd: int) -> None:
+    try:
+        made.empty()
+        os.rmdir(made.path.name, dir_fd=base_fd)
+    except OSError as error:
+        raise InputError(f"cannot remove {str(made.path)!r}: {reason_of(error)}; remove it") from error
+    finally:
+        os.close(made.fd)
+
+
+def left_behind(base: Path) -> list[Path]:
+    """Return directories of ours in `base` whose process is gone: it was killed and could not remove them."""
+    return sorted(path for path in base.glob(f"{PREFIX}*-*") if _is_left(path))
+
+
+def _is_left(path: Path) -> bool:
+    number = path.name.removeprefix(PREFIX).partition("-")[0]
+    if not number.isascii() or not number.isdigit() or len(number) > 9:
+        return False
+    with contextlib.suppress(OSError):
+        if path.lstat().st_uid == os.geteuid():
+            return not Path(f"/proc/{number}").exists()
+    return False
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let signals that would end the program raise SystemExit, so that it cleans up first."""
+
+    def stop(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    with _handling(stop, STOPPING):
+        yield
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no further signal interrupt the cleaning up."""
+    with _handling(signal.SIG_IGN, (*STOPPING, signal.SIGINT)):
+        yield
+
+
+@contextlib.contextmanager
+def _handling(handler: object, numbers: tuple[signal.Signals, ...]) -> Iterator[None]:
+    try:
+        before = [signal.signal(number, handler) for number in numbers]  # type: ignore[arg-type]
+    except ValueError:  # not in the main thread, where signals do not arrive either
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, old in zip(numbers, before, strict=True):
+            signal.signal(number, old)
