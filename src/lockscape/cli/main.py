@@ -30,6 +30,7 @@ COMMANDS = {
     "verify": ("verify", "Published figures of the 22 systems beside simulated ones, good or bad."),
     "port": ("port", "What a port changes in the uniprocessor kernel, line by line, and its effort."),
     "workloads": ("workloads", "Workloads: their mix of system calls, and the kernel's share of the time."),
+    "host": ("host", "Run PostMark for real, on this host: how it scales with the processors."),
     "fetch": ("fetch", "Download a kernel release, check its SHA-256 and keep it."),
 }
 """Command -> module of `lockscape.cli` that defines it, and its line in the help."""

@@ -1,4 +1,4 @@
-"""Reads curves: a user's CSV, the CSV of lockscape's commands, or the JSON of ``lockscape simulate``."""
+"""Reads curves: a user's CSV, the CSV of lockscape's commands, or the JSON of those that have curves."""
 
 import csv
 import io
@@ -50,12 +50,17 @@ class _Workload(msgspec.Struct):
     processes: int
 
 
+DOCUMENTS = ("simulate", "host")
+"""Documents that have curves, simulated or measured."""
+
+
 class _Document(msgspec.Struct):
-    """What is needed of the document of ``lockscape simulate``."""
+    """What is needed of a document: curves of systems, or of workloads on one."""
 
     document: str
     workload: _Workload | None = None
     systems: list[_System] = []
+    curves: list[_System] = []
 
 
 def read_curves(name: str, measure: Measure | None = None, processes: int | None = None) -> list[Curve]:
@@ -95,9 +100,11 @@ def _from_json(text: str, shown: str, measure: Measure | None) -> list[Curve]:
         found = msgspec.json.decode(text, type=_Document)
     except msgspec.MsgspecError as error:
         raise InputError(f"{shown}: no document of simulate ({error}); give its --json, or CSV") from error
-    if found.document != "simulate":
-        raise InputError(f"{shown}: a document {found.document!r}; give that of simulate, or CSV")
-    if not found.systems:
+    if found.document not in DOCUMENTS:
+        known = " or ".join(DOCUMENTS)
+        raise InputError(f"{shown}: a document {found.document!r}; give that of {known}, or CSV")
+    systems = found.systems or found.curves
+    if not systems:
         raise InputError(f"{shown}: no curve in it; run simulate without --without and --fail")
     field = {"speedup": "speedup", "throughput": "steady_per_s", "makespan": "makespan_s"}[
         measure or "speedup"
@@ -107,7 +114,7 @@ def _from_json(text: str, shown: str, measure: Measure | None) -> list[Curve]:
             system.name, measure or "speedup", [(p.cpus, getattr(p, field)) for p in system.points],
             found.workload.processes if found.workload else None, "processors", shown,
         )
-        for system in found.systems
+        for system in systems
     ]  # fmt: skip
 
 

@@ -69,6 +69,14 @@ def find_compiler() -> list[str]:
     raise MissingToolError("no C compiler: install one (apt install gcc) or name it in $CC")
 
 
+def has_compiler() -> bool:
+    """Say whether there is a C compiler."""
+    try:
+        return bool(find_compiler())
+    except MissingToolError:
+        return False
+
+
 def _digest(compiler: list[str], source: Path, options: Sequence[str]) -> str:
     whole = hashlib.sha256(_run([*compiler, "--version"]))
     for text in (*compiler, source.name, *options):

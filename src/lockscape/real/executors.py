@@ -102,6 +102,9 @@ class Postmark:
         )  # fmt: skip
 
 
+AnyExecutor = Native | Postmark
+
+
 def _untimed(text: str) -> str:
     """Return what PostMark prints without what depends on time."""
     return "\n".join(_RATE.sub("", line) for line in text.splitlines() if " seconds " not in line)

@@ -21,7 +21,8 @@ class HostFacts(msgspec.Struct, frozen=True):
 
     `cpu_quota`: the share of processors' time that a control group allows, in processors, None for no limit.
     `threads`: groups of the usable processors that share a core. `governor` and `mitigations` as the kernel
-    says them, None or empty if it does not. `load`: the load average of the last minute, at the beginning.
+    says them, None or empty if it does not. `scheduling`: the policy that the processes run under, with their
+    niceness or priority: other 0, rr 1. `load`: the load average of the last minute, at the beginning.
     """
 
     kernel: str
@@ -36,6 +37,7 @@ class HostFacts(msgspec.Struct, frozen=True):
     governor: str | None
     mitigations: dict[str, str]
     memory_bytes: int
+    scheduling: str
     load: float
 
 
@@ -77,8 +79,18 @@ def host_facts() -> HostFacts:
         governor=_text(_processor(usable[0]) / "cpufreq/scaling_governor") or None,
         mitigations=dict(_mitigations()),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        scheduling=_scheduling(),
         load=os.getloadavg()[0],
     )
+
+
+def _scheduling() -> str:
+    """Return the policy of this process, which those that it starts have too."""
+    policies = {os.SCHED_OTHER: "other", os.SCHED_BATCH: "batch", os.SCHED_IDLE: "idle",
+                os.SCHED_FIFO: "fifo", os.SCHED_RR: "rr"}  # fmt: skip
+    policy = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
+    priority = os.sched_getparam(0).sched_priority or os.getpriority(os.PRIO_PROCESS, 0)
+    return f"{policies.get(policy, policy)} {priority}"
 
 
 def memory_available() -> int:

@@ -43,6 +43,9 @@ MAGIC = 0x3153534C
 BUFFERED, MAPPED = 1, 2
 COMPUTE, OVERWRITE = 8, 9
 
+ONE_FILE_OPERATIONS = 2
+"""What a transaction on one file is: a READ and an OVERWRITE."""
+
 MAX_ITERATIONS = 2**32 - 1
 MAX_NAME_BYTES = 1024
 """Longest name of a directory or prefix: native/worker.c has room for a path of 4096."""

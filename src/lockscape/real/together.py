@@ -21,6 +21,10 @@ MOST_OUTPUT_BYTES = 1 << 16
 """What a process prints beyond this is not kept."""
 
 
+Watch = Callable[[list[int]], contextlib.AbstractContextManager[None]]
+"""Gets the numbers of processes that are ready, is entered before their start and left after the last end."""
+
+
 class RunError(LockscapeError, RuntimeError):
     """A process of a real run that failed."""
 
@@ -66,13 +70,14 @@ def run_together(
     executors: Sequence[Executor],
     folders: Sequence[int],
     processors: frozenset[int],
-    watch: "Callable[[list[int]], contextlib.AbstractContextManager[None]] | None" = None,
+    watch: Watch | None = None,
 ) -> Together:
     """Run a process for each executor, in the folder of the same place, on the set of `processors`.
 
-    The operating system places them on that set as it likes. Each is in a session of its own, so that a
-    terminal's Ctrl-C reaches this process only, which ends them; they are killed if it dies. `watch` gets
-    their numbers before the start, and is left after the end. Raises `RunError` if one cannot be started.
+    The operating system places them on that set as it likes. Each is in a process group of its own, so that a
+    terminal's Ctrl-C reaches this process only, which ends them; they are killed if it dies. They stay in one
+    session: Linux schedules sessions as groups (autogroup). Raises `RunError` if one cannot be
+    started.
     """
     started: list[_Started] = []
     gate = _Gate()
@@ -142,7 +147,7 @@ def _start(executor: Executor, folder: int, gate: _Gate) -> _Started:
     try:
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            pass_fds=(folder, gate.ready, gate.start, *descriptors), start_new_session=True,
+            pass_fds=(folder, gate.ready, gate.start, *descriptors), process_group=0,
         )  # fmt: skip
     except OSError as error:
         why = (error.strerror or str(error)).lower()

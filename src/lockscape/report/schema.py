@@ -10,6 +10,7 @@ from lockscape.report.census import CensusDocument
 from lockscape.report.fetch import FetchDocument
 from lockscape.report.figure2 import Figure2Document
 from lockscape.report.footprint import FootprintDocument
+from lockscape.report.host import HostDocument
 from lockscape.report.laws import LawsDocument
 from lockscape.report.model import SystemDocument
 from lockscape.report.output import SCHEMA_VERSION
@@ -28,6 +29,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "fetch": FetchDocument,
     "figure2": Figure2Document,
     "footprint": FootprintDocument,
+    "host": HostDocument,
     "laws": LawsDocument,
     "methods": MethodsDocument,
     "port": PortDocument,
