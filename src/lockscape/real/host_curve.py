@@ -55,7 +55,7 @@ def _of_runs(points: Sequence[HostPoint]) -> Iterator[Doubt]:
     if short < LEAST_SECONDS:
         yield Doubt(
             "short",
-            f"runs of {short:.2f} s: beginning and end weigh much, and others' time cannot be seen: give "
+            f"runs of {short:.2f} s: beginning and end weigh much, and others' time can hardly be seen: give "
             "more --transactions or --iterations.",
         )
 

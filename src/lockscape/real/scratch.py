@@ -13,8 +13,11 @@ from lockscape.errors import InputError, reason_of
 PREFIX = "lockscape-host-"
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
-STOPPING = (signal.SIGTERM, signal.SIGHUP)
-"""Signals that end a program; besides SIGINT, for which Python has an exception."""
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a program."""
+
+DEFAULT_INT = signal.default_int_handler
+"""What Python does at SIGINT."""
 
 
 class Scratch:
@@ -60,14 +63,17 @@ def scratch(base: Path) -> Iterator[Scratch]:
         base_fd = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise InputError(f"--directory {str(base)!r}: {reason_of(error)}; give a directory") from error
+    made: Scratch | None = None
     try:
         with _stoppable():
-            made = _make(base, base_fd)
             try:
+                with _later():
+                    made = _make(base, base_fd)
                 yield made
             finally:
-                with _undisturbed():
-                    _remove(made, base_fd)
+                if made is not None:
+                    with _undisturbed():
+                        _remove(made, base_fd)
     finally:
         os.close(base_fd)
 
@@ -113,20 +119,36 @@ def _is_left(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let signals that would end the program raise SystemExit, so that it cleans up first."""
+    """Let the first signal that would end the program raise an exception, so that it cleans up.
+
+    Further ones do not interrupt that. A signal that is ignored (as by nohup) or handled stays so.
+    """
+    numbers = tuple(each for each in STOPPING if signal.getsignal(each) in (signal.SIG_DFL, DEFAULT_INT))
 
     def stop(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
-    with _handling(stop, STOPPING):
+    with _handling(stop, numbers):
         yield
 
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let no further signal interrupt the cleaning up."""
-    with _handling(signal.SIG_IGN, (*STOPPING, signal.SIGINT)):
+    """Let no signal interrupt the cleaning up."""
+    with _handling(signal.SIG_IGN, STOPPING):
         yield
+
+
+@contextlib.contextmanager
+def _later() -> Iterator[None]:
+    """Hold signals back: what is made is known before one of them ends the program."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

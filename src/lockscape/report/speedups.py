@@ -1,10 +1,12 @@
 """Tables of speedups: a row for each curve, a column for each number of processors."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from lockscape.experiments.band import HIGH, LOW, Interval
 from lockscape.report.table import Row, Table
+
+if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands that do not simulate
+    from lockscape.experiments.band import Interval
 
 FIGURE = 7
 """Columns that a speedup takes, with the gap before it."""
@@ -18,7 +20,7 @@ class Line(NamedTuple):
 
     names: tuple[str, ...]
     speedups: Mapping[int, float | None]
-    band: Mapping[int, Interval]
+    band: "Mapping[int, Interval]"
 
 
 def width_of(out: TextIO) -> int:
@@ -50,6 +52,8 @@ def speedup_tables(
 def _rows(line: Line, numbers: Sequence[int]) -> Iterator[Row]:
     yield (*line.names, *(_two(line.speedups.get(n)) for n in numbers))
     if line.band:
+        from lockscape.experiments.band import HIGH, LOW
+
         blank = ("",) * (len(line.names) - 1)
         within = [line.band.get(n) for n in numbers]
         yield (f"- {LOW:.0%}", *blank, *(_two(each.low if each else None) for each in within))
