@@ -103,8 +103,7 @@ def test_the_table_of_a_spreadsheet_is_read_by_laws(lockscape: Command, tmp_path
     assert all(curve.cpus == (1,) and curve.values[0] > 0 for curve in curves)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("executor", ["native", "postmark"])
+@pytest.mark.parametrize(("number", "executor"), [(signal.SIGINT, "native"), (signal.SIGTERM, "postmark")])
 def test_interrupted_runs_leave_nothing(number: int, executor: str, tmp_path: Path) -> None:
     if executor == "postmark":
         require("postmark")

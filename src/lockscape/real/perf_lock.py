@@ -101,9 +101,7 @@ class _Recorder:
     def __exit__(self, *_: object) -> None:
         os.close(self._command)
         os.close(self._answer)
-        if self._perf.poll() is None:
-            self._perf.kill()
-        self._perf.communicate()
+        self._end()
 
     def enable(self) -> str | None:
         """Begin; return why it cannot, or None."""
@@ -125,9 +123,14 @@ class _Recorder:
         return None if self._perf.returncode == 0 else _first_line(output)
 
     def _failure(self) -> str:
+        return _first_line(self._end())
+
+    def _end(self) -> bytes:
+        """End perf, if it has not ended itself, and return what it said and was not yet read."""
         if self._perf.poll() is None:
             self._perf.kill()
-        return _first_line(self._perf.communicate()[0])
+        assert self._perf.stdout is not None
+        return b"" if self._perf.stdout.closed else self._perf.communicate()[0]
 
 
 def _first_line(output: bytes) -> str:

@@ -93,8 +93,8 @@ def run_together(
             end = _wait_for_all(started)
         return Together(start, end, [each.ended for each in started if each.ended is not None])
     finally:
+        _end_all(started)  # before the gate opens, or those that wait would begin
         gate.close()
-        _end_all(started)
 
 
 class _Gate:
