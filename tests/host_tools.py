@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -64,9 +63,9 @@ def start_long(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """Start the command, and wait until its processes make files in `folder`."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "lockscape", *LONG, "--directory", str(folder), *arguments],
+        ["env", "--default-signal=INT", sys.executable, "-m", "lockscape", *LONG, "--directory", str(folder),
+         *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     for _ in range(1200):
         if sum(len(files) for _, _, files in os.walk(folder)) > 30:

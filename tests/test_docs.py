@@ -39,6 +39,10 @@ NOT_EXECUTED = {
     ],
     "docs/laboratory/unlock.md": ["lockscape unlock linux-2.0 --number 500 --transactions 1000 --json"],
     "docs/laboratory/proof.md": ["lockscape port linux-2.4 --mutants"],
+    "docs/real/host.md": [
+        "lockscape host postmark one-directory one-file compute --repeat 9",
+        "lockscape host postmark --json | lockscape laws -",
+    ],
     "docs/development.md": [
         "uv run --group test pytest",
         "uv run --group test pytest -m slow",

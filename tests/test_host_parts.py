@@ -103,8 +103,8 @@ def test_too_many_processes_for_the_descriptors_are_refused() -> None:
         check_descriptors(1_000_000)
 
 
-@given(st.lists(st.floats(0.001, 1000), min_size=1, max_size=40))
-def test_an_interval_holds_the_median_and_is_of_what_was_measured(values: list[float]) -> None:
+@given(st.lists(st.integers(1, 999), min_size=1, max_size=20))
+def test_an_interval_holds_the_median_and_is_of_what_was_measured(values: list[int]) -> None:
     found = median_of(values)
     assert found.low <= found.value <= found.high
     assert {found.low, found.high} <= set(values)
@@ -223,6 +223,7 @@ def test_a_curve_is_of_medians_and_a_quiet_one_has_no_doubts() -> None:
         ({1: runs(*[0.2] * 5), 2: runs(*[0.1] * 5)}, "short", "runs of 0.10 s"),
         ({1: runs(*[8] * 5), 2: runs(*[4] * 5, others=0.3)}, "busy", "took 30% of these processors' time"),
         ({1: runs(*[8] * 5), 2: runs(*[4] * 5, stolen=0.3)}, "stolen", "the hypervisor took 30%"),
+        ({1: runs(*[8] * 5), 2: runs(*[3] * 5)}, "superlinear", "2 processors are 2.67 times as fast as one"),
         ({1: runs(8, 8, 8, 8, 8.2), 2: runs(8.1, 8.1, 8.1, 8.1, 8.1)}, "undecided", "1 and 2 processors differ by less"),
     ],
 )  # fmt: skip

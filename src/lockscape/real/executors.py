@@ -76,9 +76,8 @@ class Postmark:
     def command(self, folder: int, ready: int, start: int) -> tuple[list[str], tuple[int, ...]]:
         """Return the command of a process, see `lockscape.real.together.Executor`."""
         launcher = str(Path(__file__).with_name("launcher.py"))
-        numbers = map(str, (folder, ready, start, os.getpid()))
-        words = [sys.executable, "-I", "-S", launcher, *numbers, self.program]
-        return [*words, f"/proc/self/fd/{self.commands}"], (self.commands,)
+        numbers = map(str, (folder, ready, start, self.commands, os.getpid()))
+        return [sys.executable, "-I", "-S", launcher, *numbers, self.program], (self.commands,)
 
     def read(self, ended: Ended) -> ProcessRun:
         """Return what a process took after its launcher. Raises RunError if it did not do all operations.

@@ -38,7 +38,7 @@ def curve_of(
             alone.low / here.high, alone.high / here.low,
             median(steady) if len(steady) == len(made) else None, tuple(made),
         ))  # fmt: skip
-    found = (*_of_runs(points), *_of_time(points), *_of_neighbours(points))
+    found = (*_of_runs(points), *_of_time(points), *_of_speedups(points), *_of_neighbours(points))
     return HostCurve(name, executor, tuple(points), contention, found)
 
 
@@ -68,6 +68,17 @@ def _of_time(points: Sequence[HostPoint]) -> Iterator[Doubt]:
         yield Doubt("busy", f"other programs took {others:.0%} of these processors' time: stop them.")
     if stolen > MOST_STOLEN:
         yield Doubt("stolen", f"the hypervisor took {stolen:.0%} of these processors' time for other guests.")
+
+
+def _of_speedups(points: Sequence[HostPoint]) -> Iterator[Doubt]:
+    """Yield a speedup that no number of processors can give."""
+    for point in points:
+        if point.speedup_low > point.cpus:
+            yield Doubt(
+                "superlinear",
+                f"{_processors(point.cpus)} are {point.speedup:.2f} times as fast as one: something held up "
+                "the runs on one.",
+            )
 
 
 def _of_neighbours(points: Sequence[HostPoint]) -> Iterator[Doubt]:

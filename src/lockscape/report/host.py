@@ -141,14 +141,14 @@ def _about(document: HostDocument) -> Iterator[str]:
     host, where, work = document.host, document.file_system, document.workload
     options, names = work.postmark, [curve.name for curve in document.curves]
     one = "process" if work.processes == 1 else "processes"
+    often = f"{work.repeat} run{'s' * (work.repeat > 1)} of each point"
     if set(names) - {"compute"}:
         yield (
             f"Measured: {work.processes} {one} of {options.transactions:,} transactions on "
-            f"{options.files:,} files of {_sizes(options)} ({_seeds(work)}); "
-            f"{work.repeat} run{'s' * (work.repeat > 1)} of each point."
+            f"{options.files:,} files of {_sizes(options)} ({_seeds(work)}); {often}."
         )
     if "compute" in names:
-        yield f"Measured: {work.processes} {one} that compute, {work.iterations:,} iterations each."
+        yield f"Measured: {work.processes} {one} that compute, {work.iterations:,} iterations each; {often}."
     virtual = ", a virtual machine" if host.virtual_machine else ""
     policy = "" if host.scheduling == "other 0" else f", scheduling {host.scheduling}"
     yield f"Host: Linux {host.kernel}, {host.cpu}, {host.online} online{virtual}{policy}."
