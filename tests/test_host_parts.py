@@ -211,6 +211,7 @@ def test_a_curve_is_of_medians_and_a_quiet_one_has_no_doubts() -> None:
     assert [(p.cpus, p.processors, p.makespan_s, p.speedup) for p in curve.points] == [
         (1, (4,), 8.0, 1.0), (2, (4, 5), 4.0, 2.0),
     ]  # fmt: skip
+    assert (curve.points[0].speedup_low, curve.points[0].speedup_high) == (1.0, 1.0)
     assert curve.points[1].speedup_low == pytest.approx(7.9 / 4.1)
     assert curve.points[1].speedup_high == pytest.approx(8.2 / 3.9)
     assert curve.doubts == () and host_doubts(QUIET, 2, 8, 5) == ()

@@ -33,9 +33,9 @@ def curve_of(
     for cpus, made in sorted(runs.items()):
         here = median_of([run.makespan_s for run in made])
         steady = [run.steady_per_s for run in made if run.steady_per_s is not None]
+        low, high = (alone.low / here.high, alone.high / here.low) if cpus > 1 else (1.0, 1.0)
         points.append(HostPoint(
-            cpus, tuple(processors[:cpus]), here.value, here, alone.value / here.value,
-            alone.low / here.high, alone.high / here.low,
+            cpus, tuple(processors[:cpus]), here.value, here, alone.value / here.value, low, high,
             median(steady) if len(steady) == len(made) else None, tuple(made),
         ))  # fmt: skip
     found = (*_of_runs(points), *_of_time(points), *_of_speedups(points), *_of_neighbours(points))
