@@ -36,7 +36,7 @@ class HostRun(msgspec.Struct, frozen=True):
 class HostPoint(msgspec.Struct, frozen=True):
     """The runs on so many processors. `speedup`: the median of the makespan on one processor by the one here.
 
-    `speedup_low` and `speedup_high` take the far ends of both medians' intervals; on one processor they are 1.
+    `speedup_low` and `speedup_high` take the far ends of both intervals; on one processor they are 1.
     """
 
     cpus: int
