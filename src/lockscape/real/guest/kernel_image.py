@@ -1,0 +1,81 @@
+"""Reads the header of an x86 kernel's image, a bzImage, by the boot protocol.
+
+Offsets and fields are those of Documentation/arch/x86/boot.rst in Linux.
+"""
+
+import struct
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
+
+from lockscape.errors import InputError, reason_of
+
+Bits = Literal[32, 64]
+
+SETUP_BYTES = 64 * 512
+"""The header and the real-mode setup code with the version's string lie within so many bytes."""
+
+MAGIC_AT, VERSION_AT, STRING_AT, FLAGS_AT, XLOADFLAGS_AT = 0x202, 0x206, 0x20E, 0x211, 0x236
+LOADED_HIGH, KERNEL_64 = 1, 1
+FIRST_WITH_XLOADFLAGS = 0x20C
+LONGEST_STRING = 256
+
+
+class KernelImage(NamedTuple):
+    """A kernel: `release` is what uname -r says (6.1.0-57-cloud-amd64), `version` the whole string.
+
+    `bits` is of its entry: an image before Linux 3.8 does not say it, and is then taken from its string.
+    """
+
+    path: Path
+    release: str
+    version: str
+    protocol: int
+    bits: Bits
+
+
+def read_image(path: Path) -> KernelImage:
+    """Return what an image's header says. Raises `InputError`, in one line, for what is no bzImage."""
+    try:
+        with path.open("rb") as opened:
+            return _read(path, opened)
+    except OSError as error:
+        raise InputError(f"{str(path)!r}: {reason_of(error)}; give a kernel's bzImage") from error
+
+
+def _read(path: Path, opened: BinaryIO) -> KernelImage:
+    data = opened.read(SETUP_BYTES)
+    if len(data) < 0x268 or data[MAGIC_AT : MAGIC_AT + 4] != b"HdrS":
+        raise InputError(f"{str(path)!r}: no bzImage{_what(data)}; give arch/x86/boot/bzImage, or vmlinuz of /boot")
+    protocol, offset = _short(data, VERSION_AT), _short(data, STRING_AT)
+    if protocol < 0x200 or not data[FLAGS_AT] & LOADED_HIGH:
+        raise InputError(f"{str(path)!r}: a zImage, which is loaded low; give a bzImage")
+    version = _string(data, offset + 0x200) if offset else ""
+    if not version:
+        raise InputError(f"{str(path)!r}: a bzImage without its kernel's version; give another build")
+    if protocol >= FIRST_WITH_XLOADFLAGS:
+        bits: Bits = 64 if _short(data, XLOADFLAGS_AT) & KERNEL_64 else 32
+    else:
+        bits = 64 if any(word in version for word in ("x86_64", "amd64")) else 32
+    return KernelImage(path, version.split()[0], version, protocol, bits)
+
+
+def _short(data: bytes, at: int) -> int:
+    found: int = struct.unpack_from("<H", data, at)[0]
+    return found
+
+
+def _string(data: bytes, at: int) -> str:
+    """Return a string of printable ASCII that ends with a zero, without what else there is; "" for none."""
+    text = data[at : at + LONGEST_STRING].split(b"\0")[0].decode("ascii", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _what(data: bytes) -> str:
+    """Say what else it is, of what is easily mistaken for one."""
+    kinds = {
+        b"\x7fELF": ", but an ELF file (vmlinux?)",
+        b"\x1f\x8b": ", but something compressed with gzip",
+        b"!<arch>": ", but an archive (a .deb whose name does not end so?)",
+        b"MZ": ", but a program for Windows or EFI of another kind",
+    }
+    return next((text for start, text in kinds.items() if data.startswith(start)), "")
