@@ -55,12 +55,12 @@ enum { BLOCK_BYTES = 4096, LINE = 512, MOST = 256 };
 #if defined(__x86_64__)
 enum {
     NR_pipe = 22, NR_fork = 57, NR_exit = 60, NR_wait4 = 61, NR_chdir = 80, NR_mount = 165, NR_reboot = 169,
-    NR_iopl = 172, NR_init_module = 175
+    NR_iopl = 172, NR_init_module = 175, NR_ioctl = 16
 };
 #else
 enum {
     NR_exit = 1, NR_fork = 2, NR_chdir = 12, NR_mount = 21, NR_pipe = 42, NR_reboot = 88, NR_iopl = 110,
-    NR_wait4 = 114, NR_init_module = 128
+    NR_wait4 = 114, NR_init_module = 128, NR_ioctl = 54
 };
 #endif
 
@@ -286,6 +286,7 @@ static void run(int count)
 
 static void power_off(void)
 {
+    call3(NR_ioctl, 1, 0x5409, 1); /* TCSBRK: wait until the console has it all */
     if (!is_error(call1(NR_iopl, 3)))
         __asm__ volatile("outb %b0, %w1" : : "a"(0), "d"(0xf4)); /* QEMU's isa-debug-exit */
     call3(NR_reboot, 0xfee1dead, 672274793, 0x01234567); /* restart, which QEMU takes for the end */

@@ -6,12 +6,17 @@
  *
  * Only QEMU's public plugin API is used; its header is not packaged by distributions, so what is used of it
  * is declared here. PLUGIN_API is the API's version: 1 (QEMU before 9.0), 2 (9.0), or 3 and later, where the
- * bytes of an instruction are copied. With 3 and later the guest's clock follows the simulated time.
+ * bytes of an instruction are copied.
+ *
+ * Named in LD_PRELOAD as well, it is QEMU's clock, through the C library's clock_gettime: the guest's timers
+ * then follow the simulated time, a nanosecond a cycle. Otherwise they follow the host's, and a guest has the
+ * more timer interrupts the slower the host is. While all processors are idle the clock runs as the host's.
  *
  * The guest marks places with a long NOP, 0F 1F 80 and a number of 32 bits (a NOP with the operand
  * [EAX + number], or [RAX + number]): MAGIC in its upper half, what it marks in its lower one; see marks.h.
  *
- * Arguments: fd=N (where messages go, a line of JSON each) and quantum=N.
+ * Arguments: fd=N (where messages go, a line of JSON each), quantum=N, and kernel=HEX (the lowest address of
+ * the kernel). The messages' readers are lockscape/real/simulator/messages.py.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -65,8 +70,6 @@ uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
 #if PLUGIN_API >= 3
 size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *, void *, size_t);
-const void *qemu_plugin_request_time_control(void);
-void qemu_plugin_update_ns(const void *, int64_t);
 #else
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
 #endif
@@ -78,7 +81,7 @@ EXPORT int qemu_plugin_version = PLUGIN_API;
 #define MOST_PROCESSORS 256
 #define PATIENCE_MS 50       /* a processor that is late by so much of the host's time is not waited for */
 #define SPIN_LOOP 64         /* instructions from a PAUSE to the same one again, at most, for a loop that spins */
-#define MESSAGE_S 0.25       /* between two messages about progress */
+#define MESSAGE_NS 250000000 /* between two messages about progress */
 #define BUCKETS 512          /* of a call's instructions: eight a power of two */
 
 struct call {
@@ -92,7 +95,8 @@ struct processor {
     uint64_t spinning, pauses;
     uint64_t pause_address, pause_when;
     uint64_t begun;                  /* kernel instructions when the open call began */
-    uint64_t calls;                  /* calls that ended, ever */
+    uint64_t calls;                  /* calls that ended, ever ... */
+    uint64_t ended[CALLS];           /* ... of each kind */
     uint64_t round;                  /* in which it left */
     int open;                        /* the call that is open, -1 for none */
     bool present;                    /* takes part in the round */
@@ -102,53 +106,59 @@ struct processor {
 static struct processor *processors;
 static int processor_count;
 static uint64_t kernel_from;         /* the lowest address of the kernel */
-static int64_t quantum = 2000;
+static int64_t fine = 2000;          /* the quantum within what is measured */
+static int64_t quantum = 50000;      /* the quantum now */
 static int out = -1;
+
+enum { BEFORE, WITHIN, AFTER };
+static volatile int region = BEFORE; /* what is measured, or before or after it */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int present, waiting;         /* processors in the round; those that are at its end */
 static uint32_t generation;          /* of rounds, for futexes */
-static volatile uint64_t rounds;
+static volatile int64_t elapsed;     /* cycles in all rounds that have ended */
+static uint64_t rounds;
 static uint64_t late;                /* how often a late processor was not waited for */
 static uint64_t idle_times;          /* how often all processors were idle */
-static double idle_since, idle_s;
-static double message_at;
-
-enum { BEFORE, WITHIN, AFTER };
-static volatile int region = BEFORE;
+static volatile int64_t idle_since, idle_ns; /* since when they are, or 0; how long they were before */
+static int64_t message_at;
 
 struct snapshot { uint64_t user, kernel, spinning, pauses, calls; };
 static struct snapshot *base;
 static uint64_t base_time, base_late, base_idle_times;
-static double base_idle_s, base_host_s;
+static int64_t base_idle_ns, base_host_ns;
 
-#if PLUGIN_API >= 3
-static const void *clock_handle;
-static int64_t clock_ns, clock_rounds;
-#endif
+static int64_t clock_from;           /* the host's nanoseconds at which QEMU's clock was taken over, or 0 */
+static volatile int clock_asked;     /* whether QEMU asks for the time here */
 
 /* ---- messages ---- */
 
-static double now_s(void)
+/* The host's time: past clock_gettime, which is below. */
+static int64_t now_ns(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec + t.tv_nsec * 1e-9;
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+static pthread_mutex_t out_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Write a message. Processors write at the same time, but one after the other. */
 static __attribute__((format(printf, 1, 2))) void say(const char *format, ...)
 {
-    char line[4096];
+    char line[16384];
     va_list arguments;
     va_start(arguments, format);
     int length = vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    pthread_mutex_lock(&out_lock);
     for (int sent = 0; sent < length; ) {
         ssize_t n = write(out, line + sent, length - sent);
         if (n < 0 && errno != EINTR)
-            return; /* nobody reads any more */
+            _exit(1); /* nobody reads any more: lockscape was killed */
         sent += n > 0 ? n : 0;
     }
+    pthread_mutex_unlock(&out_lock);
 }
 
 static uint64_t all_calls(void)
@@ -159,22 +169,22 @@ static uint64_t all_calls(void)
     return sum;
 }
 
-static uint64_t all_instructions(void)
+static uint64_t all_user(void)
 {
     uint64_t sum = 0;
     for (int i = 0; i < processor_count; i++)
-        sum += processors[i].user + processors[i].kernel;
+        sum += processors[i].user;
     return sum;
 }
 
 static void say_progress(void)
 {
-    double now = now_s();
+    int64_t now = now_ns();
     if (now < message_at)
         return;
-    message_at = now + MESSAGE_S;
-    say("{\"kind\":\"progress\",\"instructions\":%llu,\"calls\":%llu,\"region\":%d}\n",
-        (unsigned long long)all_instructions(), (unsigned long long)all_calls(), region);
+    message_at = now + MESSAGE_NS;
+    say("{\"kind\":\"progress\",\"user\":%llu,\"calls\":%llu}\n",
+        (unsigned long long)all_user(), (unsigned long long)all_calls());
 }
 
 /* ---- rounds ---- */
@@ -187,10 +197,15 @@ static long futex(int operation, uint32_t value, const struct timespec *timeout)
 /* Begin the next round. Called with the lock. */
 static void next_round(void)
 {
+    bool alone = waiting == 1;
     waiting = 0;
-    rounds = rounds + 1;
+    rounds++;
+    elapsed = elapsed + quantum;
+    if (region == WITHIN)
+        quantum = fine;
     __atomic_fetch_add(&generation, 1, __ATOMIC_RELEASE);
-    futex(FUTEX_WAKE, INT32_MAX, NULL);
+    if (!alone)
+        futex(FUTEX_WAKE, INT32_MAX, NULL);
     if (rounds % 256 == 0)
         say_progress();
 }
@@ -228,13 +243,6 @@ static void end_of_quantum(struct processor *p)
     p->left += quantum;
     if (p->left <= 0)
         p->left = 1; /* a block longer than the quantum: at most 512 instructions */
-#if PLUGIN_API >= 3
-    if (last && clock_handle && rounds - clock_rounds >= 8) {
-        clock_ns += (rounds - clock_rounds) * quantum;
-        clock_rounds = rounds;
-        qemu_plugin_update_ns(clock_handle, clock_ns);
-    }
-#endif
 }
 
 static void leave(struct processor *p)
@@ -246,8 +254,9 @@ static void leave(struct processor *p)
         present--;
         if (present == 0) {
             idle_times++;
-            idle_since = now_s();
+            idle_since = now_ns();
         } else if (waiting >= present) {
+            waiting++; /* they all wait, and this one is none of them */
             next_round();
         }
     }
@@ -260,18 +269,40 @@ static void join(struct processor *p)
     pthread_mutex_lock(&lock);
     if (!p->present) {
         p->present = true;
-        if (present++ == 0 && idle_since > 0)
-            idle_s += now_s() - idle_since;
+        if (present++ == 0 && idle_since) {
+            idle_ns = idle_ns + (now_ns() - idle_since);
+            idle_since = 0;
+        }
         if (p->round != rounds)
             p->left = quantum;
     }
     pthread_mutex_unlock(&lock);
 }
 
-/* Return the simulated time of a processor, in instructions of one. */
+/* Return the simulated time of a processor, in cycles. */
 static uint64_t time_of(const struct processor *p)
 {
-    return rounds * quantum + (quantum - p->left);
+    return elapsed + idle_ns + (quantum - p->left);
+}
+
+/* ---- QEMU's clock ---- */
+
+EXPORT int clock_gettime(clockid_t which, struct timespec *t)
+{
+    if (which != CLOCK_MONOTONIC || !clock_from)
+        return (int)syscall(SYS_clock_gettime, which, t);
+    int64_t since = idle_since, now = clock_from + elapsed + idle_ns;
+    if (since)
+        now += now_ns() - since;
+    static int64_t latest; /* time never goes back, also where two of these numbers do not fit together */
+    int64_t before = __atomic_load_n(&latest, __ATOMIC_RELAXED);
+    while (now > before && !__atomic_compare_exchange_n(&latest, &before, now, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+    now = now > before ? now : before;
+    t->tv_sec = now / 1000000000;
+    t->tv_nsec = now % 1000000000;
+    clock_asked = 1;
+    return 0;
 }
 
 /* ---- the region that is measured ---- */
@@ -286,10 +317,36 @@ static void begin_region(const struct processor *p)
     base_time = time_of(p);
     base_late = late;
     base_idle_times = idle_times;
-    base_idle_s = idle_s;
-    base_host_s = now_s();
+    base_idle_ns = idle_ns;
+    base_host_ns = now_ns();
     region = WITHIN;
     say("{\"kind\":\"begin\"}\n");
+}
+
+/* A process has come to a mark: when, and how many calls of each kind had ended in all processes. */
+static void say_phase(const struct processor *p, unsigned phase)
+{
+    char counts[CALLS * 21], *at = counts;
+    for (int code = 0; code < CALLS; code++) {
+        uint64_t sum = 0;
+        for (int i = 0; i < processor_count; i++)
+            sum += processors[i].ended[code];
+        at += sprintf(at, "%s%llu", code ? "," : "", (unsigned long long)sum);
+    }
+    say("{\"kind\":\"phase\",\"phase\":%u,\"time\":%llu,\"ended\":[%s]}\n", phase,
+        (unsigned long long)(time_of(p) - base_time), counts);
+}
+
+static void say_call(int code, const struct call *sum)
+{
+    char buckets[BUCKETS * 17 + 1], *at = buckets;
+    *at = '\0';
+    for (int k = 0; k < BUCKETS; k++)
+        if (sum->bucket[k])
+            at += sprintf(at, "%s\"%d\":%u", at == buckets ? "" : ",", k, sum->bucket[k]);
+    say("{\"kind\":\"call\",\"code\":%d,\"count\":%llu,\"total\":%llu,\"least\":%llu,\"most\":%llu,"
+        "\"buckets\":{%s}}\n", code, (unsigned long long)sum->count, (unsigned long long)sum->total,
+        (unsigned long long)sum->least, (unsigned long long)sum->most, buckets);
 }
 
 static void say_calls(void)
@@ -309,16 +366,7 @@ static void say_calls(void)
         }
         if (!sum.count)
             continue;
-        say("{\"kind\":\"call\",\"code\":%d,\"count\":%llu,\"total\":%llu,\"least\":%llu,\"most\":%llu,"
-            "\"buckets\":{", code, (unsigned long long)sum.count, (unsigned long long)sum.total,
-            (unsigned long long)sum.least, (unsigned long long)sum.most);
-        const char *comma = "";
-        for (int k = 0; k < BUCKETS; k++)
-            if (sum.bucket[k]) {
-                say("%s\"%d\":%u", comma, k, sum.bucket[k]);
-                comma = ",";
-            }
-        say("}}\n");
+        say_call(code, &sum);
     }
 }
 
@@ -335,10 +383,11 @@ static void end_region(const struct processor *p)
             (unsigned long long)(each->pauses - from->pauses), (unsigned long long)(each->calls - from->calls));
     }
     say_calls();
-    say("{\"kind\":\"end\",\"time\":%llu,\"quantum\":%lld,\"late\":%llu,\"all_idle\":%llu,\"all_idle_s\":%.6f,"
-        "\"host_s\":%.6f}\n", (unsigned long long)(time_of(p) - base_time), (long long)quantum,
-        (unsigned long long)(late - base_late), (unsigned long long)(idle_times - base_idle_times),
-        idle_s - base_idle_s, now_s() - base_host_s);
+    say("{\"kind\":\"end\",\"time\":%llu,\"quantum\":%lld,\"late\":%llu,\"all_idle\":%llu,"
+        "\"all_idle_ns\":%lld,\"host_ns\":%lld,\"clock\":%s}\n",
+        (unsigned long long)(time_of(p) - base_time), (long long)fine, (unsigned long long)(late - base_late),
+        (unsigned long long)(idle_times - base_idle_times), (long long)(idle_ns - base_idle_ns),
+        (long long)(now_ns() - base_host_ns), clock_asked ? "true" : "false");
 }
 
 /* ---- what is executed ---- */
@@ -380,6 +429,7 @@ static void on_pause(unsigned number, void *address)
 static void end_call(struct processor *p, int code)
 {
     p->calls++;
+    p->ended[code]++;
     if (p->open == code) {
         struct call *call = &p->call[code];
         uint64_t took = p->kernel - p->begun;
@@ -408,8 +458,7 @@ static void on_mark(unsigned number, void *what)
         break;
     case MARK_PHASE:
         if (region == WITHIN)
-            say("{\"kind\":\"phase\",\"phase\":%u,\"time\":%llu,\"calls\":%llu}\n", code,
-                (unsigned long long)(time_of(p) - base_time), (unsigned long long)all_calls());
+            say_phase(p, code);
         break;
     case MARK_REGION:
         if (code == 0 && region == BEFORE)
@@ -483,20 +532,18 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
         return -1;
     }
     for (int i = 0; i < argc; i++)
-        if (sscanf(argv[i], "fd=%d", &out) != 1 && sscanf(argv[i], "quantum=%ld", &quantum) != 1) {
+        if (sscanf(argv[i], "fd=%d", &out) != 1 && sscanf(argv[i], "quantum=%ld", &fine) != 1 &&
+            sscanf(argv[i], "kernel=%lx", &kernel_from) != 1) {
             fprintf(stderr, "lockstep: unknown argument %s\n", argv[i]);
             return -1;
         }
-    kernel_from = strcmp(info->target_name, "x86_64") ? 0xc0000000u : 1ull << 63;
     processor_count = info->system.max_vcpus;
     processors = aligned_alloc(128, sizeof *processors * processor_count);
     base = calloc(processor_count, sizeof *base);
-    if (!processors || !base || out < 0 || quantum < 512)
+    if (!processors || !base || out < 0 || fine < 512 || !kernel_from)
         return -1;
     memset(processors, 0, sizeof *processors * processor_count);
-#if PLUGIN_API >= 3
-    clock_handle = qemu_plugin_request_time_control();
-#endif
+    clock_from = now_ns();
     qemu_plugin_register_vcpu_init_cb(id, on_init);
     qemu_plugin_register_vcpu_resume_cb(id, on_resume);
     qemu_plugin_register_vcpu_idle_cb(id, on_leave);
