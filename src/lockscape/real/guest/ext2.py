@@ -55,7 +55,9 @@ def _make(path: Path, inodes: int) -> None:
     )  # fmt: skip
     if done.returncode:
         said = " ".join(done.stderr.decode("utf-8", "replace").split())[:200]
-        raise InputError(f"mke2fs fails: {said or done.returncode}; install another e2fsprogs, or say --filesystem tmpfs")
+        raise InputError(
+            f"mke2fs fails: {said or done.returncode}; install another e2fsprogs, or say --filesystem tmpfs"
+        )
 
 
 def find_mke2fs() -> str:

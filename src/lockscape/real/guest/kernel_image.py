@@ -45,7 +45,9 @@ def read_image(path: Path) -> KernelImage:
 def _read(path: Path, opened: BinaryIO) -> KernelImage:
     data = opened.read(SETUP_BYTES)
     if len(data) < 0x268 or data[MAGIC_AT : MAGIC_AT + 4] != b"HdrS":
-        raise InputError(f"{str(path)!r}: no bzImage{_what(data)}; give arch/x86/boot/bzImage, or vmlinuz of /boot")
+        raise InputError(
+            f"{str(path)!r}: no bzImage{_what(data)}; give arch/x86/boot/bzImage, or vmlinuz of /boot"
+        )
     protocol, offset = _short(data, VERSION_AT), _short(data, STRING_AT)
     if protocol < 0x200 or not data[FLAGS_AT] & LOADED_HIGH:
         raise InputError(f"{str(path)!r}: a zImage, which is loaded low; give a bzImage")

@@ -112,7 +112,9 @@ def in_folder(folder: Path) -> Modules:
     builtin: set[str] = set()
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"{str(folder)!r}: {reason_of(error)}; give the folder of a kernel's modules") from error
+        raise InputError(
+            f"{str(folder)!r}: {reason_of(error)}; give the folder of a kernel's modules"
+        ) from error
 
     for parent, folders, names in os.walk(folder, onerror=refuse):
         folders.sort()
