@@ -31,6 +31,7 @@ COMMANDS = {
     "port": ("port", "What a port changes in the uniprocessor kernel, line by line, and its effort."),
     "workloads": ("workloads", "Workloads: their mix of system calls, and the kernel's share of the time."),
     "host": ("host", "Run PostMark for real, on this host: how it scales with the processors."),
+    "boot": ("boot", "Boot a real kernel on simulated processors: how it scales under the same workload."),
     "fetch": ("fetch", "Download a kernel release, check its SHA-256 and keep it."),
 }
 """Command -> module of `lockscape.cli` that defines it, and its line in the help."""

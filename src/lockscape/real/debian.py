@@ -1,8 +1,8 @@
-"""Gets the newest kernel package of Debian, with apt-get, as an ordinary user and without installing anything.
+"""Gets the newest kernel package of Debian with apt-get, as an ordinary user and without installing it.
 
-apt is asked with a folder of its own for its state, so that nothing of the system's is touched and packages of
-another architecture can be had without adding it to the machine; sources and keys are the system's, and apt
-checks the signatures.
+apt is asked with a folder of its own for its state, so that nothing of the system's is touched and packages
+of another architecture can be had without adding it to the machine; sources and keys are the system's, and
+apt checks the signatures.
 """
 
 import os
@@ -75,8 +75,8 @@ class _Apt:
         self._options = [
             "-o", f"Dir::State={folder}", "-o", f"Dir::State::Lists={folder}/lists",
             "-o", f"Dir::Cache={folder}/cache", "-o", f"APT::Architecture={architecture}",
-            "-o", f"APT::Architectures={architecture}", "-o", "APT::Sandbox::User=", "-o", "Acquire::Retries=3",
-            "-o", "APT::Get::AllowUnauthenticated=false",
+            "-o", f"APT::Architectures={architecture}", "-o", "APT::Sandbox::User=",
+            "-o", "Acquire::Retries=3", "-o", "APT::Get::AllowUnauthenticated=false",
         ]  # fmt: skip
         self._folder = folder
         self._complaint = ""

@@ -29,8 +29,9 @@ class Kernel(NamedTuple):
 def choose_kernel(name: str, modules: Sequence[Path] = (), update: bool = False) -> Kernel:
     """Return the kernel of a name or path.
 
-    `modules`: a folder of modules, or files that are all loaded. `update`: look for a newer package of Debian's.
-    Raises `InputError`, in one line, for what is none, `MissingToolError` or `FetchError` if Debian's cannot be had.
+    `modules`: a folder of modules, or files that are all loaded. `update`: look for a newer Debian package.
+    Raises `InputError`, in one line, for what is none, `MissingToolError` or `FetchError` if Debian's cannot
+    be had.
     """
     if name in NAMES:
         folder, package = debian_kernel(name, update)
@@ -42,7 +43,8 @@ def choose_kernel(name: str, modules: Sequence[Path] = (), update: bool = False)
         return _in_folder(unpacked(path), modules, path.name.removesuffix(".deb"))
     if not path.exists():
         raise InputError(
-            f"no kernel {name!r}: give a bzImage, a folder with one, a linux-image .deb, or {' or '.join(NAMES)}"
+            f"no kernel {name!r}: give a bzImage, a folder with one, a linux-image .deb, or "
+            f"{' or '.join(NAMES)}"
         )
     return _with_modules(read_image(path), path.parent, modules, None)
 

@@ -13,7 +13,7 @@ import shutil
 import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, cast
 
 from lockscape.errors import InputError, reason_of
 
@@ -98,14 +98,17 @@ def _data(package: Path, opened: BinaryIO) -> IO[bytes]:
 
 
 def _decompressed(suffix: str, part: "_Part") -> IO[bytes]:
-    stream: BinaryIO = part  # type: ignore[assignment]
+    stream = cast(BinaryIO, part)
     if suffix == ".zst":
         import zstandard
 
-        return zstandard.ZstdDecompressor().stream_reader(stream)  # type: ignore[return-value]
-    openers = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
-    if suffix in openers:
-        return openers[suffix](stream)  # type: ignore[operator,no-any-return]
+        return cast(IO[bytes], zstandard.ZstdDecompressor().stream_reader(stream))
+    if suffix == ".xz":
+        return lzma.open(stream)
+    if suffix == ".gz":
+        return cast(IO[bytes], gzip.open(stream))
+    if suffix == ".bz2":
+        return bz2.open(stream)
     if suffix:
         raise ValueError(f"data.tar{suffix} is of no known compression")
     return stream

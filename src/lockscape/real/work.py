@@ -1,55 +1,74 @@
-"""The workloads of real runs: PostMark, and controls whose curves are known beforehand."""
+"""The workloads of booted kernels: PostMark, and controls whose curves are known beforehand."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import msgspec
 import numpy as np
 
 from lockscape.errors import InputError
+from lockscape.real.room import Need, need_of
 from lockscape.real.stream import compute, one_file, pack
 from lockscape.workloads.postmark import APPEND, CREATE, KIND, READ, Operations, PostmarkOptions, operations
 from lockscape.workloads.stdio import Libc
 
-WorkName = Literal["postmark", "compute", "one-directory", "one-file"]
+WorkName = Literal["postmark", "one-directory", "one-file", "compute"]
 
-WORKLOADS: dict[WorkName, str] = {
-    "postmark": "each process runs PostMark in a directory of its own",
-    "compute": "each process only computes, in user mode: it scales by itself",
-    "one-directory": "PostMark in one directory of all processes, with names of their own: it contends on purpose",
-    "one-file": "all processes read and write over one file: it contends on purpose",
-}
-"""What is run, for people."""
+Seeding = Literal["same", "each"]
 
-ITERATIONS = 10_000
-"""Of the computing loop, in place of each transaction."""
+
+class Asked(NamedTuple):
+    """What is asked of the processes: see `PostmarkOptions`; `seeding`: one seed, or the next one for each.
+
+    `iterations`: of computing, of each process. `libc`: see `lockscape.workloads.stdio`.
+    """
+
+    processes: int
+    postmark: PostmarkOptions
+    seeding: Seeding
+    libc: Libc
+    iterations: int
 
 
 class Work(NamedTuple):
-    """What processes do: packed streams, which they take in turns, in one directory (`shared`) or in their own.
+    """What processes do: packed streams, which they take in turns; `shared`: all in one directory.
 
-    `calls` is about how many system calls a process makes; `made` what PostMark's stream was packed from.
+    `calls`: about how many system calls a process makes. `made`: what PostMark's streams are packed from.
     """
 
     name: WorkName
     streams: tuple[bytes, ...]
     shared: bool
     calls: int
-    made: Operations | None
+    made: tuple[Operations, ...]
+
+    def need(self, block_bytes: int, processes: int) -> Need:
+        """Return what all processes need of a file system with blocks of so many bytes."""
+        each = [need_of(made, block_bytes) for made in self.made] or [Need(1 << 20, 16)]
+        turns = [each[number % len(each)] for number in range(processes)]
+        return Need(sum(need.bytes for need in turns), sum(need.files for need in turns))
 
 
-def work_of(name: str, options: PostmarkOptions, processes: int, libc: Libc) -> Work:
-    """Return a workload by its name. Raises `InputError` for one that is none, and for options it cannot have."""
-    if name == "postmark":
-        made = operations(options)
-        return Work("postmark", (pack(made, libc=libc),), False, _calls(made), made)
-    if name == "one-directory":
-        made = operations(options)
-        streams = tuple(pack(made, f"p{number}.", libc) for number in range(processes))
-        return Work("one-directory", streams, True, _calls(made), made)
-    if name == "one-file":
-        return Work("one-file", (one_file(options, libc),), True, 8 * options.transactions, None)
+def work_of(name: WorkName, asked: Asked) -> Work:
+    """Return a workload. Raises `InputError` for options that it cannot have."""
+    options = asked.postmark
     if name == "compute":
-        return Work("compute", (compute(options.transactions * ITERATIONS),), False, 0, None)
-    raise InputError(f"{name!r} does not run for real: use one of {', '.join(WORKLOADS)}")
+        return Work(name, (compute(asked.iterations),), False, 0, ())
+    if name == "one-file":
+        return Work(name, (one_file(options, asked.libc),), True, 8 * options.transactions, ())
+    seeds = asked.processes if asked.seeding == "each" else 1
+    if options.seed + seeds - 1 > 2**31 - 1:
+        raise InputError(f"seed {options.seed}: the last process would have no seed; give a lower one")
+    made = [operations(msgspec.structs.replace(options, seed=options.seed + k)) for k in range(seeds)]
+    return Work(name, _streams(name, made, asked), name == "one-directory", _calls(made[0]), tuple(made))
+
+
+def _streams(name: WorkName, made: Sequence[Operations], asked: Asked) -> tuple[bytes, ...]:
+    if name == "postmark":
+        return tuple(pack(each, libc=asked.libc) for each in made)
+    return tuple(
+        pack(made[number % len(made)], f"p{number}.", asked.libc) for number in range(asked.processes)
+    )
 
 
 def _calls(made: Operations) -> int:

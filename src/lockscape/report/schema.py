@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from lockscape.report.boot import BootDocument
 from lockscape.report.catalog import MethodsDocument, SystemsDocument
 from lockscape.report.census import CensusDocument
 from lockscape.report.fetch import FetchDocument
@@ -25,6 +26,7 @@ from lockscape.report.whatif import WhatIfDocument
 from lockscape.report.workloads import WorkloadsDocument
 
 DOCUMENTS: dict[str, type[msgspec.Struct]] = {
+    "boot": BootDocument,
     "census": CensusDocument,
     "fetch": FetchDocument,
     "figure2": Figure2Document,

@@ -18,7 +18,7 @@ LARGEST = 2**32 - 1
 
 
 class Entry(NamedTuple):
-    """A file, folder or device of an archive. `mode` has its type (see `stat`); `device` is (major, minor)."""
+    """A file, folder or device. `mode` has its type (see `stat`); `device` is (major, minor)."""
 
     path: str
     mode: int
@@ -37,7 +37,7 @@ def folder(path: str) -> Entry:
 
 
 def archive(entries: Iterable[Entry]) -> bytes:
-    """Return the archive of entries, which belong to root and are of 1970. Folders come before what is in them.
+    """Return the archive of entries, which belong to root and are of 1970. Folders come before their files.
 
     Raises `InputError` for a name that the format cannot hold.
     """

@@ -47,7 +47,7 @@ def _make(path: Path, inodes: int) -> None:
     program = find_mke2fs()
     command = [program, "-q", "-F", "-t", "ext2", "-b", str(BLOCK_BYTES), "-I", "128", "-N", str(inodes),
                "-m", "0", "-O", FEATURES, str(path)]  # fmt: skip
-    # the user's /etc/mke2fs.conf and clock do not matter: the same image every time but for its UUID and dates
+    # not the user's /etc/mke2fs.conf: the same image every time but for its UUID and dates
     environment = {**os.environ, "MKE2FS_CONFIG": os.devnull, "LC_ALL": "C"}
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=TIMEOUT_SECONDS,
@@ -61,7 +61,7 @@ def _make(path: Path, inodes: int) -> None:
 
 
 def find_mke2fs() -> str:
-    """Return the path of mke2fs, which is not always in a user's PATH. Raises `MissingToolError` without one."""
+    """Return the path of mke2fs, which a user's PATH may lack. Raises `MissingToolError` without one."""
     found = shutil.which("mke2fs", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if found is None:
         raise MissingToolError("no mke2fs: install it (apt install e2fsprogs), or say --filesystem tmpfs")

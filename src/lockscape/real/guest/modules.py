@@ -5,13 +5,13 @@ zeros; this is where depmod has modules.dep from, which a package that is only u
 """
 
 import gzip
-import io
 import lzma
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple, cast
 
 from lockscape.errors import InputError, reason_of
 
@@ -104,7 +104,7 @@ class Modules:
 
 
 def in_folder(folder: Path) -> Modules:
-    """Return the modules of a folder: one that modules were installed into, or of files. Links are not followed.
+    """Return the modules in a folder and below it. Links are not followed.
 
     Raises `InputError` if it cannot be read.
     """
@@ -137,38 +137,29 @@ def _builtin(folder: Path) -> set[str]:
 
 def read_module(path: Path) -> bytes:
     """Return a module's content, decompressed. Raises `ModuleError` for what is none."""
+    from zstandard import ZstdError
+
     try:
-        with _opened(path) as opened:
-            data = opened.read(LARGEST + 1)
+        with path.open("rb") as opened, _expanded(path.suffix, opened) as stream:
+            data = stream.read(LARGEST + 1)
     except OSError as error:
         raise ModuleError(f"{str(path)!r}: {reason_of(error)}; give a kernel's module") from error
-    except (EOFError, lzma.LZMAError, ValueError) as error:
+    except (EOFError, lzma.LZMAError, zlib.error, ZstdError) as error:
         raise ModuleError(f"{str(path)!r}: cannot be decompressed ({error}); give a whole file") from error
     if len(data) > LARGEST or not data.startswith(b"\x7fELF"):
         raise ModuleError(f"{str(path)!r}: no module of at most {LARGEST >> 20} MB; give a .ko file")
     return data
 
 
-def _opened(path: Path) -> IO[bytes]:
-    suffix = path.suffix
+def _expanded(suffix: str, opened: BinaryIO) -> IO[bytes]:
+    """Return a stream of what is compressed in a file, by the end of its name."""
     if suffix == ".zst":
-        import zstandard
+        from zstandard import ZstdDecompressor
 
-        with path.open("rb") as packed:
-            return io.BytesIO(_unpacked(zstandard.ZstdDecompressor().stream_reader(packed).read))
-    openers: dict[str, Callable[[Path], IO[bytes]]] = {
-        ".xz": lambda each: lzma.open(each), ".gz": lambda each: gzip.open(each),
-    }  # fmt: skip
-    return openers.get(suffix, lambda each: each.open("rb"))(path)
-
-
-def _unpacked(read: Callable[[int], bytes]) -> bytes:
-    import zstandard
-
-    try:
-        return read(LARGEST + 1)
-    except zstandard.ZstdError as error:
-        raise ValueError(str(error)) from error
+        return cast(IO[bytes], ZstdDecompressor().stream_reader(opened))
+    if suffix == ".xz":
+        return lzma.open(opened)
+    return cast(IO[bytes], gzip.open(opened)) if suffix == ".gz" else opened
 
 
 def _name(path: Path) -> str:

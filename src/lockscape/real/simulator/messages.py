@@ -1,4 +1,4 @@
-"""What a guest tells: lines of JSON from the plugin native/lockstep.c, and lines of its process 1 on the console."""
+"""What the plugin native/lockstep.c tells of a guest: a line of JSON each."""
 
 import msgspec
 
@@ -20,7 +20,7 @@ LONGEST_LINE = 1 << 16
 
 
 class Progress(msgspec.Struct, frozen=True, tag_field="kind", tag="progress"):
-    """Now and then: instructions in user mode and system calls that ended, of all processors since the start."""
+    """Now and then: instructions in user mode and calls that ended, of all processors since the start."""
 
     user: int
     calls: int
@@ -31,7 +31,7 @@ class Begin(msgspec.Struct, frozen=True, tag_field="kind", tag="begin"):
 
 
 class Phase(msgspec.Struct, frozen=True, tag_field="kind", tag="phase"):
-    """A process has come to a mark of its stream, at a time in cycles; `ended`: calls by kind, of all processes."""
+    """A process has come to a mark of its stream, at a time in cycles; `ended`: all calls so far, by kind."""
 
     phase: int
     time: int
@@ -80,9 +80,10 @@ _DECODER = msgspec.json.Decoder(Message)
 def read_message(line: bytes) -> Message:
     """Return a message. Raises `InputError` for what is none."""
     try:
-        return _DECODER.decode(line)
+        found: Message = _DECODER.decode(line)
     except msgspec.MsgspecError as error:
         raise InputError(f"the plugin wrote what is no message ({error}): {line[:80]!r}") from error
+    return found
 
 
 def bucket_bounds(number: int) -> tuple[int, int]:

@@ -116,8 +116,9 @@ def command(
     plugin = f"{qemu.plugin},fd={messages},quantum={machine.quantum},kernel={KERNEL_FROM[bits]:x}"
     return [
         qemu.program, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
-        "-M", "pc,hpet=off", "-cpu", CPU_MODELS[bits], "-smp", str(machine.cpus), "-m", str(machine.memory_mb),
-        "-accel", "tcg,thread=multi", "-device", f"isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4",
+        "-M", "pc,hpet=off", "-cpu", CPU_MODELS[bits], "-smp", str(machine.cpus),
+        "-m", str(machine.memory_mb), "-accel", "tcg,thread=multi",
+        "-device", f"isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4",
         "-kernel", str(kernel), "-initrd", str(initramfs), "-append", line, "-plugin", plugin,
     ]  # fmt: skip
 

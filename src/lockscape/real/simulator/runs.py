@@ -3,17 +3,17 @@
 import contextlib
 import os
 import selectors
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple
 
-from lockscape.real.simulator.guest import Guest, GuestError
+from lockscape.real.simulator.guest import Guest
 
 LOOK_S = 0.2
 """Between two looks whether a guest hangs."""
 
 
 class Task(NamedTuple):
-    """A guest to run. `command` makes QEMU's from the descriptor of the messages; `calls` are expected in all."""
+    """A guest to run. `command` makes QEMU's from the messages' descriptor; `calls` are expected in all."""
 
     command: Callable[[int], list[str]]
     environment: dict[str, str]
@@ -26,7 +26,7 @@ Told = Callable[[float, int], None]
 
 def run_all(
     tasks: Sequence[Task], jobs: int, patience_s: float, told: Told | None = None
-) -> Iterator[tuple[int, Guest]]:
+) -> Generator[tuple[int, Guest]]:
     """Run the tasks, `jobs` at once, and yield each task's number and its guest when it has ended.
 
     Raises `GuestError` for the first that fails; then, and when it is interrupted, all others are ended.
@@ -35,7 +35,7 @@ def run_all(
     running: dict[int, Guest] = {}
     ended = 0
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
-        stack.callback(lambda: [guest.close() for guest in running.values()])
+        stack.callback(_close, running)
         while waiting or running:
             while waiting and len(running) < jobs:
                 number = waiting.pop()
@@ -55,6 +55,11 @@ def run_all(
                     yield number, guest
             if told is not None:
                 told(_share(tasks, running, waiting), ended)
+
+
+def _close(running: dict[int, Guest]) -> None:
+    for guest in running.values():
+        guest.close()
 
 
 def _started(task: Task) -> Guest:
