@@ -50,7 +50,7 @@ class _Workload(msgspec.Struct):
     processes: int
 
 
-DOCUMENTS = ("simulate", "host")
+DOCUMENTS = ("simulate", "host", "boot")
 """Documents that have curves, simulated or measured."""
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
-from lockscape.real.boot_result import BootCurve, BootPoint, BootRun, Doubt, SimulatorRecord
+from lockscape.real.boot_result import BootCurve, BootPoint, BootRun, SimulatorRecord
 from lockscape.real.boot_run import NOMINAL_HZ
+from lockscape.real.host_result import Doubt, WorkloadName
 from lockscape.real.median import median_of
-from lockscape.real.work import WorkName
 
 MODES = ("user", "kernel", "spin", "idle")
 
@@ -21,7 +21,7 @@ MOST_ALL_IDLE = 0.01
 
 
 def curve_of(
-    name: WorkName, runs: Mapping[int, Sequence[BootRun]], simulator: SimulatorRecord, processes: int
+    name: WorkloadName, runs: Mapping[int, Sequence[BootRun]], simulator: SimulatorRecord, processes: int
 ) -> BootCurve:
     """Return the curve of a workload's runs, by number of processors; 1 must be among the numbers."""
     alone = median_of([run.makespan_cycles for run in runs[1]])

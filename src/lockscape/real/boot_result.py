@@ -4,8 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from lockscape.real.host_result import Doubt, WorkloadName
 from lockscape.real.median import Median
-from lockscape.real.work import WorkName
 
 
 class ProcessorTime(msgspec.Struct, frozen=True):
@@ -80,17 +80,10 @@ class BootPoint(msgspec.Struct, frozen=True):
     runs: tuple[BootRun, ...]
 
 
-class Doubt(msgspec.Struct, frozen=True):
-    """A reason not to trust a figure: its kind, and a sentence with the remedy."""
-
-    kind: str
-    text: str
-
-
 class BootCurve(msgspec.Struct, frozen=True):
     """A workload over numbers of processors. `calls`: what calls cost on one processor."""
 
-    name: WorkName
+    name: WorkloadName
     points: tuple[BootPoint, ...]
     calls: tuple[CallCost, ...]
     doubts: tuple[Doubt, ...]

@@ -12,6 +12,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
@@ -51,6 +52,8 @@ def unpacked(package: Path, store: Path | None = None) -> Path:
 
 
 def _unpack(package: Path, opened: BinaryIO, target: Path) -> None:
+    from zstandard import ZstdError
+
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unpack-", dir=target.parent) as folder:
         made = Path(folder) / "made"
@@ -58,11 +61,15 @@ def _unpack(package: Path, opened: BinaryIO, target: Path) -> None:
         try:
             with tarfile.open(fileobj=_data(package, opened), mode="r|") as archive:
                 _extract(archive, made)
-        except (tarfile.TarError, EOFError, lzma.LZMAError, ValueError) as error:
+        except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, ZstdError, ValueError) as error:
             raise InputError(f"{str(package)!r}: a damaged package ({error}); get it again") from error
         if not any(made.rglob("vmlinuz*")):
             raise InputError(f"{str(package)!r}: no kernel in it; give a package linux-image-…")
-        made.rename(target)
+        try:
+            made.rename(target)
+        except OSError:
+            if not target.is_dir():  # unless another process was quicker
+                raise
 
 
 def _extract(archive: tarfile.TarFile, made: Path) -> None:

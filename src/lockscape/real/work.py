@@ -7,14 +7,17 @@ import msgspec
 import numpy as np
 
 from lockscape.errors import InputError
+from lockscape.real.host_result import WorkloadName
 from lockscape.real.room import Need, need_of
 from lockscape.real.stream import compute, one_file, pack
 from lockscape.workloads.postmark import APPEND, CREATE, KIND, READ, Operations, PostmarkOptions, operations
 from lockscape.workloads.stdio import Libc
 
-WorkName = Literal["postmark", "one-directory", "one-file", "compute"]
-
 Seeding = Literal["same", "each"]
+
+
+OF_A_FILE: dict[Libc, int] = {"2005": 5, "modern": 3}
+"""Calls besides open for a small file: fstat, read or write, close; and a mapped buffer's mmap and munmap."""
 
 
 class Asked(NamedTuple):
@@ -36,7 +39,7 @@ class Work(NamedTuple):
     `calls`: about how many system calls a process makes. `made`: what PostMark's streams are packed from.
     """
 
-    name: WorkName
+    name: WorkloadName
     streams: tuple[bytes, ...]
     shared: bool
     calls: int
@@ -49,21 +52,23 @@ class Work(NamedTuple):
         return Need(sum(need.bytes for need in turns), sum(need.files for need in turns))
 
 
-def work_of(name: WorkName, asked: Asked) -> Work:
+def work_of(name: WorkloadName, asked: Asked) -> Work:
     """Return a workload. Raises `InputError` for options that it cannot have."""
     options = asked.postmark
     if name == "compute":
         return Work(name, (compute(asked.iterations),), False, 0, ())
     if name == "one-file":
-        return Work(name, (one_file(options, asked.libc),), True, 8 * options.transactions, ())
+        calls = 2 * options.transactions * (1 + OF_A_FILE[asked.libc])
+        return Work(name, (one_file(options, asked.libc),), True, calls, ())
     seeds = asked.processes if asked.seeding == "each" else 1
     if options.seed + seeds - 1 > 2**31 - 1:
         raise InputError(f"seed {options.seed}: the last process would have no seed; give a lower one")
     made = [operations(msgspec.structs.replace(options, seed=options.seed + k)) for k in range(seeds)]
-    return Work(name, _streams(name, made, asked), name == "one-directory", _calls(made[0]), tuple(made))
+    calls = _calls(made[0], asked.libc)
+    return Work(name, _streams(name, made, asked), name == "one-directory", calls, tuple(made))
 
 
-def _streams(name: WorkName, made: Sequence[Operations], asked: Asked) -> tuple[bytes, ...]:
+def _streams(name: WorkloadName, made: Sequence[Operations], asked: Asked) -> tuple[bytes, ...]:
     if name == "postmark":
         return tuple(pack(each, libc=asked.libc) for each in made)
     return tuple(
@@ -71,7 +76,7 @@ def _streams(name: WorkName, made: Sequence[Operations], asked: Asked) -> tuple[
     )
 
 
-def _calls(made: Operations) -> int:
-    """Return about how many calls a stream makes: four a file that is opened, one a file that is deleted."""
+def _calls(made: Operations, libc: Libc) -> int:
+    """Return about how many calls a stream makes: exactly for small files, see `stdio.system_calls`."""
     opened = int(np.isin(made.rows[:, KIND], (CREATE, READ, APPEND)).sum())
-    return 3 * opened + len(made.rows)
+    return OF_A_FILE[libc] * opened + len(made.rows)

@@ -5,6 +5,7 @@ zeros; this is where depmod has modules.dep from, which a package that is only u
 """
 
 import gzip
+import io
 import lzma
 import os
 import re
@@ -154,12 +155,19 @@ def read_module(path: Path) -> bytes:
 def _expanded(suffix: str, opened: BinaryIO) -> IO[bytes]:
     """Return a stream of what is compressed in a file, by the end of its name."""
     if suffix == ".zst":
-        from zstandard import ZstdDecompressor
-
-        return cast(IO[bytes], ZstdDecompressor().stream_reader(opened))
+        return io.BytesIO(_zstd(opened.read(LARGEST)))
     if suffix == ".xz":
         return lzma.open(opened)
     return cast(IO[bytes], gzip.open(opened)) if suffix == ".gz" else opened
+
+
+def _zstd(packed: bytes) -> bytes:
+    """Return what is compressed, in one piece: a stream does not tell that its end is missing."""
+    from zstandard import ZstdDecompressor, ZstdError, frame_content_size
+
+    if frame_content_size(packed) > LARGEST:
+        raise ZstdError("it would be too large")
+    return ZstdDecompressor().decompress(packed, max_output_size=LARGEST + 1)
 
 
 def _name(path: Path) -> str:
