@@ -235,7 +235,9 @@ def test_people_are_told_what_was_booted(
 def test_a_guest_that_goes_wrong_is_told_with_its_last_lines(
     does: str, why: str, last: str, lockscape: Command, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = booted(lockscape, kernel, does, monkeypatch, "--cpus", "1", "--timeout", "1.5")
+    result = booted(
+        lockscape, kernel, does, monkeypatch, "--cpus", "1", "--timeout", "4" if "hangs" in why else "60"
+    )
     *console, told = result.err.splitlines()
     assert result.code == 1
     assert told.startswith("lockscape: ")

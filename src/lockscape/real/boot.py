@@ -26,6 +26,7 @@ from lockscape.real.simulator.qemu import (
     process_1,
 )
 from lockscape.real.simulator.runs import Task, Told, run_all
+from lockscape.real.stopping import stoppable
 from lockscape.real.work import Work
 
 QUANTUM = 2000
@@ -82,7 +83,7 @@ def boot(
     qemu = find_qemu()
     line = " ".join(filter(None, (COMMAND_LINE, settings.append)))
     modules = _modules(kernel, settings.file_system)
-    with tempfile.TemporaryDirectory(prefix="lockscape-boot-") as folder:
+    with stoppable(), tempfile.TemporaryDirectory(prefix="lockscape-boot-") as folder:
         tasks: list[Task] = []
         memory_mb = MEMORY_MB
         for work in works:

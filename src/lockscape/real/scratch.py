@@ -3,21 +3,15 @@
 import contextlib
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from lockscape.errors import InputError, reason_of
+from lockscape.real.stopping import later, stoppable, undisturbed
 
 PREFIX = "lockscape-host-"
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that end a program."""
-
-DEFAULT_INT = signal.default_int_handler
-"""What Python does at SIGINT."""
 
 
 class Scratch:
@@ -65,14 +59,14 @@ def scratch(base: Path) -> Iterator[Scratch]:
         raise InputError(f"--directory {str(base)!r}: {reason_of(error)}; give a directory") from error
     made: Scratch | None = None
     try:
-        with _stoppable():
+        with stoppable():
             try:
-                with _later():
+                with later():
                     made = _make(base, base_fd)
                 yield made
             finally:
                 if made is not None:
-                    with _undisturbed():
+                    with undisturbed():
                         _remove(made, base_fd)
     finally:
         os.close(base_fd)
@@ -115,51 +109,3 @@ def _is_left(path: Path) -> bool:
         if path.lstat().st_uid == os.geteuid():
             return not Path(f"/proc/{number}").exists()
     return False
-
-
-@contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let the first signal that would end the program raise an exception, so that it cleans up.
-
-    Further ones do not interrupt that. A signal that is ignored (as by nohup) or handled stays so.
-    """
-    numbers = tuple(each for each in STOPPING if signal.getsignal(each) in (signal.SIG_DFL, DEFAULT_INT))
-
-    def stop(number: int, _: object) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
-
-    with _handling(stop, numbers):
-        yield
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let no signal interrupt the cleaning up."""
-    with _handling(signal.SIG_IGN, STOPPING):
-        yield
-
-
-@contextlib.contextmanager
-def _later() -> Iterator[None]:
-    """Hold signals back: what is made is known before one of them ends the program."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def _handling(handler: object, numbers: tuple[signal.Signals, ...]) -> Iterator[None]:
-    try:
-        before = [signal.signal(number, handler) for number in numbers]  # type: ignore[arg-type]
-    except ValueError:  # not in the main thread, where signals do not arrive either
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, old in zip(numbers, before, strict=True):
-            signal.signal(number, old)

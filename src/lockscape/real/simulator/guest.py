@@ -141,7 +141,7 @@ class Guest:
             raise self.failed("the guest's kernel panicked")
         if self._console_bytes > MOST_CONSOLE_BYTES:
             raise self.failed(f"the guest printed more than {MOST_CONSOLE_BYTES >> 20} MB and was ended")
-        if self.silent_s > patience_s:
+        if not self.panicked and self.silent_s > patience_s:
             raise self.failed(
                 f"the guest hangs: nothing printed, no system call and no instruction of a program for "
                 f"{patience_s:g} s (--timeout)"
