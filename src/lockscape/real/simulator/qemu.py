@@ -111,12 +111,15 @@ def command(
 ) -> list[str]:
     """Return the command that boots a kernel with the command line `line`.
 
+    Each processor is a socket of its own, as in machines before 2005: Linux before 2.6.12 takes cores for
+    hyper-threads, and the BIOS tells kernels without ACPI (2.2) only of the first core of a socket.
     The console is on standard output; the plugin writes to the descriptor `messages`.
     """
     plugin = f"{qemu.plugin},fd={messages},quantum={machine.quantum},kernel={KERNEL_FROM[bits]:x}"
     return [
         qemu.program, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
-        "-M", "pc,hpet=off", "-cpu", CPU_MODELS[bits], "-smp", str(machine.cpus),
+        "-M", "pc,hpet=off", "-cpu", CPU_MODELS[bits],
+        "-smp", f"{machine.cpus},sockets={machine.cpus},cores=1,threads=1",
         "-m", str(machine.memory_mb), "-accel", "tcg,thread=multi",
         "-device", f"isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4",
         "-kernel", str(kernel), "-initrd", str(initramfs), "-append", line, "-plugin", plugin,
