@@ -288,7 +288,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is_booted(lockscape: Comm
 def expected_calls(transactions: int, number: int) -> Counter[str]:
     """Return the system calls that a process makes for these options with the C library of 2005."""
     made = operations(msgspec.structs.replace(PAPER, transactions=transactions, files=number))
-    return Counter(call.name for _, call in system_calls(made, "2005"))
+    return Counter(call.name for _, call in system_calls(made, "2005") if call.name != "fault")
 
 
 def test_a_small_point_of_debians_kernel(lockscape: Command) -> None:
@@ -330,3 +330,64 @@ def test_a_small_point_of_debians_kernel(lockscape: Command) -> None:
             assert counts == {name: 2 * count for name, count in expected_calls(60, 40).items()}
     assert one["time_shares"]["idle"] < 0.01
     assert 0.95 < two["speedup"] < 2.2
+
+
+def booted_curves(lockscape: Command, *arguments: str) -> dict[str, dict[int, dict[str, object]]]:
+    need_simulator()
+    result = lockscape("boot", *arguments, "--json")
+    assert result.code == 0, result.err
+    check("boot", result.out)
+    return {
+        curve["name"]: {point["cpus"]: point for point in curve["points"]}
+        for curve in json.loads(result.out)["curves"]
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_controls_tell_a_kernel_that_scales_from_contention(lockscape: Command) -> None:
+    debian()
+    controls = ("--workload", "compute", "--workload", "one-file", "--workload", "postmark")
+    found = booted_curves(
+        lockscape, "debian", "--cpus", "4", "--processes", "4", *controls, "--transactions", "600", "--number",
+        "100", "--iterations", "30000000",
+    )  # fmt: skip
+    speedup = {name: curve[4]["speedup"] for name, curve in found.items()}
+    assert speedup["compute"] == pytest.approx(4, rel=0.02)
+    assert speedup["postmark"] > 3.5
+    assert speedup["one-file"] < speedup["postmark"] - 0.3
+    assert found["one-file"][4]["time_shares"]["spin"] > found["postmark"][4]["time_shares"]["spin"]  # type: ignore[index]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_three_runs_of_a_point_agree(lockscape: Command) -> None:
+    debian()
+    found = booted_curves(
+        lockscape, "debian", "--cpus", "4", "--processes", "4", "--transactions", "1000", "--number", "300",
+        "--repeat", "3",
+    )  # fmt: skip
+    for point in found["postmark"].values():
+        makespans = [run["makespan_cycles"] for run in point["runs"]]  # type: ignore[attr-defined]
+        assert max(makespans) / min(makespans) < 1.03
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_short_curve_of_a_kernel_of_32_bits(lockscape: Command) -> None:
+    found = booted_curves(
+        lockscape, "debian-686", "--cpus", "1,2,4", "--processes", "4", "--transactions", "300", "--number",
+        "100",
+    )  # fmt: skip
+    assert [round(point["speedup"]) for point in found["postmark"].values()] == [1, 2, 4]  # type: ignore[call-overload]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_tmpfs_needs_no_module(lockscape: Command) -> None:
+    debian()
+    found = booted_curves(
+        lockscape, "debian", "--cpus", "1", "--processes", "2", "--transactions", "100", "--number", "50",
+        "--filesystem", "tmpfs",
+    )  # fmt: skip
+    assert found["postmark"][1]["speedup"] == 1

@@ -28,7 +28,8 @@
 #include "qemu_plugin.h"
 
 #define MOST_PROCESSORS 256
-#define PATIENCE_MS 50         /* a processor that is late by so much of the host's time is not waited for */
+#define PATIENCE_MS 1000       /* a processor that is late by so much of the host's time is not waited for ... */
+#define LITTLE_MS 50           /* ... and outside of what is measured, where it happens at each boot */
 #define SPIN_LOOP 64           /* instructions from a PAUSE to the same one again, at most, for a loop that spins */
 #define MESSAGE_NS 250000000   /* between two messages about progress */
 #define COARSE 50000           /* the quantum outside of what is measured */
@@ -83,11 +84,12 @@ static void next_round(int sleeping)
     }
 }
 
-/* Wait for the others, for no longer than PATIENCE_MS: the late one may itself wait for this processor to
- * leave its block of code (QEMU stops all of them now and then), or the host may have no time for it. */
+/* Wait for the others, but not for ever: the late one may itself wait for this processor to leave its block of
+ * code (QEMU stops all of them now and then), or the host may have no time for it. */
 static void wait_for_others(uint32_t mine)
 {
-    struct timespec patience = { PATIENCE_MS / 1000, PATIENCE_MS % 1000 * 1000000L };
+    int ms = region == WITHIN ? PATIENCE_MS : LITTLE_MS;
+    struct timespec patience = { ms / 1000, ms % 1000 * 1000000L };
     while (__atomic_load_n(&generation, __ATOMIC_ACQUIRE) == mine) {
         if (futex(FUTEX_WAIT, mine, &patience) == 0 || errno != ETIMEDOUT)
             continue;
