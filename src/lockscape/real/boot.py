@@ -12,7 +12,8 @@ from lockscape.real.boot_result import BootCurve, BootRun, SimulatorRecord
 from lockscape.real.boot_run import run_of
 from lockscape.real.facts import memory_available
 from lockscape.real.guest.ext2 import BLOCK_BYTES, DISK_BYTES, INODES, empty_ext2
-from lockscape.real.guest.initramfs import FileSystem, Guest, initramfs
+from lockscape.real.guest.initramfs import FileSystem, Guest, initramfs, initrd_of
+from lockscape.real.guest.kernel_image import KernelImage
 from lockscape.real.guest.modules import Module
 from lockscape.real.kernels import Kernel
 from lockscape.real.simulator.guest import Guest as RunningGuest
@@ -50,6 +51,13 @@ COMMAND_LINE = (
 """What the kernel is told. A distribution's security modules lengthen every path: they are off, and what is
 on is reported. tsc=unstable: the time-stamp counter is the host's, the other clocks are the plugin's."""
 
+OLD_COMMAND_LINE = "console=ttyS0 panic=1 noapic clock=pit"
+"""The same for kernels that take 255 characters (before 2.6.20). noapic: they test the timer at boot by
+waiting for it, and panic if a busy host is late. clock=pit: not the time-stamp counter."""
+
+OLD_ROOT = "root=/dev/ram0 rw init=/init"
+"""The rest of it for kernels that take no initramfs."""
+
 
 class Settings(NamedTuple):
     """How a kernel is booted: `repeat` guests for each number of processors, `jobs` at once.
@@ -81,7 +89,6 @@ def boot(
     what cannot be run, `GuestError` for a guest that failed. No process and no file is left behind.
     """
     qemu = find_qemu()
-    line = " ".join(filter(None, (COMMAND_LINE, settings.append)))
     modules = _modules(kernel, settings.file_system)
     with stoppable(), tempfile.TemporaryDirectory(prefix="lockscape-boot-") as folder:
         tasks: list[Task] = []
@@ -90,7 +97,12 @@ def boot(
             made, needed_mb = _guest(work, settings)
             memory_mb = max(memory_mb, needed_mb)
             path = Path(folder) / work.name
-            path.write_bytes(initramfs(process_1(kernel.image.bits), modules, made))
+            process = process_1(kernel.image.bits)
+            if kernel.image.takes_initramfs:
+                path.write_bytes(initramfs(process, modules, made))
+            else:
+                path.write_bytes(initrd_of(process, made))
+            line = _command_line(kernel.image, made.disk_bytes, settings.append)
             tasks += _tasks(qemu, kernel, path, line, work, needed_mb, settings)
         with closing(run_all(tasks, _jobs(settings.jobs, memory_mb), settings.patience_s, told)) as ended:
             guests, runs = _collect(ended, settings)
@@ -103,6 +115,18 @@ def boot(
             by_cpus.setdefault(cpus, []).append(runs[place])
         curves.append(curve_of(work.name, by_cpus, simulator, settings.processes))
     return curves, simulator
+
+
+def _command_line(image: KernelImage, disk_bytes: int, append: str) -> str:
+    """Return what the kernel is told.
+
+    A driver of RAM disks that is built in is told their size. Those before 2.6.25 lose what is on a disk when
+    a file system is mounted whose blocks have another size than the disk's.
+    """
+    line = COMMAND_LINE if image.takes_long_line else OLD_COMMAND_LINE
+    root = "" if image.takes_initramfs else OLD_ROOT
+    disk = f"ramdisk_size={disk_bytes >> 10} ramdisk_blocksize={BLOCK_BYTES}"
+    return " ".join(filter(None, (line, root, disk, append)))
 
 
 def _collect(

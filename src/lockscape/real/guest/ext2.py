@@ -38,12 +38,13 @@ def empty_ext2(disk_bytes: int = DISK_BYTES, inodes: int = INODES) -> bytes:
         path = Path(folder) / "disk"
         with path.open("wb") as disk:
             disk.truncate(disk_bytes)
-        _make(path, inodes)
+        make_ext2(path, inodes)
         with path.open("rb") as disk:
             return b"".join(struct.pack("<Q", at) + block for at, block in _blocks(disk))
 
 
-def _make(path: Path, inodes: int) -> None:
+def make_ext2(path: Path, inodes: int) -> None:
+    """Make an empty ext2 that fills a file. Raises as `empty_ext2` does."""
     program = find_mke2fs()
     command = [program, "-q", "-F", "-t", "ext2", "-b", str(BLOCK_BYTES), "-I", "128", "-N", str(inodes),
                "-m", "0", "-O", FEATURES, str(path)]  # fmt: skip
