@@ -51,9 +51,10 @@ COMMAND_LINE = (
 """What the kernel is told. A distribution's security modules lengthen every path: they are off, and what is
 on is reported. tsc=unstable: the time-stamp counter is the host's, the other clocks are the plugin's."""
 
-OLD_COMMAND_LINE = "console=ttyS0 panic=1 noapic clock=pit"
+OLD_COMMAND_LINE = "console=ttyS0 panic=1 noapic notsc clock=pit"
 """The same for kernels that take 255 characters (before 2.6.20). noapic: they test the timer at boot by
-waiting for it, and panic if a busy host is late. clock=pit: not the time-stamp counter."""
+waiting for it, and panic if a busy host is late. notsc, clock=pit (2.4, 2.6): the time-stamp counter is the
+host's; 2.4 takes notsc only if built with CONFIG_X86_TSC_DISABLE, and else divides by zero at boot."""
 
 OLD_ROOT = "root=/dev/ram0 rw init=/init"
 """The rest of it for kernels that take no initramfs."""
