@@ -95,14 +95,14 @@ def boot(
         tasks: list[Task] = []
         memory_mb = MEMORY_MB
         for work in works:
-            made, needed_mb = _guest(work, settings)
+            made, needed_mb = _guest(work, settings, kernel.image.disk_block_bytes)
             memory_mb = max(memory_mb, needed_mb)
             path = Path(folder) / work.name
             process = process_1(kernel.image.bits)
             if kernel.image.takes_initramfs:
                 path.write_bytes(initramfs(process, modules, made))
             else:
-                path.write_bytes(initrd_of(process, made))
+                path.write_bytes(initrd_of(process, made, kernel.image.disk_block_bytes))
             line = _command_line(kernel.image, made.disk_bytes, settings.append)
             tasks += _tasks(qemu, kernel, path, line, work, needed_mb, settings)
         with closing(run_all(tasks, _jobs(settings.jobs, memory_mb), settings.patience_s, told)) as ended:
@@ -119,14 +119,10 @@ def boot(
 
 
 def _command_line(image: KernelImage, disk_bytes: int, append: str) -> str:
-    """Return what the kernel is told.
-
-    A driver of RAM disks that is built in is told their size. Those before 2.6.25 lose what is on a disk when
-    a file system is mounted whose blocks have another size than the disk's.
-    """
+    """Return what the kernel is told; a driver of RAM disks that is built in, how large they are."""
     line = COMMAND_LINE if image.takes_long_line else OLD_COMMAND_LINE
     root = "" if image.takes_initramfs else OLD_ROOT
-    disk = f"ramdisk_size={disk_bytes >> 10} ramdisk_blocksize={BLOCK_BYTES}"
+    disk = f"ramdisk_size={disk_bytes >> 10} ramdisk_blocksize={image.disk_block_bytes}"
     return " ".join(filter(None, (line, root, disk, append)))
 
 
@@ -142,7 +138,7 @@ def _collect(
     return guests, runs
 
 
-def _guest(work: Work, settings: Settings) -> tuple[Guest, int]:
+def _guest(work: Work, settings: Settings, block_bytes: int) -> tuple[Guest, int]:
     """Return what is put into a guest, and how many MB of memory it needs."""
     need = work.need(BLOCK_BYTES, settings.processes)
     disk_bytes = max(DISK_BYTES, -(-need.bytes * 5 // 4 // BLOCK_BYTES) * BLOCK_BYTES)
@@ -153,7 +149,9 @@ def _guest(work: Work, settings: Settings) -> tuple[Guest, int]:
         )
     # a file is in memory twice, on the disk and in the page cache; a stream three times
     memory_mb = SYSTEM_MB + (2 * need.bytes + 3 * sum(map(len, work.streams)) >> 20)
-    disk = empty_ext2(disk_bytes, max(INODES, 2 * need.files)) if settings.file_system == "ext2" else None
+    disk = None
+    if settings.file_system == "ext2":
+        disk = empty_ext2(disk_bytes, max(INODES, 2 * need.files), block_bytes)
     return Guest(settings.processes, work.streams, work.shared, disk, disk_bytes), max(MEMORY_MB, memory_mb)
 
 

@@ -39,12 +39,12 @@ def initramfs(process_1: bytes, modules: Sequence[Module], guest: Guest) -> byte
     return archive(_entries(process_1, modules, guest, 0))
 
 
-def initrd_of(process_1: bytes, guest: Guest) -> bytes:
+def initrd_of(process_1: bytes, guest: Guest, block_bytes: int) -> bytes:
     """Return the same for a kernel that takes no initramfs, see `lockscape.real.guest.initrd`.
 
     It is in the first RAM disk itself, so the workload has the second one.
     """
-    return initrd(_entries(process_1, (), guest, 1))
+    return initrd(_entries(process_1, (), guest, 1), block_bytes)
 
 
 def _entries(process_1: bytes, modules: Sequence[Module], guest: Guest, disk: int) -> Iterator[Entry]:

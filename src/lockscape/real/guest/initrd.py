@@ -16,22 +16,22 @@ from lockscape.real.guest.cpio import Entry
 from lockscape.real.guest.ext2 import BLOCK_BYTES, TIMEOUT_SECONDS, find_mke2fs, make_ext2
 
 SPARE_BYTES = 1 << 20
-"""For folders, inodes and bitmaps; and a sixteenth of the content for indirect blocks."""
+"""For folders, inodes and bitmaps; and an eighth of the content for indirect blocks."""
 
 
-def initrd(entries: Iterable[Entry]) -> bytes:
+def initrd(entries: Iterable[Entry], block_bytes: int) -> bytes:
     """Return the image that holds the entries, compressed.
 
     Folders come before what is in them. Raises `MissingToolError` without mke2fs and debugfs.
     """
     held = list(entries)
     content = sum(len(each.content) + BLOCK_BYTES for each in held)
-    size = -(-(content * 17 // 16 + SPARE_BYTES) // BLOCK_BYTES) * BLOCK_BYTES
+    size = -(-(content * 9 // 8 + SPARE_BYTES) // BLOCK_BYTES) * BLOCK_BYTES
     with tempfile.TemporaryDirectory(prefix="lockscape-initrd-") as folder:
         image, orders = Path(folder) / "image", Path(folder) / "orders"
         with image.open("wb") as made:
             made.truncate(size)
-        make_ext2(image, inodes=len(held) + 64)
+        make_ext2(image, len(held) + 64, block_bytes)
         orders.write_text("".join(f"{line}\n" for line in _orders(held, Path(folder))), "ascii")
         _fill(image, orders)
         return gzip.compress(image.read_bytes(), compresslevel=1, mtime=0)

@@ -39,6 +39,14 @@ class KernelImage(NamedTuple):
         return not re.match(r"2\.[0-4]\.", self.release)
 
     @property
+    def disk_block_bytes(self) -> int:
+        """Bytes of a block of its RAM disk and so of the file system on it; before 2.4 it is always 1024.
+
+        RAM disks before 2.6.25 lose what they hold when a file system of other blocks is mounted.
+        """
+        return 1024 if re.match(r"2\.[0-3]\.", self.release) else 4096
+
+    @property
     def takes_long_line(self) -> bool:
         """Whether its command line may be longer than 255 characters: a later protocol says how long."""
         return self.protocol >= FIRST_WITH_LENGTH
