@@ -50,6 +50,7 @@ def initrd_of(process_1: bytes, guest: Guest, block_bytes: int) -> bytes:
 def _entries(process_1: bytes, modules: Sequence[Module], guest: Guest, disk: int) -> Iterator[Entry]:
     yield from map(folder, ("dev", "proc", "sys", WORK[1:], "modules", "streams"))
     yield Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
+    yield Entry("dev/tty1", stat.S_IFCHR | 0o600, device=(4, 64))  # the console of 2.0
     yield Entry(f"{RAM_DISK[1:]}{disk}", stat.S_IFBLK | 0o600, device=(1, disk))
     yield file("init", process_1, 0o755)
     for module in modules:
