@@ -8,7 +8,7 @@
  *     cc -O2 -ffreestanding -nostdlib -static -fno-stack-protector -fno-pie -no-pie [-m32] ...
  *
  * Only calls that Linux has had since 2.4 on both (and, but for one, since 2.0 on i386), with numbers and structures that never changed (those of
- * arch/x86/entry/syscalls and of asm/stat.h): such a program runs from 2.2 to now. Its includer defines _start.
+ * arch/x86/entry/syscalls and of asm/stat.h): such a program runs from 2.0 to now. Its includer defines _start.
  */
 #ifndef LOCKSCAPE_CALLS_H
 #define LOCKSCAPE_CALLS_H
