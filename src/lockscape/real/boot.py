@@ -12,7 +12,8 @@ from lockscape.real.boot_result import BootCurve, BootRun, SimulatorRecord
 from lockscape.real.boot_run import run_of
 from lockscape.real.facts import memory_available
 from lockscape.real.guest.ext2 import BLOCK_BYTES, DISK_BYTES, INODES, empty_ext2
-from lockscape.real.guest.initramfs import FileSystem, Guest, initramfs
+from lockscape.real.guest.initramfs import FileSystem, Guest, initramfs, initrd_of
+from lockscape.real.guest.kernel_image import KernelImage
 from lockscape.real.guest.modules import Module
 from lockscape.real.kernels import Kernel
 from lockscape.real.simulator.guest import Guest as RunningGuest
@@ -50,6 +51,14 @@ COMMAND_LINE = (
 """What the kernel is told. A distribution's security modules lengthen every path: they are off, and what is
 on is reported. tsc=unstable: the time-stamp counter is the host's, the other clocks are the plugin's."""
 
+OLD_COMMAND_LINE = "console=ttyS0 panic=1 noapic notsc clock=pit"
+"""The same for kernels that take 255 characters (before 2.6.20). noapic: they test the timer at boot by
+waiting for it, and panic if a busy host is late. notsc, clock=pit (2.4, 2.6): the time-stamp counter is the
+host's; 2.4 takes notsc only if built with CONFIG_X86_TSC_DISABLE, and else divides by zero at boot."""
+
+OLD_ROOT = "root=/dev/ram0 rw init=/init"
+"""The rest of it for kernels that take no initramfs."""
+
 
 class Settings(NamedTuple):
     """How a kernel is booted: `repeat` guests for each number of processors, `jobs` at once.
@@ -81,16 +90,20 @@ def boot(
     what cannot be run, `GuestError` for a guest that failed. No process and no file is left behind.
     """
     qemu = find_qemu()
-    line = " ".join(filter(None, (COMMAND_LINE, settings.append)))
     modules = _modules(kernel, settings.file_system)
     with stoppable(), tempfile.TemporaryDirectory(prefix="lockscape-boot-") as folder:
         tasks: list[Task] = []
         memory_mb = MEMORY_MB
         for work in works:
-            made, needed_mb = _guest(work, settings)
+            made, needed_mb = _guest(work, settings, kernel.image.disk_block_bytes)
             memory_mb = max(memory_mb, needed_mb)
             path = Path(folder) / work.name
-            path.write_bytes(initramfs(process_1(kernel.image.bits), modules, made))
+            process = process_1(kernel.image.bits)
+            if kernel.image.takes_initramfs:
+                path.write_bytes(initramfs(process, modules, made))
+            else:
+                path.write_bytes(initrd_of(process, made, kernel.image.disk_block_bytes))
+            line = _command_line(kernel.image, made.disk_bytes, settings.append)
             tasks += _tasks(qemu, kernel, path, line, work, needed_mb, settings)
         with closing(run_all(tasks, _jobs(settings.jobs, memory_mb), settings.patience_s, told)) as ended:
             guests, runs = _collect(ended, settings)
@@ -105,6 +118,14 @@ def boot(
     return curves, simulator
 
 
+def _command_line(image: KernelImage, disk_bytes: int, append: str) -> str:
+    """Return what the kernel is told; a driver of RAM disks that is built in, how large they are."""
+    line = COMMAND_LINE if image.takes_long_line else OLD_COMMAND_LINE
+    root = "" if image.takes_initramfs else OLD_ROOT
+    disk = f"ramdisk_size={disk_bytes >> 10} ramdisk_blocksize={image.disk_block_bytes}"
+    return " ".join(filter(None, (line, root, disk, append)))
+
+
 def _collect(
     ended: Iterable[tuple[int, RunningGuest]], settings: Settings
 ) -> tuple[list[RunningGuest], dict[int, BootRun]]:
@@ -117,7 +138,7 @@ def _collect(
     return guests, runs
 
 
-def _guest(work: Work, settings: Settings) -> tuple[Guest, int]:
+def _guest(work: Work, settings: Settings, block_bytes: int) -> tuple[Guest, int]:
     """Return what is put into a guest, and how many MB of memory it needs."""
     need = work.need(BLOCK_BYTES, settings.processes)
     disk_bytes = max(DISK_BYTES, -(-need.bytes * 5 // 4 // BLOCK_BYTES) * BLOCK_BYTES)
@@ -128,7 +149,9 @@ def _guest(work: Work, settings: Settings) -> tuple[Guest, int]:
         )
     # a file is in memory twice, on the disk and in the page cache; a stream three times
     memory_mb = SYSTEM_MB + (2 * need.bytes + 3 * sum(map(len, work.streams)) >> 20)
-    disk = empty_ext2(disk_bytes, max(INODES, 2 * need.files)) if settings.file_system == "ext2" else None
+    disk = None
+    if settings.file_system == "ext2":
+        disk = empty_ext2(disk_bytes, max(INODES, 2 * need.files), block_bytes)
     return Guest(settings.processes, work.streams, work.shared, disk, disk_bytes), max(MEMORY_MB, memory_mb)
 
 

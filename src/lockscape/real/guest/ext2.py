@@ -23,13 +23,13 @@ INODES = 262_144
 """The RAM disk of a guest, and so many inodes: with a small table Linux's ext4 driver avoids those that were
 freed lately, and this would show as contention."""
 
-FEATURES = "^dir_index,^resize_inode"
-"""mke2fs hashes directories by default; the paper's are linear."""
+FEATURES = "^dir_index,^resize_inode,^large_file"
+"""mke2fs hashes directories by default; the paper's are linear. Linux 2.0 does not write with large_file."""
 
 TIMEOUT_SECONDS = 120
 
 
-def empty_ext2(disk_bytes: int = DISK_BYTES, inodes: int = INODES) -> bytes:
+def empty_ext2(disk_bytes: int = DISK_BYTES, inodes: int = INODES, block_bytes: int = BLOCK_BYTES) -> bytes:
     """Return the records of an empty ext2: the offset of a block (8 bytes, little-endian) and its content.
 
     Raises `MissingToolError` if mke2fs is not installed, `InputError` if it does not do it.
@@ -38,14 +38,15 @@ def empty_ext2(disk_bytes: int = DISK_BYTES, inodes: int = INODES) -> bytes:
         path = Path(folder) / "disk"
         with path.open("wb") as disk:
             disk.truncate(disk_bytes)
-        _make(path, inodes)
+        make_ext2(path, inodes, block_bytes)
         with path.open("rb") as disk:
             return b"".join(struct.pack("<Q", at) + block for at, block in _blocks(disk))
 
 
-def _make(path: Path, inodes: int) -> None:
+def make_ext2(path: Path, inodes: int, block_bytes: int) -> None:
+    """Make an empty ext2 that fills a file. Raises as `empty_ext2` does."""
     program = find_mke2fs()
-    command = [program, "-q", "-F", "-t", "ext2", "-b", str(BLOCK_BYTES), "-I", "128", "-N", str(inodes),
+    command = [program, "-q", "-F", "-t", "ext2", "-b", str(block_bytes), "-I", "128", "-N", str(inodes),
                "-m", "0", "-O", FEATURES, str(path)]  # fmt: skip
     # not the user's /etc/mke2fs.conf: the same image every time but for its UUID and dates
     environment = {**os.environ, "MKE2FS_CONFIG": os.devnull, "LC_ALL": "C"}

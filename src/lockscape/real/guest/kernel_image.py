@@ -3,6 +3,7 @@
 Offsets and fields are those of Documentation/arch/x86/boot.rst in Linux.
 """
 
+import re
 import struct
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
@@ -16,7 +17,7 @@ SETUP_BYTES = 64 * 512
 
 MAGIC_AT, VERSION_AT, STRING_AT, FLAGS_AT, XLOADFLAGS_AT = 0x202, 0x206, 0x20E, 0x211, 0x236
 LOADED_HIGH, KERNEL_64 = 1, 1
-FIRST_WITH_XLOADFLAGS = 0x20C
+FIRST_WITH_LENGTH, FIRST_WITH_XLOADFLAGS = 0x206, 0x20C
 LONGEST_STRING = 256
 
 
@@ -31,6 +32,24 @@ class KernelImage(NamedTuple):
     version: str
     protocol: int
     bits: Bits
+
+    @property
+    def takes_initramfs(self) -> bool:
+        """Whether it unpacks an initramfs, as Linux does since 2.6 (2.5.46)."""
+        return not re.match(r"2\.[0-4]\.", self.release)
+
+    @property
+    def disk_block_bytes(self) -> int:
+        """Bytes of a block of its RAM disk and so of the file system on it; before 2.4 it is always 1024.
+
+        RAM disks before 2.6.25 lose what they hold when a file system of other blocks is mounted.
+        """
+        return 1024 if re.match(r"2\.[0-3]\.", self.release) else 4096
+
+    @property
+    def takes_long_line(self) -> bool:
+        """Whether its command line may be longer than 255 characters: a later protocol says how long."""
+        return self.protocol >= FIRST_WITH_LENGTH
 
 
 def read_image(path: Path) -> KernelImage:

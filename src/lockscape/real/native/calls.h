@@ -7,8 +7,8 @@
  *
  *     cc -O2 -ffreestanding -nostdlib -static -fno-stack-protector -fno-pie -no-pie [-m32] ...
  *
- * Only calls that Linux has had since 2.4 on both, with numbers and structures that never changed (those of
- * arch/x86/entry/syscalls and of asm/stat.h): such a program runs from 2.4 to now. Its includer defines _start.
+ * Only calls that Linux has had since 2.4 on both (and, but for one, since 2.0 on i386), with numbers and structures that never changed (those of
+ * arch/x86/entry/syscalls and of asm/stat.h): such a program runs from 2.0 to now. Its includer defines _start.
  */
 #ifndef LOCKSCAPE_CALLS_H
 #define LOCKSCAPE_CALLS_H
@@ -152,10 +152,33 @@ static long sys_mkdir(const char *path, int mode) { return raw_call(NR_mkdir, (l
 static long sys_rmdir(const char *path) { return raw_call(NR_rmdir, (long)path, 0, 0, 0, 0, 0); }
 static long sys_unmap(long at, unsigned long bytes) { return raw_call(NR_munmap, at, bytes, 0, 0, 0, 0); }
 
+#if defined(__i386__)
+/* Linux before 2.4 has no fstat64: the status that its fstat tells. */
+static long sys_old_fstat(int fd, struct file_status *status)
+{
+    struct {
+        unsigned short dev, pad;
+        u32 ino;
+        unsigned short mode, nlink, uid, gid, rdev, pad_too;
+        u32 size, blksize, rest[10];
+    } found;
+    long result = raw_call(108, fd, (long)&found, 0, 0, 0, 0);
+    if (result == 0) {
+        status->block_bytes = found.blksize;
+        status->size_bytes = found.size;
+    }
+    return result;
+}
+#endif
+
 static long sys_fstat(int fd, struct file_status *status)
 {
     struct kernel_stat found;
     long result = raw_call(NR_fstat, fd, (long)&found, 0, 0, 0, 0);
+#if defined(__i386__)
+    if (result == -38 /* ENOSYS */)
+        return sys_old_fstat(fd, status);
+#endif
     if (result == 0) {
         status->block_bytes = found.blksize;
         status->size_bytes = found.size;

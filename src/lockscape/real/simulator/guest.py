@@ -108,7 +108,7 @@ class Guest:
             self._alive = time.monotonic()
             self._console_bytes += len(data)
             for line in lines:
-                self._take_line(line.decode("utf-8", "replace").rstrip("\r"))
+                self._take_line(line.decode("utf-8", "replace").strip("\r"))
         return bool(data)
 
     def _take_line(self, line: str) -> None:
