@@ -19,7 +19,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 NO_POSTMARK: dict[str, Any] = dict.fromkeys(("transactions", "number", "size", "seed", "file"))
 """Settings that are PostMark's; only the seed is others', too."""
 
-UNASKED: dict[str, Any] = {"file": None, "same_seed": True, "libc": "2005", "cost_sample": 0}
+UNASKED: dict[str, Any] = {
+    "file": None, "same_seed": True, "libc": "2005", "cost_sample": 0, "costs": None,
+}  # fmt: skip
 """Settings of a run that not every command has as options."""
 
 
@@ -58,18 +60,25 @@ def read_request(settings: dict[str, Any], smaller: dict[str, Any]) -> "tuple[Re
 
     `smaller`: PostMark's options where none are given.
     """
+    from lockscape.experiments.cost_file import read_costs
     from lockscape.experiments.request import Request
     from lockscape.machine.costs import preset
     from lockscape.workloads.postmark import PROCESSES
 
-    if settings["machine"] is not None:
-        preset(settings["machine"])  # an unknown one is told before anything is built
+    machine, factors = settings["machine"], None
+    if settings["costs"] is not None:
+        if settings["cost_sample"]:
+            raise click.UsageError("--cost-sample draws from the stated costs: give no --costs")
+        costs = read_costs(settings["costs"])
+        machine, factors = machine or costs.machine, costs.factors
+    if machine is not None:
+        preset(machine)  # an unknown one is told before anything is built
     workload = _workload(settings)
     configuration = _postmark(settings if workload is None else settings | NO_POSTMARK, smaller)
     processes = workload.processes if workload is not None else settings["processes"] or PROCESSES
     request = Request(
-        processes, "same" if settings["same_seed"] else "each", settings["libc"], settings["machine"],
-        settings["cost_sample"], configuration.options, workload,
+        processes, "same" if settings["same_seed"] else "each", settings["libc"], machine,
+        settings["cost_sample"], configuration.options, workload, factors,
     )  # fmt: skip
     return request, configuration.terse
 

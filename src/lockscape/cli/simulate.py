@@ -38,6 +38,9 @@ SMALL = {"files": 20, "transactions": 60}
               help="The C library: a mapped buffer for every stream, or one from malloc.")  # fmt: skip
 @click.option("--cost-sample", type=click.IntRange(0, 1_000_000), default=0, metavar="N",
               help="Draw costs from their ranges, number N.  [default: 0, the stated costs]")  # fmt: skip
+@click.option("--costs", default=None, metavar="NAME|FILE.json",
+              help="The kernel's costs as measured: linux-6.1-measured, or what 'lockscape calibrate' gave.  "
+                   "[default: the stated ones]")  # fmt: skip
 @click.option("--band", "samples", type=click.IntRange(1, 10_000), default=None, metavar="N",
               help="Show the 5-95% band of each curve over N samples of all costs.")  # fmt: skip
 @click.option("--baseline", default=None, metavar="SYSTEM",
@@ -94,9 +97,11 @@ def simulate(
         raise InputError("--trace: the timeline is of one run; give one system, and no --without")
     if failing is not None and (lock is not None or trace is not None):
         raise InputError("--fail: shows one failure by itself; give no --without and no --trace")
-    if samples and (lock is not None or failing is not None or trace is not None or settings["cost_sample"]):
+    drawn = settings["cost_sample"] or settings["costs"]
+    if samples and (lock is not None or failing is not None or trace is not None or drawn):
         raise InputError(
-            "--band: is of curves with the stated costs; give no --without, --fail, --trace or --cost-sample"
+            "--band: is of curves with the stated costs; give no --without, --fail, --trace, --costs or "
+            "--cost-sample"
         )
     without = lock is not None and mechanism is None
     cpus = settings["cpus"] or ((4,) if without else tuple(range(1, 9)))

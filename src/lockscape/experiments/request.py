@@ -1,6 +1,6 @@
 """What is asked for, by a command or an experiment's file, and the runs that it means."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from lockscape.errors import InputError
@@ -19,7 +19,8 @@ POSTMARK = "postmark"
 class Request(NamedTuple):
     """What is asked for, besides the system.
 
-    `machine`: None for the system's own; `workload`: what runs instead of PostMark.
+    `machine`: None for the system's own; `workload`: what runs instead of PostMark. `factors` multiply the
+    stated costs, instead of a sample of them.
     """
 
     processes: int = PROCESSES
@@ -29,6 +30,7 @@ class Request(NamedTuple):
     cost_sample: int = 0
     postmark: PostmarkOptions = PAPER
     workload: AnyWorkload | None = None
+    factors: Mapping[str, float] | None = None
 
 
 def runs_of(system: System, request: Request, cpus: Iterable[int]) -> list[RunSpec]:
@@ -38,7 +40,8 @@ def runs_of(system: System, request: Request, cpus: Iterable[int]) -> list[RunSp
     could hold.
     """
     machine = request.machine or system.machine
-    factors = cost_factors(request.cost_sample, machine)
+    sampled = request.factors is None
+    factors = cost_factors(request.cost_sample, machine) if sampled else dict(request.factors or {})
     return [
         RunSpec(
             system.id, system.plan, number, request.processes, request.postmark, request.seeding,

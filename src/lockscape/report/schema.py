@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 
 from lockscape.report.boot import BootDocument
+from lockscape.report.calibrate import CalibrateDocument
 from lockscape.report.catalog import MethodsDocument, SystemsDocument
 from lockscape.report.census import CensusDocument
+from lockscape.report.compare import CompareDocument
 from lockscape.report.fetch import FetchDocument
 from lockscape.report.figure2 import Figure2Document
 from lockscape.report.footprint import FootprintDocument
@@ -27,7 +29,9 @@ from lockscape.report.workloads import WorkloadsDocument
 
 DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "boot": BootDocument,
+    "calibrate": CalibrateDocument,
     "census": CensusDocument,
+    "compare": CompareDocument,
     "fetch": FetchDocument,
     "figure2": Figure2Document,
     "footprint": FootprintDocument,
