@@ -7,6 +7,7 @@ import msgspec
 
 from lockscape.report.catalog import MethodsDocument, SystemsDocument
 from lockscape.report.census import CensusDocument
+from lockscape.report.contention import ContentionDocument
 from lockscape.report.fetch import FetchDocument
 from lockscape.report.figure2 import Figure2Document
 from lockscape.report.footprint import FootprintDocument
@@ -25,6 +26,7 @@ from lockscape.report.workloads import WorkloadsDocument
 
 DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "census": CensusDocument,
+    "contention": ContentionDocument,
     "fetch": FetchDocument,
     "figure2": Figure2Document,
     "footprint": FootprintDocument,

@@ -1,0 +1,1 @@
+"""The same for real: this host, and real kernels in a full-system simulator."""
