@@ -110,3 +110,11 @@ def test_no_waits_at_all() -> None:
     reliefs, (model,) = relieve([Waited(0.0, 1.0)], Setting(4, 1.0))
     assert reliefs[0].bound == 1.0 and model.servers == 0 and not model.why
     assert relieve([], Setting(4, 1.0))[0] == []
+
+
+def test_holds_that_fill_the_time_are_compared_with_their_own_network() -> None:
+    """Half held and half waited: the network of the holds has other waits, and no time in which a lock passes."""
+    (relief,), (model,) = relieve([Waited(3.06, 0.88)], Setting(4, 1.0), "holds")
+    now = 4 / solve(4, 0.015, [0.22]).throughput
+    assert model.matched == pytest.approx((now - 0.235) / 0.765)
+    assert relief.free == pytest.approx(now / 0.235) and relief.busy == pytest.approx(0.88 / now)

@@ -34,7 +34,7 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
 @click.option("--processes", type=click.IntRange(1, MOST_CUSTOMERS), default=None, metavar="N",
               help="Processes or threads that did the work.  [default: as many as processors]")  # fmt: skip
 @click.option("--idle", type=click.FloatRange(0, 100, max_open=True), default=None, metavar="PERCENT",
-              callback=_finite, help="Share of all processors' time without work, as mpstat's %idle.")  # fmt: skip
+              callback=_finite, help="Share of the processors' time without work.")  # fmt: skip
 @click.option("--demand", type=click.Choice(["waits", "holds"]), default="waits", show_default=True,
               help="Take the time under a lock from how long it was waited for, or held.")  # fmt: skip
 @click.option("--system", default=None, metavar="SYSTEM", help="Which system of a run's document.")

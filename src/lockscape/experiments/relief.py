@@ -52,9 +52,10 @@ class Relief(msgspec.Struct, frozen=True):
     """What a change of one lock would gain: the time as it is over that with the change. None: not known.
 
     `share`: of the customers' time, waited for this lock. `bound`: nobody waits for it, and waits for the
-    others stay as they are. `free`: the same, but those waits change (model). `split`: two locks, each asked
-    for at random (model). `busy`: the share of the elapsed time that the model has the lock held. `limited`:
-    gains that idle processors do not suffice for were cut to what they suffice for.
+    others stay as they are. `free`: the same, but those waits change (model). `split`: two locks, each with
+    half of the work and asked for at random (model); a real split rarely has even halves. `busy`: the share
+    of the elapsed time that the model has the lock held. `limited`: gains that idle processors do not suffice
+    for were cut to what they suffice for.
     """
 
     share: float
@@ -82,13 +83,17 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class _Fitted(NamedTuple):
-    """A network for a cycle of 1, and of it the waits for locks that are no servers."""
+    """A network for a cycle of 1, and of it the waits for locks that are no servers.
+
+    `passing`: the share of a server's waits in which it passes from one to the next, see `mva.Network`.
+    """
 
     customers: int
     think: float
     demands: "Floats"
     rest: float
     matched: float
+    passing: float
 
     def cycle(self, think: float, demands: "Floats") -> float:
         """Return how long a cycle takes with other think time and demands."""
@@ -167,12 +172,12 @@ def _fit(
     rest = max(0.0, sum(shares) - float(waits.sum()))
     if by == "waits":
         think, demands, matched = network_of(customers, 1 - rest, waits)
-        return _Fitted(customers, think, demands, rest, matched)
+        return _Fitted(customers, think, demands, rest, matched, 1 - matched)
     demands = np.asarray([weights[at] for at in chosen])
     think = max(0.0, 1 - sum(shares) - float(demands.sum()))
     waited = float((solve(customers, think, demands).residence - demands).sum())
     seen = float(waits.sum())
-    return _Fitted(customers, think, demands, rest, waited / seen if seen else 1.0)
+    return _Fitted(customers, think, demands, rest, waited / seen if seen else 1.0, 0.0)
 
 
 def _modelled(fit: _Fitted, place: int, relief: Relief, now: float) -> Relief:
@@ -181,9 +186,8 @@ def _modelled(fit: _Fitted, place: int, relief: Relief, now: float) -> Relief:
 
     demand = float(fit.demands[place])
     others = np.delete(fit.demands, place)
-    # a lock that nobody waits for does not pass from one to the next, see `mva.Network`
-    passing = max(0.0, 1 - fit.matched) * relief.share
-    free = fit.cycle(max(0.0, fit.think + demand - passing), others)
+    # a lock that nobody waits for does not pass from one to the next
+    free = fit.cycle(max(0.0, fit.think + demand - fit.passing * relief.share), others)
     split = fit.cycle(fit.think, np.append(others, [demand / 2, demand / 2]))
     busy = demand * fit.customers / now
     return msgspec.structs.replace(relief, free=now / free, split=now / split, busy=busy)

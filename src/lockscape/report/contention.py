@@ -26,7 +26,7 @@ LOCKS: tuple[RowsAre, ...] = ("lock", "class", "caller")
 
 LEGEND = (
     "A gain is the time as it is over that with the change. Bound: nobody waits for it, all else stays. "
-    "Free: the same, but others are then waited for more. Split: two locks instead, asked for at random."
+    "Free: the same, but others are then waited for more. Split: two locks, each with half of the work."
 )
 BOUND = "Bound: the time as it is over that without these waits, if all else stays."
 RERUN = "Re-run: what 'lockscape whatif' found for the same lock with a run."
