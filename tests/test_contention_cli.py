@@ -128,7 +128,7 @@ def test_wrong_calls(lockscape, file, arguments: list[str], code: int, message: 
 
 def test_a_run_says_itself_what_was_measured(lockscape, file) -> None:
     done = lockscape("contention", file(document()), "--system", "a", "--cpus", "4")
-    assert done.code == 2 and "--cpus: a run of lockscape says that itself" in done.err
+    assert done.code == 2 and "--cpus: the run says that itself" in done.err
     out = words(lockscape("contention", file(document()), "--system", "b").out)
     assert "2 processors, 25.0% of their time idle, 8 processes" in out
 

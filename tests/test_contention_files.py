@@ -259,6 +259,46 @@ def test_a_run_is_chosen_by_system_and_processors(read) -> None:
             read(document(workload={"processes": many}), Choice("a"))
 
 
+def test_a_run_on_this_host_has_what_perf_recorded(read) -> None:
+    wait = {"caller": "f+0x1", "kind": "rwsem:W", "contended": 3, "wait_total_ns": 5000, "wait_max_ns": 4000}
+    run = {"cpus": 2, "makespan_s": 1.5, "waits": [wait, wait], "why_not": None}
+
+    def host(*curves: object) -> str:
+        return json.dumps({"document": "host", "workload": {"processes": 8}, "curves": curves})
+
+    found = read(host({"name": "postmark", "contention": run}, {"name": "compute", "contention": None}))
+    (lock,) = found.locks
+    assert (found.source, found.rows_are, found.cpus, found.processes, found.elapsed_s) == (
+        "perf",
+        "caller",
+        2,
+        8,
+        1.5,
+    )
+    assert (lock.name, lock.sleeps, lock.waits, lock.wait_s) == ("f+0x1", True, 6, 1e-5)
+    for curves, choice, message in (
+        (
+            [{"name": "a", "contention": None}],
+            Choice(),
+            "no waits for locks in it; run host without --no-locks",
+        ),
+        (
+            [{"name": "a", "contention": run}] * 1 + [{"name": "b", "contention": run}],
+            Choice(),
+            "choose one with --system a",
+        ),
+        ([{"name": "a", "contention": run}], Choice("c"), "unknown workload 'c'"),
+        ([{"name": "a", "contention": run}], Choice("a", 8), "on 2 processors only; leave out --at"),
+        (
+            [{"name": "a", "contention": run | {"why_not": "no program 'perf'"}}],
+            Choice(),
+            "recorded: no program 'perf'",
+        ),
+    ):
+        with pytest.raises(InputError, match=message):
+            read(host(*curves), choice)
+
+
 # --- whatever comes ---------------------------------------------------------------------------------------
 
 

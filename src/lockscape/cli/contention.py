@@ -50,8 +50,8 @@ def contention(
     """Rank the locks of a real machine by the time waited for them, and predict what relieving each gains.
 
     FILE is what 'perf lock contention' prints (best with -x, and -l), /proc/lock_stat, the --json of
-    'lockscape simulate' or 'whatif', or - for standard input. Gains are predicted by a closed queueing
-    network, with all that they assume below the table; nothing is run.
+    'lockscape simulate', 'whatif' or 'host', or - for standard input. Gains are predicted by a closed
+    queueing network, with all that they assume below the table; nothing is run.
 
     \b
     perf lock contention -ab -l -x, sleep 10 2>locks.csv
@@ -91,14 +91,15 @@ def _setting(
     """Return what was measured, None if the processors or the time are neither known nor given."""
     from lockscape.experiments.relief import Setting
 
-    given = {"cpus": cpus, "elapsed": elapsed, "processes": processes, "idle": idle}
-    if measured.source == "lockscape":
-        told = [f"--{name}" for name, value in given.items() if value is not None]
-        if told:
-            raise click.UsageError(f"{', '.join(told)}: a run of lockscape says that itself")
-        assert measured.cpus is not None
-        assert measured.elapsed_s is not None
-        return Setting(measured.cpus, measured.elapsed_s, measured.processes, measured.idle)
+    given = {"--cpus": cpus, "--elapsed": elapsed, "--processes": processes, "--idle": idle}
+    known = (measured.cpus, measured.elapsed_s, measured.processes, measured.idle)
+    twice = [
+        name for name, own in zip(given, known, strict=True) if own is not None and given[name] is not None
+    ]
+    if twice:
+        raise click.UsageError(f"{', '.join(twice)}: the run says that itself")
+    cpus, elapsed = measured.cpus or cpus, measured.elapsed_s or elapsed
     if cpus is None or elapsed is None:
         return None
-    return Setting(cpus, elapsed, processes, None if idle is None else idle / 100)
+    idle = measured.idle if idle is None else idle / 100
+    return Setting(cpus, elapsed, measured.processes or processes, idle)

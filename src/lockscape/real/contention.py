@@ -16,7 +16,7 @@ LARGEST = 32 * 2**20
 LONGEST_LINE = 4096
 """Characters: of a longer line only so many are looked at, which no reader understands."""
 
-ACCEPTED = "the output of perf lock contention, /proc/lock_stat, or the --json of simulate or whatif"
+ACCEPTED = "the output of perf lock contention, /proc/lock_stat, or the --json of simulate, whatif or host"
 
 TEXTS: Mapping[Callable[[list[str]], bool], Callable[[list[str], str], Measurement]] = {
     is_lock_stat: read_lock_stat,

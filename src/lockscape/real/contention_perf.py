@@ -67,6 +67,12 @@ def read_perf(lines: list[str], shown: str) -> Measurement:
     return reader.done()
 
 
+def sleeps_of(kind: str) -> bool | None:
+    """Return whether waiters for perf's type of lock sleep, None if the type is not known."""
+    family = kind.partition(":")[0]
+    return True if family in SLEEPS else False if family in SPINS else None
+
+
 def _columns(line: str) -> Columns | None:
     """Return what a heading says, None for a line that is none."""
     csv = _CSV_HEADING.match(line)
@@ -230,7 +236,5 @@ def _lock(
         "caller": ((kind, caller), caller),
         "lock": (address, symbol or address),
     }.get(TAILS[columns.tail], (who, named))
-    family = kind.partition(":")[0]
-    sleeps = True if family in SLEEPS else False if family in SPINS else None
     callers = (Place(caller, waits or 0),) if "caller" in columns.tail else ()
-    return key, LockRow(name, kind, sleeps, total, waits, longest, callers=callers)
+    return key, LockRow(name, kind, sleeps_of(kind), total, waits, longest, callers=callers)

@@ -1,4 +1,4 @@
-"""Reads the locks of a run of lockscape: the JSON of ``simulate``, or of ``whatif`` with its runs."""
+"""Reads the locks of a run of lockscape: the JSON of ``simulate``, ``whatif`` with its runs, or ``host``."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,8 @@ import msgspec
 
 from lockscape.errors import InputError, unknown
 from lockscape.program.locks import SLEEPING
-from lockscape.real.contention_rows import Choice, LockRow, Measurement, Rerun
+from lockscape.real.contention_perf import sleeps_of
+from lockscape.real.contention_rows import Choice, LockRow, Measurement, Place, Rerun, together
 
 MOST_PROCESSES = 4096
 
@@ -76,6 +77,33 @@ class _Changed(msgspec.Struct):
     changes: list[_Change]
 
 
+class _Wait(msgspec.Struct):
+    caller: str
+    kind: str
+    contended: Count
+    wait_total_ns: Count
+    wait_max_ns: Count
+
+
+class _Contention(msgspec.Struct):
+    cpus: Few
+    makespan_s: Annotated[float, msgspec.Meta(gt=0)] | None
+    waits: list[_Wait]
+    why_not: str | None
+
+
+class _Curve(msgspec.Struct):
+    name: str
+    contention: _Contention | None
+
+
+class _Host(msgspec.Struct):
+    """What is needed of the document of ``lockscape host``."""
+
+    workload: _Workload
+    curves: list[_Curve]
+
+
 class _Kind(msgspec.Struct):
     document: str
 
@@ -86,11 +114,13 @@ def read_run(text: str, shown: str, choice: Choice) -> Measurement:
         document = msgspec.json.decode(text, type=_Kind).document
         if document == "simulate":
             return _simulated(msgspec.json.decode(text, type=_Simulated), shown, choice)
+        if document == "host":
+            return _hosted(msgspec.json.decode(text, type=_Host), shown, choice)
         if document == "whatif":
             return _changed(msgspec.json.decode(text, type=_Changed), shown, choice)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise InputError(f"{shown}: no document of a run ({error}); give that of simulate") from error
-    raise InputError(f"{shown}: a document {document!r} has no locks; give that of simulate or whatif")
+    raise InputError(f"{shown}: a document {document!r} has no locks; give that of simulate, whatif or host")
 
 
 def _simulated(found: _Simulated, shown: str, choice: Choice) -> Measurement:
@@ -130,6 +160,33 @@ def _changed(found: _Changed, shown: str, choice: Choice) -> Measurement:
         "lockscape", f"whatif {found.system}", "class", rows, found.cpus, found.workload.processes,
         found.makespan_cycles / (mhz * 1e6),
         notes=("Only the locks that whatif looked at are known.",),
+    )  # fmt: skip
+
+
+def _hosted(found: _Host, shown: str, choice: Choice) -> Measurement:
+    runs = {curve.name: curve.contention for curve in found.curves if curve.contention is not None}
+    if not runs:
+        raise InputError(f"{shown}: no waits for locks in it; run host without --no-locks")
+    if choice.system is None and len(runs) > 1:
+        raise InputError(f"{shown}: {len(runs)} workloads; choose one with --system {next(iter(runs))}")
+    name = choice.system or next(iter(runs))
+    if name not in runs:
+        raise InputError(f"{shown}: {unknown('workload', name, runs)}")
+    run = runs[name]
+    if run.why_not is not None or run.makespan_s is None:
+        raise InputError(f"{shown}: no waits for locks were recorded: {run.why_not or 'the run has no time'}")
+    if choice.cpus not in (None, run.cpus):
+        raise InputError(f"{shown}: locks were recorded on {run.cpus} processors only; leave out --at")
+    rows = [
+        LockRow(
+            wait.caller, wait.kind, sleeps_of(wait.kind), wait.wait_total_ns / 1e9, wait.contended,
+            wait.wait_max_ns / 1e9, callers=(Place(wait.caller, wait.contended),),
+        )
+        for wait in run.waits
+    ]  # fmt: skip
+    return Measurement(
+        "perf", f"host {name}", "caller", together(((row.type, row.name), row) for row in rows), run.cpus,
+        found.workload.processes, run.makespan_s,
     )  # fmt: skip
 
 
