@@ -13,7 +13,7 @@ from typing import NamedTuple
 from lockscape.errors import InputError
 from lockscape.real.contention_rows import LockRow, Measurement, Place, RowsAre, Unread, together
 
-KEYS = {"contended": "waits", "total wait": "total", "max wait": "max", "min wait": "min", "avg wait": "avg"}
+KEYS = ("contended", "total wait", "max wait", "min wait", "avg wait")
 """Headings of figures."""
 
 TAILS: dict[tuple[str, ...], RowsAre] = {
@@ -87,8 +87,7 @@ def _columns(line: str) -> Columns | None:
 
 
 def _csv_columns(text: str) -> Columns | None:
-    names = "|".join(("contended", *KEYS))
-    first = re.match(rf"({names})([^ ]{{1,8}}) ", text)
+    first = re.match(rf"({'|'.join(KEYS)})([^ ]{{1,8}}) ", text)
     if first is None:
         return None
     found = [part.strip() for part in text.split(first[2])]
