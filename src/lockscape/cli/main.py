@@ -25,6 +25,10 @@ COMMANDS = {
         "The paper's Figure 2, simulated: what holds, how surely, and why.",
     ),
     "whatif": ("whatif", "What to unlock next: what a run would gain by a change of each lock."),
+    "contention": (
+        "contention",
+        "Locks of a real machine by the time waited, and what relieving each gains.",
+    ),
     "table1": ("table1", "The paper's Table 1 again, with latency and scalability as measured."),
     "calibrate": ("calibrate", "Costs for the simulated kernel, from the calls of a booted one."),
     "compare": ("compare", "Curves side by side: simulated, booted, run here, or your own."),

@@ -6,18 +6,12 @@ one unit of time, cycles say. Throughputs are operations in that unit, of all pr
 
 import math
 
+from lockscape.experiments.mva import solve
+
 
 def mean_value_analysis(processors: int, think: float, work: float) -> float:
-    """Return the throughput with exponential times, by exact mean value analysis.
-
-    The arrival theorem (Reiser and Lavenberg 1980): who arrives sees the system with one customer fewer.
-    """
-    waiting = throughput = 0.0
-    for n in range(1, processors + 1):
-        response = work * (1 + waiting)
-        throughput = n / (think + response)
-        waiting = throughput * response
-    return throughput
+    """Return the throughput with exponential times, by exact mean value analysis (see `mva`)."""
+    return solve(processors, think, (work,)).throughput
 
 
 def birth_death(processors: int, think: float, work: float) -> float:

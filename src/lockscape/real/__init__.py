@@ -1,1 +1,2 @@
 """The experiment for real: on this host, and on real kernels in a full-system simulator."""
+"""The same for real: this host, and real kernels in a full-system simulator."""

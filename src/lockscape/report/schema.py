@@ -10,6 +10,7 @@ from lockscape.report.calibrate import CalibrateDocument
 from lockscape.report.catalog import MethodsDocument, SystemsDocument
 from lockscape.report.census import CensusDocument
 from lockscape.report.compare import CompareDocument
+from lockscape.report.contention import ContentionDocument
 from lockscape.report.fetch import FetchDocument
 from lockscape.report.figure2 import Figure2Document
 from lockscape.report.footprint import FootprintDocument
@@ -32,6 +33,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "calibrate": CalibrateDocument,
     "census": CensusDocument,
     "compare": CompareDocument,
+    "contention": ContentionDocument,
     "fetch": FetchDocument,
     "figure2": Figure2Document,
     "footprint": FootprintDocument,
