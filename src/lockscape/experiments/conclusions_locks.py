@@ -31,6 +31,9 @@ BY_LOCKS = ("coarse", "fine", "lock-free")
 GIANT, COARSE, FINE = "linux-2.0", "linux-2.2", ("linux-2.4", "linux-2.6")
 """What Table 1 calls the versions of Linux."""
 
+PREEMPTED = ("fine", "aix", "osf1")
+"""Ports whose uniprocessor kernel is taken with preemption and without: the method's, and the paper's two."""
+
 LOCK_BASED = ("giant", "coarse", "fine")
 """Methods of lock-based systems."""
 
@@ -258,13 +261,13 @@ LOCKS = (
         "multiprocessor porting with finer granularity locks",
         "of the places where the port takes a lock, at most half as many are not marked in the preemptible "
         "kernel (preemption off, interrupts masked) as in the one that is not",
-        tuple(("simulated", _preemptible_places(name)) for name in ("fine", "aix", "osf1")),
+        tuple(("simulated", _preemptible_places(name)) for name in PREEMPTED),
     ),
     Conclusion(
         "preemptible is simpler: lines",
         "the same",
         f"the port of the preemptible kernel takes at most 1/{MORE:.2f} of the lines",
-        tuple(("simulated", _preemptible_lines(name)) for name in ("fine", "aix", "osf1")),
+        tuple(("simulated", _preemptible_lines(name)) for name in PREEMPTED),
     ),
 )  # fmt: skip
 
