@@ -25,7 +25,7 @@ from lockscape.experiments.evidence import (
     Judged,
     Source,
     percent,
-    places,
+    sites,
 )
 
 SOURCES: tuple[Source, ...] = ("published", "measured", "simulated")
@@ -44,7 +44,7 @@ def _close(source: Source) -> Judge:
 def _significantly_complex(source: Source) -> Judge:
     def judge(evidence: Evidence) -> Judged:
         first, second, *_ = evidence.linux(source)
-        numbers = (places(first.version, first.all_sites), places(second.version, second.all_sites))
+        numbers = (sites(first.version, first.all_sites), sites(second.version, second.all_sites))
         return second.all_sites >= TWICE * first.all_sites, numbers
 
     return judge
@@ -68,10 +68,10 @@ def _no_more_by_share(source: Source) -> Judge:
     return judge
 
 
-def _no_more_by_places(source: Source) -> Judge:
+def _no_more_by_sites(source: Source) -> Judge:
     def judge(evidence: Evidence) -> Judged:
         _, second, *later = evidence.linux(source)
-        numbers = tuple(places(each.version, each.all_sites) for each in (second, *later))
+        numbers = tuple(sites(each.version, each.all_sites) for each in (second, *later))
         return all(each.all_sites <= SAME * second.all_sites for each in later), numbers
 
     return judge
@@ -97,7 +97,7 @@ CASE_STUDY = (
     Conclusion(
         "Linux 2.2 became complex",
         "a more coarse-grained locking approach, which became significantly more complex",
-        f"2.2 has at least {TWICE:.0f} times the places of 2.0, semaphores included",
+        f"2.2 has at least {TWICE:.0f} times the sites of 2.0, semaphores included",
         tuple((source, _significantly_complex(source)) for source in SOURCES),
     ),
     Conclusion(
@@ -113,11 +113,11 @@ CASE_STUDY = (
         tuple((source, _no_more_by_share(source)) for source in SOURCES),
     ),
     Conclusion(
-        "2.4 and 2.6 no more complex: places",
+        "2.4 and 2.6 no more complex: sites",
         "the same",
-        f"each has at most {SAME:.2f} times the places of 2.2: the measure of Table 2, by which 2.2 became "
+        f"each has at most {SAME:.2f} times the sites of 2.2: the measure of Table 2, by which 2.2 became "
         "complex",
-        tuple((source, _no_more_by_places(source)) for source in SOURCES),
+        tuple((source, _no_more_by_sites(source)) for source in SOURCES),
     ),
     Conclusion(
         "Linux converges again",

@@ -21,6 +21,7 @@ from lockscape.experiments.evidence import (
     lines,
     percent,
     places,
+    sites,
     times,
 )
 from lockscape.experiments.scalability_axis import geometric_mean
@@ -83,7 +84,7 @@ def _more_complex(less: str, more: str) -> Judge:
     def judge(evidence: Evidence) -> Judged:
         one, two = evidence.item(less).effort, evidence.item(more).effort
         numbers = (
-            places(less, one.added_sites), places(more, two.added_sites),
+            sites(less, one.added_sites), sites(more, two.added_sites),
             lines(less, one.lines), lines(more, two.lines),
         )  # fmt: skip
         return two.added_sites > MORE * one.added_sites and two.lines > MORE * one.lines, numbers
@@ -96,7 +97,7 @@ def _more_complex_linux(source: Source, less: str, more: tuple[str, ...]) -> Jud
         found = {each.system: each for each in evidence.linux(source)}
         one, others = found[less], [found[name] for name in more]
         numbers = (
-            *(places(each.version, each.all_sites) for each in (one, *others)),
+            *(sites(each.version, each.all_sites) for each in (one, *others)),
             *(lines(each.version, each.changed_lines) for each in (one, *others)),
         )
         holds = all(
@@ -121,7 +122,7 @@ def _scales_better_given(evidence: Evidence) -> Judged:
 
 def _preemptible_places(name: str) -> Judge:
     def judge(evidence: Evidence) -> Judged:
-        found = next((each for each in evidence.preemption if each.name == name), None)
+        found = evidence.preemption.get(name)
         if found is None:
             raise NotTestableError(f"{name} was not counted with preemption")
         if found.preemptible is None:
@@ -138,7 +139,7 @@ def _preemptible_places(name: str) -> Judge:
 
 def _preemptible_lines(name: str) -> Judge:
     def judge(evidence: Evidence) -> Judged:
-        found = next((each for each in evidence.preemption if each.name == name), None)
+        found = evidence.preemption.get(name)
         if found is None:
             raise NotTestableError(f"{name} was not counted with preemption")
         if found.preemptible is None:
@@ -194,7 +195,7 @@ def _rcu(source: Source) -> Judge:
     def judge(evidence: Evidence) -> Judged:
         newest = evidence.linux(source)[-1]
         found = newest.sites.get("rcu", 0)
-        return found > 0, (places(f"{newest.version}, RCU", found),)
+        return found > 0, (sites(f"{newest.version}, RCU", found),)
 
     return judge
 
@@ -233,7 +234,7 @@ LOCKS = (
         "coarse is more complex than giant",
         "Coarse-grained locking is more complex to introduce than giant locking, as seen in the Linux case "
         "study",
-        f"coarse takes more than {MORE:.2f} times giant's places and lines; Linux: 2.2 than 2.0",
+        f"coarse takes more than {MORE:.2f} times giant's sites and lines; Linux: 2.2 than 2.0",
         (
             ("simulated", _more_complex("giant", "coarse")),
             *_linux(lambda source: _more_complex_linux(source, GIANT, (COARSE,))),
@@ -242,7 +243,7 @@ LOCKS = (
     Conclusion(
         "fine adds complexity",
         "Fine-grained locking further adds to the complexity",
-        f"fine takes more than {MORE:.2f} times coarse's places and lines; Linux: 2.4 and 2.6 than 2.2",
+        f"fine takes more than {MORE:.2f} times coarse's sites and lines; Linux: 2.4 and 2.6 than 2.2",
         (
             ("simulated", _more_complex("coarse", "fine")),
             *_linux(lambda source: _more_complex_linux(source, COARSE, FINE)),
@@ -296,8 +297,8 @@ LOCK_FREE = (
         "lock-free parts are used",
         "Lock-free algorithms are still used in many lock-based operating systems, e.g., the read-copy "
         "update mechanism in Linux",
-        "at least half of the lock-based systems' models have places of RCU, compare-and-swap or versions; "
-        "Linux 2.6 has places of RCU",
+        "at least half of the lock-based systems' models have sites of RCU, compare-and-swap or versions; "
+        "Linux 2.6 has sites of RCU",
         (("simulated", _still_used), *_linux(_rcu)),
     ),
 )  # fmt: skip

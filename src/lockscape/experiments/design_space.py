@@ -14,7 +14,7 @@ import msgspec
 from lockscape.experiments.scalability_axis import Over, geometric_mean, speedup
 from lockscape.experiments.tradeoff import Item, Kind
 
-Axis = Literal["lines", "places"]
+Axis = Literal["lines", "sites"]
 """What effort is counted in: changed lines with new code, or places that take or release locks."""
 
 Point = tuple[float, float]

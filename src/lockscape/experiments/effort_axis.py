@@ -6,20 +6,20 @@ or release a lock, less the uniprocessor kernel's own. What multiprocessor suppo
 another thing, counted in their source (`SourceEffort`), and never put on one axis with these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from lockscape.experiments.pool import each_done
 from lockscape.experiments.result import plan_digest
-from lockscape.experiments.store import digest_with_sources, read_kept, write_kept
+from lockscape.experiments.store import Content, digest_with_sources, read_kept, write_kept
 from lockscape.ports.effort import Change, added_sites, both, difference, effort
 from lockscape.ports.plan import Plan, load_plan
 from lockscape.ports.port import port
 from lockscape.systems.load import UNIPROCESSOR
 
-KEPT = "efforts"
+COUNTS = "counts"
 """Folder of counts that are kept, in that of finished runs."""
 
 
@@ -27,14 +27,16 @@ class PortEffort(msgspec.Struct, frozen=True):
     """What a port takes.
 
     `sites`: all its places by kind of lock; `added_sites`: how many more than the uniprocessor kernel has.
-    `change`: lines of the kernel; `new_lines`: of the code that the port brings. `options_lines`: in how many
-    lines the uniprocessor kernel with the port's build options differs from the plain one (a queue for each
-    processor, say): work as well where a kernel does not have that, but no locking, and not in `lines`.
+    `change`: lines of the kernel, `replaced_lines` of them in functions that the port's own code replaces
+    whole; `new_lines`: of the code that the port brings. `options_lines`: in how many lines the uniprocessor
+    kernel with the port's build options differs from the plain one (a queue for each processor, say): work as
+    well where a kernel does not have that, but no locking, and not in `lines`.
     """
 
     sites: dict[str, int]
     added_sites: int
     change: Change
+    replaced_lines: int
     new_lines: int
     options_lines: int
 
@@ -78,9 +80,11 @@ class SourceEffort(msgspec.Struct, frozen=True):
 def port_effort(plan: Plan) -> PortEffort:
     """Count a port."""
     pair = both(port(plan))
-    counted = effort(pair)
+    found = effort(pair)
+    replaced = {name for name in pair.port.brought() if name not in pair.new}
     return PortEffort(
-        counted.sites, added_sites(counted), counted.change, counted.new_lines,
+        found.sites, added_sites(found), found.change,
+        sum(each.change.changed for each in found.functions if each.name in replaced), found.new_lines,
         difference(port(load_plan(UNIPROCESSOR)), pair.uniprocessor).changed,
     )  # fmt: skip
 
@@ -89,16 +93,26 @@ def port_efforts(
     plans: Sequence[Plan], folder: Path | None = None, workers: int | None = None
 ) -> list[PortEffort]:
     """Count ports on all cores, or take from `folder` those that were counted before."""
-    where = {number: _path(folder, plan) for number, plan in enumerate(plans)}
-    found = {n: kept for n, path in where.items() if (kept := read_kept(path, PortEffort)) is not None}
-    todo = [number for number in where if number not in found]
-    for at, counted in each_done(port_effort, [plans[number] for number in todo], workers):
-        found[todo[at]] = counted
-        write_kept(where[todo[at]], msgspec.json.encode(counted))
-    return [found[number] for number in where]
+    return counted(port_effort, plans, "effort", PortEffort, folder, workers)
 
 
-def _path(folder: Path | None, plan: Plan) -> Path | None:
-    if folder is None:
-        return None
-    return folder / KEPT / f"{digest_with_sources(plan_digest(plan).encode())}.json"
+def counted(
+    count: Callable[[Plan], Content], plans: Sequence[Plan], what: str, of: type[Content],
+    folder: Path | None = None, workers: int | None = None,
+) -> list[Content]:  # fmt: skip
+    """Count something in the listing of each plan's port, on all cores.
+
+    `folder` keeps what was counted under the name `what`, and what it has is taken from there.
+    """
+    where = [_path(folder, what, plan) for plan in plans]
+    found = {n: kept for n, path in enumerate(where) if (kept := read_kept(path, of)) is not None}
+    todo = [number for number in range(len(plans)) if number not in found]
+    for at, done in each_done(count, [plans[number] for number in todo], workers):
+        found[todo[at]] = done
+        write_kept(where[todo[at]], msgspec.json.encode(done))
+    return [found[number] for number in range(len(plans))]
+
+
+def _path(folder: Path | None, what: str, plan: Plan) -> Path | None:
+    key = digest_with_sources(f"{what} {plan_digest(plan)}".encode())
+    return None if folder is None else folder / COUNTS / f"{key}.json"

@@ -5,8 +5,8 @@ thresholds of scalability are those of Table 1 (`lockscape.experiments.levels`),
 processors; they were written down before any number that they judge here was looked at.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -56,7 +56,7 @@ Verdict = Literal["holds", "does not hold", "not testable"]
 
 
 class Number(msgspec.Struct, frozen=True):
-    """A number behind a verdict: what it is, and its unit: ``lines``, ``places``, ``%`` or ``times``."""
+    """A number behind a verdict: what it is, and its unit: lines, sites, places, % or times."""
 
     what: str
     value: float
@@ -97,13 +97,13 @@ class Evidence:
     """Everything that conclusions are held against.
 
     `kernels`: real ones, published and measured. `sizes`: Table 1's, by system. `preemption`: by port;
-    `families`: by port; `curves`: given ones.
+    `families`: of processes, by port; `curves`: given ones.
     """
 
     tradeoff: Tradeoff
     kernels: Sequence[SourceEffort] = ()
-    sizes: Sequence[tuple[str, tuple[int, ...]]] = ()
-    preemption: Sequence[Preemption] = ()
+    sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    preemption: Mapping[str, Preemption] = field(default_factory=dict)
     families: Sequence[Family] = ()
     curves: Sequence[GivenCurve] = ()
 
@@ -181,7 +181,7 @@ class Evidence:
 
     def size(self, system: str, part: int = 0) -> int:
         """Return a size of Table 1."""
-        found = dict(self.sizes).get(system)
+        found = self.sizes.get(system)
         if found is None or len(found) <= part:
             raise NotTestableError(f"Table 1 has no size of {system}")
         return found[part]
@@ -232,8 +232,13 @@ def lines(what: str, value: float) -> Number:
     return Number(what, value, "lines")
 
 
+def sites(what: str, value: float) -> Number:
+    """Return a number of sites: places that take or release a lock."""
+    return Number(what, value, "sites")
+
+
 def places(what: str, value: float) -> Number:
-    """Return a number of places that take or release locks."""
+    """Return a number of places where a lock is held, from where it is taken to where it is released."""
     return Number(what, value, "places")
 
 

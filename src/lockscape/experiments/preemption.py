@@ -40,19 +40,18 @@ class Marked(msgspec.Struct, frozen=True):
 class Preemption(msgspec.Struct, frozen=True):
     """A port of the kernel without and with preemption; without the latter `why` says why not."""
 
-    name: str
     plain: Marked
     preemptible: Marked | None
     why: str
 
 
-def preemption(name: str, plan: Plan) -> Preemption:
+def preemption(plan: Plan) -> Preemption:
     """Count a port over both kernels."""
     plain = _marked(port(plan, preemptible=0))
     try:
-        return Preemption(name, plain, _marked(port(plan, preemptible=1)), "")
+        return Preemption(plain, _marked(port(plan, preemptible=1)), "")
     except InputError as error:  # a funnel: preemption would lose it
-        return Preemption(name, plain, None, str(error))
+        return Preemption(plain, None, str(error))
 
 
 def _marked(ported: Port) -> Marked:

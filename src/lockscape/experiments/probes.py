@@ -1,14 +1,14 @@
 """Two things that conclusions need besides the map: kernels with preemption, and processes that share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lockscape.experiments.choose import choose, choose_plan
 from lockscape.experiments.conclusions_locks import PREEMPTED
 from lockscape.experiments.conclusions_others import GUESTS
 from lockscape.experiments.curve import Progress, run_all
+from lockscape.experiments.effort_axis import counted
 from lockscape.experiments.evidence import Family
-from lockscape.experiments.pool import each_done
 from lockscape.experiments.preemption import Preemption, preemption
 from lockscape.experiments.request import Request, runs_of
 from lockscape.experiments.tradeoff import Question
@@ -19,24 +19,27 @@ FAMILY = ("fine", *GUESTS)
 """Who runs the chat room: one kernel, and guests."""
 
 
-def preemptions(workers: int | None = None) -> list[Preemption]:
-    """Count the ports that the paper's statement is about, over both kernels."""
-    found = dict(each_done(_preemption, PREEMPTED, workers))
-    return [found[number] for number in range(len(PREEMPTED))]
-
-
-def _preemption(name: str) -> Preemption:
-    return preemption(name, choose_plan(name))
+def preemptions(
+    names: Iterable[str], folder: Path | None = None, workers: int | None = None
+) -> dict[str, Preemption]:
+    """Count those of the names that the paper's statement is about, over both kernels."""
+    chosen = [name for name in PREEMPTED if name in names]
+    plans = [choose_plan(name) for name in chosen]
+    return dict(
+        zip(chosen, counted(preemption, plans, "preemption", Preemption, folder, workers), strict=True)
+    )
 
 
 def families(
-    question: Question, folder: Path | None = None, workers: int | None = None,
+    names: Iterable[str], question: Question, folder: Path | None = None, workers: int | None = None,
     progress: Progress | None = None, fresh: bool = False,
 ) -> list[Family]:  # fmt: skip
     """Run one chat room, whose processes share message queues and connections, on one and on all processors.
 
-    Raises what runs raise.
+    Nothing is run unless all that are compared are among the names. Raises what runs raise.
     """
+    if not set(FAMILY) <= set(names):
+        return []
     room = choose_workload("volano")
     assert isinstance(room, Chat)
     room = room.changed(processes=1)

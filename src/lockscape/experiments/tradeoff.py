@@ -107,6 +107,11 @@ def all_names() -> list[str]:
     return [*(n for n in plan_names() if n != UNIPROCESSOR and n not in systems), *systems]
 
 
+def run_count(names: Sequence[str], question: Question) -> int:
+    """Return how many runs `tradeoff` makes, equal ones counted each time."""
+    return len(_tasks([choose(name) for name in names], question))
+
+
 def tradeoff(
     names: Sequence[str], question: Question = QUICK, folder: Path | None = None,
     workers: int | None = None, progress: Progress | None = None, fresh: bool = False,

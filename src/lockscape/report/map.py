@@ -1,7 +1,7 @@
 """The map of scalability against effort (Figure 3): its document, and its tables as CSV and for people."""
 
-from collections.abc import Iterator, Sequence
-from typing import Literal, TextIO
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -66,7 +66,7 @@ class MapDocument(msgspec.Struct, frozen=True):
     kernels: tuple[SourceEffort, ...]
     curves: tuple[GivenCurve, ...]
     conclusions: tuple[Checked, ...]
-    preemption: tuple[Preemption, ...]
+    preemption: dict[str, Preemption]
     families: tuple[Family, ...]
     sizes: tuple[TableSize, ...]
     months: Months | None
@@ -74,16 +74,16 @@ class MapDocument(msgspec.Struct, frozen=True):
 
 def map_document(
     found: Tradeoff, manifest: Manifest, axis: Axis = "lines", over: Over = "one",
-    preemption: Sequence[Preemption] = (), families: Sequence[Family] = (),
+    preemption: Mapping[str, Preemption] | None = None, families: Sequence[Family] = (),
     curves: Sequence[GivenCurve] = (), with_months: bool = False,
 ) -> MapDocument:  # fmt: skip
     """Return the document of what was measured, with everything that follows from it."""
     kernels = tuple(source_efforts())
-    sizes = [(each.id, each.code_lines) for each in catalog.systems() if each.code_lines]
-    evidence = Evidence(found, kernels, sizes, preemption, families, curves)
+    sizes = {each.id: each.code_lines for each in catalog.systems() if each.code_lines}
+    evidence = Evidence(found, kernels, sizes, preemption or {}, families, curves)
     return MapDocument(
         SCHEMA_VERSION, "map", manifest, design_space(found.items, found.cpus, axis, over), found, kernels,
-        tuple(curves), checked(evidence), tuple(preemption), tuple(families), tuple(_sizes()),
+        tuple(curves), checked(evidence), dict(preemption or {}), tuple(families), tuple(_sizes()),
         _months(found.items) if with_months else None,
     )  # fmt: skip
 
@@ -122,7 +122,7 @@ def map_csv(document: MapDocument) -> Table:
                 place.speedup if place else None, str(place is not None and place.on_front).lower(),
             ))  # fmt: skip
     columns = (
-        "name", "method", "kind", "added_places", "changed_lines", "new_lines", "lines", "options_lines",
+        "name", "method", "kind", "added_sites", "changed_lines", "new_lines", "lines", "options_lines",
         "workload", "cpus", "speedup", "speedup_over_uniprocessor", "peak_cpus", "peak_speedup", "usl_alpha",
         "usl_beta", "usl_peak_cpus", "mean_speedup", "on_front",
     )  # fmt: skip
@@ -151,6 +151,5 @@ def about_map(document: MapDocument) -> Iterator[str]:
 
 def ordered(document: MapDocument) -> list[Place]:
     """Return the places by method in the paper's order, with less effort first."""
-    methods = [method.id for method in catalog.methods()]
-    known = {method: number for number, method in enumerate(methods)}
+    known: dict[str, int] = {method.id: number for number, method in enumerate(catalog.methods())}
     return sorted(document.space.places, key=lambda p: (known.get(p.method, len(known)), p.effort, p.name))

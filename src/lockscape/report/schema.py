@@ -11,6 +11,7 @@ from lockscape.report.fetch import FetchDocument
 from lockscape.report.figure2 import Figure2Document
 from lockscape.report.footprint import FootprintDocument
 from lockscape.report.laws import LawsDocument
+from lockscape.report.map import MapDocument
 from lockscape.report.model import SystemDocument
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.port import PortDocument
@@ -29,6 +30,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "figure2": Figure2Document,
     "footprint": FootprintDocument,
     "laws": LawsDocument,
+    "map": MapDocument,
     "methods": MethodsDocument,
     "port": PortDocument,
     "simulate": SimulateDocument,
