@@ -447,7 +447,7 @@ def test_the_command(call: Command, tmp_path: Path) -> None:
     curve = tmp_path / "curve.csv"
     curve.write_text("cpus,speedup\n1,1\n4,3.5\n")
     picture = tmp_path / "map.svg"
-    result = call(*small("giant", "fine"), *kept, "--details", "--person-months", "--curve", f"linux-2.6={curve}",
+    result = call(*small("giant", "coarse"), *kept, "--details", "--person-months", "--curve", f"linux-2.6={curve}",
                   "--svg", str(picture))  # fmt: skip
     assert result.code == 0, result.err
     assert "A giant" in result.out and "Pareto front" in result.out
@@ -455,12 +455,12 @@ def test_the_command(call: Command, tmp_path: Path) -> None:
     assert "COCOMO" in result.out and "Application kernel, published" in result.out
     assert "Rule: the giant port changes at most 5%" in result.out
     assert ET.parse(picture).getroot().tag.endswith("svg")
-    rows = list(csv.DictReader(io.StringIO(call(*small("giant", "fine"), *kept, "--csv").out)))
+    rows = list(csv.DictReader(io.StringIO(call(*small("giant", "coarse"), *kept, "--csv").out)))
     assert [(row["name"], row["workload"], row["cpus"]) for row in rows] == [
-        ("giant", "compute", "4"), ("fine", "compute", "4"),
+        ("giant", "compute", "4"), ("coarse", "compute", "4"),
     ]  # fmt: skip
     assert rows[0]["lines"] == "19"
-    document = json.loads(call(*small("giant", "fine"), *kept, "--json").out)
+    document = json.loads(call(*small("giant", "coarse"), *kept, "--json").out)
     assert document["document"] == "map"
     assert (
         float(rows[1]["speedup"]) == document["tradeoff"]["items"][1]["scaling"][0]["points"][-1]["speedup"]

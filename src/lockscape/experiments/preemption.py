@@ -57,7 +57,8 @@ def preemption(plan: Plan) -> Preemption:
 def _marked(ported: Port) -> Marked:
     pair = both(ported)
     before = pair.uniprocessor
-    names = [name for name in ported.source if name in ported.reachable() and name not in pair.new]
+    reached = ported.reachable() - pair.new
+    names = [name for name in ported.source if name in reached]
     places = marked = 0
     for name in names:
         known = _held_in(before.ported.get(name), MARKS)

@@ -21,7 +21,7 @@ def print_map(document: MapDocument, out: TextIO, details: bool = False) -> None
     out.write("\n")
     print_space(document, out)
     out.write("\n")
-    tables = [_places(document), *_kernels(document), *_months(document)]
+    tables = [places_table(document), kernels_table(document), *_months(document)]
     if details:
         tables += [_laws(document), _options(document), _sizes(document)]
     print_tables(tuple(tables), out)
@@ -32,7 +32,8 @@ def print_map(document: MapDocument, out: TextIO, details: bool = False) -> None
         print_tables((_conclusions(document),), out)
 
 
-def _places(document: MapDocument) -> Table:
+def places_table(document: MapDocument) -> Table:
+    """Return what each port and system takes and gives, method by method."""
     marks = marks_of(document)
     items = {item.name: item for item in document.tradeoff.items}
     workloads = [each.workload for each in document.tradeoff.workloads]
@@ -82,8 +83,8 @@ def _speedup(item: Item, workload: str, document: MapDocument) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def _kernels(document: MapDocument) -> Iterator[Table]:
-    """Yield what is known of real kernels: effort, and scalability where a curve was given."""
+def kernels_table(document: MapDocument) -> Table:
+    """Return what is known of real kernels: effort, and scalability where a curve was given."""
     curves = {each.name: each for each in document.curves}
     cpus = document.space.cpus
     rows: list[Row] = [
@@ -99,7 +100,7 @@ def _kernels(document: MapDocument) -> Iterator[Table]:
         for each in document.curves
         if each.name not in known
     ]
-    yield Table(
+    return Table(
         "Real kernels: sites of locks, and lines that multiprocessor support changes",
         ("kernel", "source", "sites", "changed", "share %", "speedup, given"), tuple(rows),
         frozenset({0, 1}),
@@ -219,6 +220,19 @@ def number_text(number: Number) -> str:
     if number.unit == "times":
         return f"{number.what} {number.value:.2f}"
     return f"{number.what} {number.value:,.0f} {number.unit}"
+
+
+def conclusions_rows(document: MapDocument) -> Iterator[tuple[str, ...]]:
+    """Yield each check: the statement with its words and rule (once), its source, verdict and numbers."""
+    for each in document.conclusions:
+        first = (
+            each.name,
+            f"\N{LEFT DOUBLE QUOTATION MARK}{each.text}\N{RIGHT DOUBLE QUOTATION MARK}",
+            each.rule,
+        )
+        for check in each.checks:
+            yield (*first, check.source, check.verdict, told(check))
+            first = ("", "", "")
 
 
 def _explained(each: Checked) -> Iterator[Paragraph]:
