@@ -39,7 +39,7 @@ def tradeoff(*items: Item, cpus: int = CPUS) -> Tradeoff:
     """Return what was measured of some items."""
     works = [each.workload for each in items[0].scaling] if items else [BUSY]
     shares = tuple(KernelShare(work, 0.1 if work == IDLE else 0.9) for work in works)
-    return Tradeoff(cpus, "pentium4", PostmarkOptions(), shares, items)
+    return Tradeoff(cpus, "pentium4", 0, PostmarkOptions(), shares, items)
 
 
 def standard(**changed: Item) -> list[Item]:

@@ -27,7 +27,7 @@ from lockscape.experiments.tradeoff import Missing, Question, all_names, tradeof
 from lockscape.ports.plan import load_plan, parse_plan
 from lockscape.report.labels import place_names
 from lockscape.report.manifest import Stopwatch
-from lockscape.report.map import map_document
+from lockscape.report.map import Drawn, map_document
 from lockscape.report.map_svg import map_svg
 from lockscape.report.source_effort import source_efforts
 from lockscape.workloads.postmark import PostmarkOptions
@@ -226,8 +226,6 @@ def test_both_axes_of_real_runs(tmp_path: Path) -> None:
     assert first.over_uniprocessor < 1, "a lock costs something on one processor"
     assert solaris.scaling[0].points[0].over_uniprocessor is not None, "its kernel runs without its port"
     assert tradeoff(["giant", "solaris"], TINY, tmp_path, workers=1) == found
-    unable = tradeoff(["coarse"], TINY._replace(workloads=("postmark", "volano")), tmp_path, workers=1)
-    assert [each.workload for each in unable.items[0].scaling] == ["postmark", "volano"]
 
 
 def test_what_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,6 +395,17 @@ def test_given_curves_are_held_apart() -> None:
     )
     assert verdicts("fine scales better", found) == {"simulated": NOT, "given": HOLDS}
     assert verdicts("giant serialises", found)["given"] == HOLDS
+
+
+def test_shares_of_samples() -> None:
+    good, bad = item("fine", **HIGH), item("fine", postmark=2.2, compute=7.0)
+    samples = [Drawn(made_up(*standard(fine=fine)), ()) for fine in (good, good, good, bad)]
+    document = map_document(made_up(*standard(fine=good)), Stopwatch().manifest(), drawn=samples)
+    found = {each.name: each.checks for each in document.conclusions}
+    assert found["fine scales better"][0].share == 0.75
+    assert found["Linux converges again"][0].share is None, "no cost changes what is published"
+    band = document.bands["fine"]
+    assert band.low < band.high == pytest.approx(math.sqrt(42))
 
 
 def test_conclusions_have_names_of_their_own_and_rules() -> None:

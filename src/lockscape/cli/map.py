@@ -11,6 +11,7 @@ from lockscape.errors import InputError
 from lockscape.report.manifest import Stopwatch
 
 if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands that end early
+    from lockscape.experiments.curve import Progress
     from lockscape.experiments.evidence import GivenCurve
     from lockscape.experiments.tradeoff import Question
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands 
               help="Speedup over one processor, or over the kernel without its port.")  # fmt: skip
 @click.option("--person-months", "months", is_flag=True,
               help="Person-months, too: an uncalibrated COCOMO II range and what it assumes.")  # fmt: skip
+@click.option("--samples", type=click.IntRange(0, 1000), default=0, show_default=True, metavar="N",
+              help="Run N samples of all costs, too: intervals, and how often statements hold.")  # fmt: skip
 @click.option("--curve", "curves", multiple=True, metavar="NAME=FILE",
               help="A real kernel's curve, booted, run or measured: linux-2.6=FILE.")  # fmt: skip
 @click.option("--svg", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
@@ -99,19 +102,26 @@ def _map(
     from lockscape.experiments.probes import families, preemptions
     from lockscape.experiments.store import default_folder
     from lockscape.experiments.tradeoff import run_count, tradeoff
-    from lockscape.report.map import map_csv, map_document
+    from lockscape.report.map import Drawn, map_csv, map_document
     from lockscape.report.map_svg import write_svg
     from lockscape.report.map_tables import print_map
     from lockscape.report.output import emit
 
     folder = Path(settings["resume"]) if settings["resume"] is not None else default_folder()
     jobs, fresh = settings["jobs"], settings["fresh"]
-    with runs_progress(run_count(names, question)) as progress:
-        found = tradeoff(names, question, folder, jobs, progress, fresh)
+    samples = settings["samples"]
+    with runs_progress(run_count(names, question) * (1 + samples)) as progress:
+        parts = _Parts(progress, 1 + samples, run_count(names, question))
+        found = tradeoff(names, question, folder, jobs, parts.next(), fresh)
+        drawn = []
+        for number in range(1, 1 + samples):
+            ask = question._replace(cost_sample=number)
+            again = tradeoff(names, ask, folder, jobs, parts.next(), fresh, [e.effort for e in found.items])
+            drawn.append(Drawn(again, families(names, ask, folder, jobs, fresh=fresh)))
     document = map_document(
         found, watch.manifest(), settings["axis"], settings["over"],
         preemptions(names, None if fresh else folder, jobs),
-        families(names, question, folder, jobs, fresh=fresh), curves, settings["months"],
+        families(names, question, folder, jobs, fresh=fresh), curves, settings["months"], drawn,
     )  # fmt: skip
     if settings["svg"] is not None:
         write_svg(document, settings["svg"])
@@ -119,3 +129,18 @@ def _map(
         print_map(document, sys.stdout, settings["details"])
     else:
         emit(document, (map_csv(document),), form_of(form), sys.stdout)
+
+
+class _Parts:
+    """Progress of several maps that are made one after the other, as one."""
+
+    def __init__(self, whole: "Progress | None", parts: int, runs: int) -> None:
+        self.whole, self.parts, self.runs, self.begun = whole, parts, runs, -1
+
+    def next(self) -> "Progress | None":
+        """Return the progress of the next one."""
+        self.begun += 1
+        whole, before = self.whole, self.begun
+        if whole is None:
+            return None
+        return lambda share, done: whole((before + share) / self.parts, before * self.runs + done)

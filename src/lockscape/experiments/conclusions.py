@@ -5,6 +5,8 @@ Each is held against every source that can tell, and sources are never mixed: th
 of real kernels, simulated kernels, and given curves.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from lockscape.experiments.conclusions_locks import LOCK_FREE, LOCKS
@@ -141,6 +143,18 @@ class Checked(msgspec.Struct, frozen=True):
     checks: tuple[Check, ...]
 
 
-def checked(evidence: Evidence) -> tuple[Checked, ...]:
-    """Hold every statement against the evidence."""
-    return tuple(Checked(each.name, each.text, each.rule, each.checks(evidence)) for each in CONCLUSIONS)
+def checked(evidence: Evidence, samples: Sequence[Evidence] = ()) -> tuple[Checked, ...]:
+    """Hold every statement against the evidence, and simulated ones against that of samples of all costs."""
+    found = []
+    for each in CONCLUSIONS:
+        drawn = [each.checks(sample) for sample in samples]
+        checks = (_with_share(check, [d[n] for d in drawn]) for n, check in enumerate(each.checks(evidence)))
+        found.append(Checked(each.name, each.text, each.rule, tuple(checks)))
+    return tuple(found)
+
+
+def _with_share(check: Check, samples: Sequence[Check]) -> Check:
+    if check.source != "simulated" or check.verdict == "not testable" or not samples:
+        return check
+    holds = sum(sample.verdict == "holds" for sample in samples)
+    return msgspec.structs.replace(check, share=holds / len(samples))

@@ -46,7 +46,7 @@ def _straightforward(evidence: Evidence) -> Judged:
     own, share = evidence.lines("giant"), evidence.item("giant").effort.share
     others = {name: evidence.lines(name) for name in BY_LOCKS}
     numbers = (
-        percent("giant, changed", share),
+        percent("giant changes", share),
         lines("giant", own),
         *(lines(n, v) for n, v in others.items()),
     )
@@ -57,7 +57,7 @@ def _straightforward_linux(source: Source) -> Judge:
     def judge(evidence: Evidence) -> Judged:
         found = evidence.linux(source)
         shares = [each.share for each in found]
-        numbers = tuple(percent(f"{each.version}, changed", each.share) for each in found)
+        numbers = tuple(percent(f"{each.version} changes", each.share) for each in found)
         return shares[0] <= CLOSE and found[0].changed_lines == min(e.changed_lines for e in found), numbers
 
     return judge
@@ -128,9 +128,9 @@ def _preemptible_places(name: str) -> Judge:
         if found.preemptible is None:
             raise NotTestableError(found.why)
         numbers = (
-            places(f"{name}, takes a lock", found.preemptible.places),
-            places("not marked, not preemptible", found.plain.unmarked),
-            places("not marked, preemptible", found.preemptible.unmarked),
+            places(f"{name} takes locks at", found.preemptible.places),
+            places("not marked without preemption", found.plain.unmarked),
+            places("with preemption", found.preemptible.unmarked),
         )
         return found.preemptible.unmarked * TWICE <= found.plain.unmarked, numbers
 
@@ -145,8 +145,8 @@ def _preemptible_lines(name: str) -> Judge:
         if found.preemptible is None:
             raise NotTestableError(found.why)
         numbers = (
-            lines(f"{name}, kernel not preemptible", found.plain.lines),
-            lines(f"{name}, kernel preemptible", found.preemptible.lines),
+            lines(f"{name} without preemption", found.plain.lines),
+            lines("with preemption", found.preemptible.lines),
         )
         return found.preemptible.lines * MORE <= found.plain.lines, numbers
 
@@ -195,7 +195,7 @@ def _rcu(source: Source) -> Judge:
     def judge(evidence: Evidence) -> Judged:
         newest = evidence.linux(source)[-1]
         found = newest.sites.get("rcu", 0)
-        return found > 0, (sites(f"{newest.version}, RCU", found),)
+        return found > 0, (sites(f"{newest.version} RCU", found),)
 
     return judge
 

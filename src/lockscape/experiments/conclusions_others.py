@@ -61,7 +61,10 @@ def _master_changes(evidence: Evidence) -> Judged:
     master, application = (
         evidence.item(name).effort.change.changed for name in ("master-slave", "application-kernel")
     )
-    numbers = (lines("master-slave, of the kernel", master), lines("application kernel", application))
+    numbers = (
+        lines("master-slave changes of the kernel", master),
+        lines("the application kernel", application),
+    )
     return master > application, numbers
 
 
@@ -91,7 +94,7 @@ def _guests_good_and_cheap(evidence: Evidence, *, hypervisor: bool) -> Judged:
         counted = evidence.item(name).effort
         taken = counted.lines if hypervisor else counted.change.changed
         best = max(evidence.speedup(name, work.workload) for work in evidence.tradeoff.workloads)
-        numbers += [lines(name, taken), times(f"{name}, at best", best)]
+        numbers += [lines(name, taken), times(f"{name} at best", best)]
         holds |= taken < fine and best >= evidence.good
     return holds, tuple(numbers)
 
@@ -106,7 +109,7 @@ def _full_unchanged(evidence: Evidence) -> Judged:
 
 def _para_small(evidence: Evidence) -> Judged:
     found = evidence.item("virtualization-para").effort.share
-    return 0 < found <= CLOSE, (percent("virtualization-para, of the kernel", found),)
+    return 0 < found <= CLOSE, (percent("changed of the kernel", found),)
 
 
 def _hypervisor_published(evidence: Evidence) -> Judged:

@@ -2,7 +2,8 @@
 
 Effort goes to the right, scalability up. A port or system stands at its effort and the geometric mean of its
 speedups over the workloads; a method's region is the convex hull of all its ports and systems with all
-workloads, on a logarithmic scale of effort, for efforts differ by orders of magnitude.
+workloads, its core that of their means. The scale of effort is logarithmic, for efforts differ by orders of
+magnitude.
 """
 
 import math
@@ -42,10 +43,15 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Region(msgspec.Struct, frozen=True):
-    """The part of the design space that a method covers: corners of its outline, in order around it."""
+    """The part of the design space that a method covers, as corners in order around it.
+
+    `corners`: of all that its ports and systems reach with any workload; `core`: of their places, which are
+    means over the workloads.
+    """
 
     method: str
     corners: tuple[Point, ...]
+    core: tuple[Point, ...]
     members: tuple[str, ...]
 
 
@@ -112,7 +118,8 @@ def _regions(items: Sequence[Item], known: dict[str, dict[str, float]], axis: Ax
     for method in dict.fromkeys(item.method for item in shown):
         members = [item for item in shown if item.method == method]
         points = [(effort_of(each, axis), value) for each in members for value in known[each.name].values()]
-        yield Region(method, hull(points), tuple(each.name for each in members))
+        means = [(effort_of(each, axis), _mean(known[each.name])) for each in members]
+        yield Region(method, hull(points), hull(means), tuple(each.name for each in members))
 
 
 def pareto(points: Sequence[Point]) -> set[Point]:

@@ -64,12 +64,16 @@ class Number(msgspec.Struct, frozen=True):
 
 
 class Check(msgspec.Struct, frozen=True):
-    """A statement held against one source. `why`: of one that is not testable."""
+    """A statement held against one source. `why`: of one that is not testable.
+
+    `share`: of the samples of all costs in which it holds, if there are any and costs matter to it.
+    """
 
     source: Source
     verdict: Verdict
     numbers: tuple[Number, ...]
     why: str = ""
+    share: float | None = None
 
 
 class NotTestableError(Exception):

@@ -50,8 +50,8 @@ def preemption(plan: Plan) -> Preemption:
     plain = _marked(port(plan, preemptible=0))
     try:
         return Preemption(plain, _marked(port(plan, preemptible=1)), "")
-    except InputError as error:  # a funnel: preemption would lose it
-        return Preemption(plain, None, str(error))
+    except InputError:  # a process that is preempted could go on elsewhere, without its funnel
+        return Preemption(plain, None, "the model has no funnel to a processor in a preemptible kernel")
 
 
 def _marked(ported: Port) -> Marked:

@@ -43,7 +43,9 @@ def families(
     room = choose_workload("volano")
     assert isinstance(room, Chat)
     room = room.changed(processes=1)
-    request = Request(room.processes, machine=question.machine, workload=room)
+    request = Request(
+        room.processes, machine=question.machine, cost_sample=question.cost_sample, workload=room
+    )  # fmt: skip
     specs = [spec for name in FAMILY for spec in runs_of(choose(name), request, (question.cpus,))]
     points = run_all(specs, folder, workers, progress, fresh)
     return [_family(name, [p.result.makespan_s for p in points if p.spec.system == name], question.cpus)

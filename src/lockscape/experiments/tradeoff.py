@@ -72,18 +72,23 @@ class Tradeoff(msgspec.Struct, frozen=True):
 
     cpus: int
     machine: str
+    cost_sample: int
     postmark: PostmarkOptions
     workloads: tuple[KernelShare, ...]
     items: tuple[Item, ...]
 
 
 class Question(NamedTuple):
-    """What is to be measured: `workloads` by name, with the most processors of each curve."""
+    """What is to be measured: `workloads` by name, with the most processors of each curve.
+
+    `cost_sample`: see `lockscape.experiments.sample`; 0: the stated costs.
+    """
 
     cpus: int = 8
     workloads: tuple[str, ...] = WORKLOADS
     machine: str = MACHINE
     postmark: PostmarkOptions = SMALL
+    cost_sample: int = 0
 
 
 QUICK = Question()
@@ -115,17 +120,20 @@ def run_count(names: Sequence[str], question: Question) -> int:
 def tradeoff(
     names: Sequence[str], question: Question = QUICK, folder: Path | None = None,
     workers: int | None = None, progress: Progress | None = None, fresh: bool = False,
+    efforts: Sequence[PortEffort] = (),
 ) -> Tradeoff:  # fmt: skip
     """Measure both axes of ports and systems; `folder` keeps what is finished, and that is taken from it.
 
-    Raises `InputError` for names, workloads or files that cannot be used.
+    `efforts`: what the ports take, if it was counted already, for it does not depend on costs. Raises
+    `InputError` for names, workloads or files that cannot be used.
     """
     systems = [choose(name) for name in names]
     tasks = _tasks(systems, question)
     made: dict[int, RunResult | LockscapeError] = {}
     for number, point in each_run([t.spec for t in tasks], folder, workers, progress, fresh):
         made[number] = point if isinstance(point, LockscapeError) else point.result
-    efforts = port_efforts([each.plan for each in systems], None if fresh else folder, workers)
+    if not efforts:
+        efforts = port_efforts([each.plan for each in systems], None if fresh else folder, workers)
     by_item: dict[int, list[tuple[_Task, RunResult | LockscapeError]]] = {}
     for number, task in enumerate(tasks):
         by_item.setdefault(task.item, []).append((task, made[number]))
@@ -134,7 +142,9 @@ def tradeoff(
         for number, (system, counted) in enumerate(zip(systems, efforts, strict=True))
     )
     shares = tuple(KernelShare(task.workload, _kernel_share(found)) for task, found in by_item[-1])
-    return Tradeoff(question.cpus, question.machine, question.postmark, shares, items)
+    return Tradeoff(
+        question.cpus, question.machine, question.cost_sample, question.postmark, shares, items
+    )  # fmt: skip
 
 
 def _tasks(systems: Sequence[System], question: Question) -> list[_Task]:
@@ -170,7 +180,10 @@ def _request(name: str, question: Question) -> Request:
     if isinstance(work, Workload):
         work = work.changed(processes=max(work.processes, question.cpus))
     processes = work.processes if work is not None else max(PROCESSES, question.cpus)
-    return Request(processes, machine=question.machine, postmark=question.postmark, workload=work)
+    return Request(
+        processes, machine=question.machine, cost_sample=question.cost_sample, postmark=question.postmark,
+        workload=work,
+    )  # fmt: skip
 
 
 def _item(

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 CHARACTER, LINE = 6.1, 12.0
 """Width of a character and height of a line of small text, in units of the drawing (about pixels)."""
 
+TITLE = 6.8
+"""Width of a character of a title."""
+
 NEAR, FAR = 8.0, 24.0
 """How far from its point a name begins; from the further one on a line leads to it."""
 
@@ -26,6 +29,41 @@ class Name:
     lead: tuple[float, float] | None
 
 
+def place_titles(
+    titles: Sequence[tuple[str, Sequence[tuple[float, float]]]],
+    points: Sequence[tuple[float, float]],
+    frame: Box,
+) -> tuple[tuple[Name, ...], tuple[Box, ...]]:
+    """Return a place for the title of each area, near one of its corners, and what all of them cover.
+
+    They stay off `points`.
+    """
+    boxes = [_around(x, y) for x, y in points]
+    names = []
+    for text, corners in titles:
+        options = [option for x, y in corners for option in _at_corner(text, x, y)]
+        costs = [_cost(box, boxes, frame) for _, box in options]
+        name, box = options[costs.index(min(costs))]
+        names.append(name)
+        boxes.append(box)
+    return tuple(names), tuple(boxes[len(points) :])
+
+
+def _around(x: float, y: float) -> Box:
+    return (x - POINT, y - POINT, x + POINT, y + POINT)
+
+
+def _at_corner(text: str, x: float, y: float) -> Iterator[tuple[Name, Box]]:
+    """Yield places of a title around a corner of its area, above it first."""
+    width = TITLE * len(text)
+    for base in (y - 6, y + LINE + 2, y - 6 - LINE, y + 2 * LINE + 2):
+        for left in (x - width / 2, x, x - width):
+            yield (
+                Name(text, round(left, 1), round(base, 1), None),
+                (left, base - LINE + 2, left + width, base + 3),
+            )
+
+
 def place_names(
     points: Sequence[tuple[str, float, float]], frame: Box, taken: Sequence[Box] = ()
 ) -> tuple[Name, ...]:
@@ -34,7 +72,7 @@ def place_names(
     Greedy: each name takes the place that costs least beside those that are there already, those with the
     most neighbours first. `taken` is covered already.
     """
-    boxes = [*taken, *((x - POINT, y - POINT, x + POINT, y + POINT) for _, x, y in points)]
+    boxes = [*taken, *(_around(x, y) for _, x, y in points)]
     found: dict[int, Name] = {}
     for number in sorted(range(len(points)), key=lambda n: (-_neighbours(points, n), n)):
         text, x, y = points[number]

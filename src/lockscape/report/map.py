@@ -1,12 +1,13 @@
 """The map of scalability against effort (Figure 3): its document, and its tables as CSV and for people."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from lockscape import catalog
 from lockscape.experiments import cocomo
+from lockscape.experiments.band import HIGH, LOW, Interval, interval
 from lockscape.experiments.cocomo import PersonMonths, person_months
 from lockscape.experiments.conclusions import Checked, checked
 from lockscape.experiments.design_space import Axis, Place, Space, design_space
@@ -56,6 +57,8 @@ class MapDocument(msgspec.Struct, frozen=True):
     """The result of ``lockscape map``: the design space, what it was made of, and the checked conclusions.
 
     `kernels` and `sizes` are of real kernels, published and measured; `curves` were given as files.
+    `samples`: how many samples of all costs were run as well; `bands`: within what 5% and 95% of them leave
+    the mean speedup is, by name.
     """
 
     schema_version: int
@@ -70,22 +73,41 @@ class MapDocument(msgspec.Struct, frozen=True):
     families: tuple[Family, ...]
     sizes: tuple[TableSize, ...]
     months: Months | None
+    samples: int
+    bands: dict[str, Interval]
+
+
+class Drawn(NamedTuple):
+    """What was measured with the costs of a sample."""
+
+    tradeoff: Tradeoff
+    families: Sequence[Family]
 
 
 def map_document(
     found: Tradeoff, manifest: Manifest, axis: Axis = "lines", over: Over = "one",
     preemption: Mapping[str, Preemption] | None = None, families: Sequence[Family] = (),
-    curves: Sequence[GivenCurve] = (), with_months: bool = False,
+    curves: Sequence[GivenCurve] = (), with_months: bool = False, drawn: Sequence[Drawn] = (),
 ) -> MapDocument:  # fmt: skip
     """Return the document of what was measured, with everything that follows from it."""
     kernels = tuple(source_efforts())
     sizes = {each.id: each.code_lines for each in catalog.systems() if each.code_lines}
-    evidence = Evidence(found, kernels, sizes, preemption or {}, families, curves)
+    known = (kernels, sizes, preemption or {})
+    evidence = Evidence(found, *known, families, curves)
+    samples = [Evidence(each.tradeoff, *known, each.families) for each in drawn]
     return MapDocument(
         SCHEMA_VERSION, "map", manifest, design_space(found.items, found.cpus, axis, over), found, kernels,
-        tuple(curves), checked(evidence), dict(preemption or {}), tuple(families), tuple(_sizes()),
-        _months(found.items) if with_months else None,
+        tuple(curves), checked(evidence, samples), dict(preemption or {}), tuple(families), tuple(_sizes()),
+        _months(found.items) if with_months else None, len(drawn), _bands(drawn, axis, over),
     )  # fmt: skip
+
+
+def _bands(drawn: Sequence[Drawn], axis: Axis, over: Over) -> dict[str, Interval]:
+    means: dict[str, list[float]] = {}
+    for each in drawn:
+        for place in design_space(each.tradeoff.items, each.tradeoff.cpus, axis, over).places:
+            means.setdefault(place.name, []).append(place.speedup)
+    return {name: interval(values) for name, values in means.items()}
 
 
 def _sizes() -> Iterator[TableSize]:
@@ -111,7 +133,7 @@ def map_csv(document: MapDocument) -> Table:
     places = {place.name: place for place in document.space.places}
     rows: list[Row] = []
     for item in document.tradeoff.items:
-        counted, place = item.effort, places.get(item.name)
+        counted, place, band = item.effort, places.get(item.name), document.bands.get(item.name)
         for each in item.scaling:
             point, law = each.at(document.space.cpus), each.usl
             rows.append((
@@ -119,14 +141,15 @@ def map_csv(document: MapDocument) -> Table:
                 counted.new_lines, counted.lines, counted.options_lines, each.workload, point.cpus,
                 point.speedup, point.over_uniprocessor, each.peak.cpus, each.peak.speedup,
                 *((law.alpha, law.beta, law.peak_cpus) if law else (None, None, None)),
-                place.speedup if place else None, str(place is not None and place.on_front).lower(),
+                place.speedup if place else None, band.low if band else None, band.high if band else None,
+                str(place is not None and place.on_front).lower(),
             ))  # fmt: skip
     columns = (
         "name", "method", "kind", "added_sites", "changed_lines", "new_lines", "lines", "options_lines",
         "workload", "cpus", "speedup", "speedup_over_uniprocessor", "peak_cpus", "peak_speedup", "usl_alpha",
-        "usl_beta", "usl_peak_cpus", "mean_speedup", "on_front",
+        "usl_beta", "usl_peak_cpus", "mean_speedup", "mean_low", "mean_high", "on_front",
     )  # fmt: skip
-    return Table("", columns, tuple(rows), frozenset({0, 1, 2, 8, 18}))
+    return Table("", columns, tuple(rows), frozenset({0, 1, 2, 8, 20}))
 
 
 OVER = {"one": "one processor of the same kernel", "uniprocessor": "its uniprocessor build"}
@@ -142,6 +165,11 @@ def about_map(document: MapDocument) -> Iterator[str]:
     )
     shares = ", ".join(f"{each.workload} {each.share:.0%}" for each in found.workloads)
     yield f"Workloads, with the kernel's share of the busy time on the uniprocessor kernel: {shares}."
+    if document.samples:
+        yield (
+            f"{document.samples} samples draw every cost from its range: intervals reach from what {LOW:.0%} of "
+            f"them do not exceed to {HIGH:.0%}, and simulated statements have the share in which they hold."
+        )
     if any(each.workload == "postmark" for each in found.workloads):
         yield (
             f"PostMark: {work.transactions:,} transactions on {work.files:,} files of {work.size_low_bytes} "

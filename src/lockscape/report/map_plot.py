@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TextIO
 
 from lockscape import catalog
-from lockscape.experiments.design_space import Point
+from lockscape.experiments.design_space import Point, Space
 from lockscape.report.map import OVER, MapDocument, ordered
 from lockscape.report.plot import MARKS, Curve, print_plot
 from lockscape.report.prose import Paragraph, print_prose
@@ -36,32 +36,35 @@ def print_space(document: MapDocument, out: TextIO) -> None:
     colours: dict[str, int] = {method.id: number for number, method in enumerate(catalog.methods())}
     marks = marks_of(document)
     curves = [
-        Curve(
-            place.name,
-            [(place.effort, place.speedup)],
-            marks[place.name],
-            "",
-            colour=colours.get(place.method),
-        )
-        for place in ordered(document)
+        Curve(p.name, [(p.effort, p.speedup)], marks[p.name], "", colour=colours.get(p.method))
+        for p in ordered(document)
     ]
-    front = sorted((place.effort, place.speedup) for place in space.places if place.on_front)
-    curves.append(Curve("Pareto front", list(_along(front)), "", FRONT, colour=len(colours)))
-    outlines = {each.method: list(_along((*each.corners, each.corners[0]))) for each in space.regions}
-    curves += [
-        Curve("", line, "", OUTLINE, colour=colours.get(method)) for method, line in outlines.items()
-    ]  # fmt: skip
+    front = list(_along(staircase(space)))
+    curves.append(Curve("Pareto front", front, "", FRONT, colour=len(colours)))
+    for each in space.regions:
+        outline = list(_along((*each.core, each.core[0])))
+        curves.append(Curve("", outline, "", OUTLINE, colour=colours.get(each.method)))
     print_plot(
         f"Scalability against effort on {space.cpus} processors (Figure 3): speedup over {OVER[space.over]}",
         curves, EFFORT[space.axis], out, ticks=round_numbers([x for c in curves for x, _ in c.points]),
+        height=HEIGHT,
     )  # fmt: skip
-    print_prose([Paragraph(REGIONS, "note")], out)
+    print_prose([Paragraph(MEANS, "note")], out)
 
 
-REGIONS = (
-    f"Letters are at the mean over the workloads. {OUTLINE} goes around all that a method's ports and "
-    "systems reach with any of them; what is of one colour is of one method."
-)
+HEIGHT = 24
+"""Lines of the drawing: there are many points."""
+
+MEANS = f"Letters stand at the mean over the workloads; {OUTLINE} goes around those of one method."
+
+
+def staircase(space: Space) -> list[Point]:
+    """Return the corners of the Pareto front: as good as the last one, until the next better one."""
+    best = sorted((place.effort, place.speedup) for place in space.places if place.on_front)
+    corners = best[:1]
+    for effort, speedup in best[1:]:
+        corners += [(effort, corners[-1][1]), (effort, speedup)]
+    return corners
 
 
 def _along(corners: Sequence[Point]) -> Iterator[Point]:

@@ -4,19 +4,19 @@ Geometry only; the template `map.svg` draws it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lockscape import catalog
 from lockscape.experiments.design_space import Place, Point, Space
-from lockscape.report.labels import CHARACTER, LINE, Box, Name, place_names
+from lockscape.report.labels import Box, Name, place_names, place_titles
 from lockscape.report.map import OVER, MapDocument, ordered
-from lockscape.report.map_plot import EFFORT, round_numbers
+from lockscape.report.map_plot import EFFORT, round_numbers, staircase
 from lockscape.report.render import environment, write_whole
 
-WIDTH, HEIGHT = 900.0, 560.0
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 16.0, 44.0, 96.0
+WIDTH, HEIGHT = 980.0, 660.0
+LEFT, RIGHT, TOP, BOTTOM = 52.0, 16.0, 58.0, 96.0
 KEY_WIDTH = 210.0
 """Room of a method in the legend."""
 
@@ -42,13 +42,13 @@ class Tick:
 
 @dataclass(frozen=True)
 class Shape:
-    """A method's region as the points of a polygon, or of a line where it is none, and its name."""
+    """A method's region as the points of a polygon, or of a line where it is none; its core; its name."""
 
     method: str
     title: str
     points: str
-    x: float
-    y: float
+    core: str
+    name: Name
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ def map_svg(document: MapDocument, id: str = "map") -> str:
     space = document.space
     scale = _Scale(space)
     titles: dict[str, str] = {method.id: method.title for method in catalog.methods()}
-    shapes = [_shape(r.method, titles.get(r.method, r.method), r.corners, scale) for r in space.regions]
-    dots = _dots(document, scale, [_box(shape) for shape in shapes])
+    shapes, taken = _shapes(space, scale, titles)
+    dots = _dots(document, scale, taken)
     return environment().get_template("map.svg").render(
         id=id, width=WIDTH, height=HEIGHT, left=LEFT, right=WIDTH - RIGHT, top=TOP, base=HEIGHT - BOTTOM,
         title=f"Scalability against effort on {space.cpus} processors", over=OVER[space.over],
@@ -104,24 +104,32 @@ def map_svg(document: MapDocument, id: str = "map") -> str:
     )  # fmt: skip
 
 
-def _shape(method: str, title: str, corners: Sequence[Point], scale: _Scale) -> Shape:
-    points = [(scale.x(x), scale.y(y)) for x, y in corners]
-    highest = min(points, key=lambda p: p[1])
-    width = CHARACTER * len(title)
-    x = min(max(highest[0] - width / 2, LEFT + 4), WIDTH - RIGHT - width)
-    return Shape(
-        method, title, " ".join(f"{x:g},{y:g}" for x, y in points), round(x, 1), round(highest[1] - 6, 1)
-    )
+FRAME = (LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
 
 
-def _box(shape: Shape) -> Box:
-    return (shape.x, shape.y - LINE, shape.x + CHARACTER * len(shape.title), shape.y + 2)
+def _shapes(space: Space, scale: _Scale, titles: Mapping[str, str]) -> tuple[list[Shape], tuple[Box, ...]]:
+    """Return the regions in the paper's order, and what their names cover."""
+    regions = sorted(space.regions, key=lambda region: [*titles].index(region.method))
+    outlines = [[(scale.x(x), scale.y(y)) for x, y in region.corners] for region in regions]
+    cores = [[(scale.x(x), scale.y(y)) for x, y in region.core] for region in regions]
+    found = [(titles[region.method], core) for region, core in zip(regions, cores, strict=True)]
+    points = [(scale.x(place.effort), scale.y(place.speedup)) for place in space.places]
+    names, taken = place_titles(found, points, FRAME)
+    shapes = [
+        Shape(region.method, titles[region.method], _points(outline), _points(core), name)
+        for region, outline, core, name in zip(regions, outlines, cores, names, strict=True)
+    ]
+    return shapes, taken
+
+
+def _points(corners: Sequence[Point]) -> str:
+    return " ".join(f"{x:g},{y:g}" for x, y in corners)
 
 
 def _dots(document: MapDocument, scale: _Scale, taken: Sequence[Box]) -> list[Dot]:
     places = ordered(document)
     points = [(place.name, scale.x(place.effort), scale.y(place.speedup)) for place in places]
-    names = place_names(points, (LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM), taken)
+    names = place_names(points, FRAME, taken)
     return [
         Dot(place, x, y, name, _says(place, document))
         for place, (_, x, y), name in zip(places, points, names, strict=True)
@@ -140,14 +148,9 @@ def _says(place: Place, document: MapDocument) -> str:
 
 
 def _front(space: Space, scale: _Scale) -> str:
-    """Return the front as a staircase: from each best one on to the right nothing is worse."""
-    best = sorted((scale.x(p.effort), scale.y(p.speedup)) for p in space.places if p.on_front)
-    steps: list[tuple[float, float]] = []
-    for x, y in best:
-        steps += [(x, steps[-1][1]), (x, y)] if steps else [(x, y)]
-    if steps:
-        steps.append((WIDTH - RIGHT, steps[-1][1]))
-    return " ".join(f"{x:g},{y:g}" for x, y in steps)
+    """Return the Pareto front, which goes on to the right."""
+    corners = [(scale.x(x), scale.y(y)) for x, y in staircase(space)]
+    return _points([*corners, (WIDTH - RIGHT, corners[-1][1])])
 
 
 def _keys(shapes: Sequence[Shape]) -> list[Key]:

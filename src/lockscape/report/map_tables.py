@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from lockscape import catalog
-from lockscape.experiments.conclusions import Checked
 from lockscape.experiments.design_space import Place
 from lockscape.experiments.evidence import Check, GivenCurve, Number
 from lockscape.experiments.scalability_axis import speedup
@@ -21,15 +20,12 @@ def print_map(document: MapDocument, out: TextIO, details: bool = False) -> None
     out.write("\n")
     print_space(document, out)
     out.write("\n")
-    tables = [places_table(document), kernels_table(document), *_months(document)]
+    tables = [places_table(document), regions_table(document), kernels_table(document), *_months(document)]
     if details:
         tables += [_laws(document), _options(document), _sizes(document)]
     print_tables(tuple(tables), out)
     out.write("\n")
-    if details:
-        print_prose([p for each in document.conclusions for p in _explained(each)], out)
-    else:
-        print_tables((_conclusions(document),), out)
+    print_prose(_conclusions(document, details), out)
 
 
 def places_table(document: MapDocument) -> Table:
@@ -38,6 +34,8 @@ def places_table(document: MapDocument) -> Table:
     items = {item.name: item for item in document.tradeoff.items}
     workloads = [each.workload for each in document.tradeoff.workloads]
     titles: dict[str, str] = {method.id: method.title for method in catalog.methods()}
+    band = ("5-95%",) if document.samples else ()
+    heads = ("", "sites", "changed", "new", "lines", *workloads, "mean", *band, "")
     rows: list[Row] = []
     emphasis: set[int] = set()
     method = ""
@@ -45,7 +43,7 @@ def places_table(document: MapDocument) -> Table:
         if place.method != method:
             method = place.method
             emphasis.add(len(rows))
-            rows.append((titles.get(method, method), *[None] * (6 + len(workloads))))
+            rows.append((titles.get(method, method), *[None] * (len(heads) - 1)))
         rows.append(_row(place, items[place.name], workloads, marks[place.name], document))
     notes = [
         "Sites: places that take or release locks, less the uniprocessor kernel's own. Changed: modified, "
@@ -60,7 +58,7 @@ def places_table(document: MapDocument) -> Table:
     ]
     return Table(
         "What each takes, and how many times faster it gets",
-        ("", "sites", "changed", "new", "lines", *workloads, "mean", ""), tuple(rows), frozenset({0}),
+        heads, tuple(rows), frozenset({0}),
         tuple(notes), frozenset(emphasis),
     )  # fmt: skip
 
@@ -70,8 +68,16 @@ def _row(place: Place, item: Item, workloads: Sequence[str], mark: str, document
     counted = item.effort
     return (
         f"{mark} {place.name}", counted.added_sites, counted.change.changed, counted.new_lines, counted.lines,
-        *speedups, f"{place.speedup:.2f}", "*" if place.on_front else "",
+        *speedups, f"{place.speedup:.2f}", *_band(place, document), "*" if place.on_front else "",
     )  # fmt: skip
+
+
+def _band(place: Place, document: MapDocument) -> tuple[str, ...]:
+    """Return the interval over samples of costs, if there are any."""
+    if not document.samples:
+        return ()
+    found = document.bands[place.name]
+    return (f"{found.low:.2f} to {found.high:.2f}",)
 
 
 def _speedup(item: Item, workload: str, document: MapDocument) -> str:
@@ -81,6 +87,24 @@ def _speedup(item: Item, workload: str, document: MapDocument) -> str:
     point = found.at(document.space.cpus)
     value = speedup(point, document.space.over)
     return "" if value is None else f"{value:.2f}"
+
+
+def regions_table(document: MapDocument) -> Table:
+    """Return how far each method's region reaches, and its core."""
+    titles: dict[str, str] = {method.id: method.title for method in catalog.methods()}
+    rows: list[Row] = []
+    for each in sorted(document.space.regions, key=lambda region: [*titles].index(region.method)):
+        (efforts, reached), (_, means) = (
+            tuple(zip(*part, strict=True)) for part in (each.corners, each.core)
+        )  # fmt: skip
+        rows.append((
+            titles[each.method], len(each.members), f"{min(efforts):,.0f} to {max(efforts):,.0f}",
+            f"{min(means):.2f} to {max(means):.2f}", f"{min(reached):.2f} to {max(reached):.2f}",
+        ))  # fmt: skip
+    return Table(
+        "Methods as regions", ("", "members", document.space.axis, "means", "with any workload"), tuple(rows),
+        frozenset({0}), ("Members: a method's ports, their variants, and its systems.",),
+    )  # fmt: skip
 
 
 def kernels_table(document: MapDocument) -> Table:
@@ -184,33 +208,30 @@ def _sizes(document: MapDocument) -> Table:
     )  # fmt: skip
 
 
-def _conclusions(document: MapDocument) -> Table:
-    rows: list[Row] = [
-        (each.name if number == 0 else "", check.source, check.verdict, told(check))
-        for each in document.conclusions
-        for number, check in enumerate(each.checks)
-    ]
-    return Table(
-        "What the paper concludes (section 6), checked",
-        ("statement", "source", "verdict", "numbers"), tuple(rows), frozenset({0, 1, 2, 3}),
-        (summary(document), "--details prints the paper's words and the rule of each."),
-    )  # fmt: skip
-
-
 def summary(document: MapDocument) -> str:
     """Return how many checks came out how, by source."""
     found = [check for each in document.conclusions for check in each.checks]
     parts = []
     for source in dict.fromkeys(check.source for check in found):
         verdicts = [check.verdict for check in found if check.source == source]
-        counts = (f"{verdicts.count(v)} {v}" for v in ("holds", "does not hold", "not testable"))
+        counts = (
+            f"{verdicts.count(verdict)} {words}"  # type: ignore[arg-type]
+            for verdict, words in WORDS.items()
+        )
         parts.append(f"{source}: {', '.join(counts)}")
     return "; ".join(parts) + "."
 
 
+WORDS = {"holds": "hold", "does not hold": "do not hold", "not testable": "not testable"}
+"""Verdicts, and what several of them are."""
+
+
 def told(check: Check) -> str:
     """Return a check's numbers in words, or why it has none."""
-    return check.why or ", ".join(number_text(each) for each in check.numbers)
+    if check.why:
+        return check.why
+    numbers = "; ".join(number_text(each) for each in check.numbers)
+    return numbers if check.share is None else f"{numbers}; in {check.share:.0%} of the samples"
 
 
 def number_text(number: Number) -> str:
@@ -235,9 +256,18 @@ def conclusions_rows(document: MapDocument) -> Iterator[tuple[str, ...]]:
             first = ("", "", "")
 
 
-def _explained(each: Checked) -> Iterator[Paragraph]:
-    yield Paragraph(each.name, "heading")
-    yield Paragraph(f"\N{LEFT DOUBLE QUOTATION MARK}{each.text}\N{RIGHT DOUBLE QUOTATION MARK}", "plain")
-    if each.rule:
-        yield Paragraph(f"Rule: {each.rule}.", "plain")
-    yield from (Paragraph(f"{c.source}: {c.verdict}. {told(c)}", "bullet", hang=2) for c in each.checks)
+def _conclusions(document: MapDocument, details: bool) -> Iterator[Paragraph]:
+    """Yield every statement with its checks; `details`: with the paper's words and the rule."""
+    yield Paragraph("What the paper concludes (section 6), checked", "title")
+    for each in document.conclusions:
+        yield Paragraph(each.name, "heading" if details else "item")
+        if details:
+            yield Paragraph(
+                f"\N{LEFT DOUBLE QUOTATION MARK}{each.text}\N{RIGHT DOUBLE QUOTATION MARK}", "plain"
+            )
+            if each.rule:
+                yield Paragraph(f"Rule: {each.rule}.", "plain")
+        yield from (Paragraph(f"{c.source}: {c.verdict} ({told(c)})", "source", hang=2) for c in each.checks)
+    yield Paragraph(summary(document), "plain")
+    if not details:
+        yield Paragraph("--details prints the paper's words and the rule of each.", "note")

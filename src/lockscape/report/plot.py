@@ -106,8 +106,9 @@ class _Area:
 
 
 def draw(
-    curves: Sequence[Curve], width: int, x_title: str, shaded: str = "", ticks: Sequence[float] = ()
-) -> list[list[tuple[str, int]]]:
+    curves: Sequence[Curve], width: int, x_title: str, shaded: str = "", ticks: Sequence[float] = (),
+    height: int = HEIGHT,
+) -> list[list[tuple[str, int]]]:  # fmt: skip
     """Return the lines of a drawing at most `width` columns wide, as (text, number of the curve or -1).
 
     There must be a point. A scale of round numbers stands at the left, the x of the points below, or `ticks`,
@@ -120,7 +121,7 @@ def draw(
     step, top = _scale(largest)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     label = max(len(f"{top:.{digits}f}"), 3)
-    area = _Area(max(LEAST_WIDTH, width - label - 2), HEIGHT, xs[0], xs[-1], top)
+    area = _Area(max(LEAST_WIDTH, width - label - 2), height, xs[0], xs[-1], top)
     for number, curve in enumerate(curves):
         _stroke(area, number, curve)
     for number, curve in enumerate(curves):
@@ -193,7 +194,7 @@ def _legend(curves: Sequence[Curve], width: int, others: Sequence[str]) -> list[
 
 def print_plot(
     title: str, curves: Sequence[Curve], x_title: str, out: TextIO, shaded: str = "",
-    ticks: Sequence[float] = (),
+    ticks: Sequence[float] = (), height: int = HEIGHT,
 ) -> None:  # fmt: skip
     """Write a drawing with its title, fitted to the terminal, or `PIPED` columns wide; see `draw`."""
     from rich.console import Console
@@ -202,7 +203,7 @@ def print_plot(
     console = Console(file=out, highlight=False, soft_wrap=True)
     width = min(console.width, WIDEST) if out.isatty() else PIPED
     console.print(Text(printable(title), style="bold"))
-    for line in draw(curves, width - 1, x_title, shaded, ticks):
+    for line in draw(curves, width - 1, x_title, shaded, ticks, height):
         console.print(_coloured(line, curves))
 
 
