@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import map_pages
 import method_pages
 import msgspec
 import system_pages
@@ -374,6 +375,7 @@ def _lines_of(sites: Iterable[Site]) -> set[tuple[str, int]]:
 REGIONS: Mapping[str, Region] = {
     **method_pages.regions(),
     **system_pages.regions(),
+    **map_pages.regions(),
     "commands": commands,
     "documents": documents,
     "table2": table2,
@@ -408,6 +410,7 @@ if __name__ == "__main__":
         **system_pages.simulated(),
         **(counted(Path(sys.argv[1])) if len(sys.argv) > 1 else {}),
     }
+    map_pages.draw()
     for path in sorted(DOCS.rglob("*.md")):
         text = path.read_text("utf-8")
         if regions_of(text):

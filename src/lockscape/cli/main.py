@@ -32,6 +32,7 @@ COMMANDS = {
     "table1": ("table1", "The paper's Table 1 again, with latency and scalability as measured."),
     "calibrate": ("calibrate", "Costs for the simulated kernel, from the calls of a booted one."),
     "compare": ("compare", "Curves side by side: simulated, booted, run here, or your own."),
+    "map": ("map", "Scalability against effort (Figure 3), and the paper's conclusions checked one by one."),
     "laws": ("laws", "Fit Amdahl's law and the universal scalability law to any curve."),
     "verify": ("verify", "Published figures of the 22 systems beside simulated ones, good or bad."),
     "port": ("port", "What a port changes in the uniprocessor kernel, line by line, and its effort."),

@@ -17,6 +17,10 @@ from lockscape.experiments.run import kernel_key, load_run, simulate
 from lockscape.experiments.store import Store, key_of
 from lockscape.machine.execute import execute
 
+CHUNK = 50_000.0
+"""Expected work up to which runs of one kernel are one task: every worker builds the kernels that it needs,
+and that takes longer than short runs do."""
+
 Progress = Callable[[float, int], None]
 """Called with the share of the expected work that is done, and the number of finished runs."""
 
@@ -152,7 +156,30 @@ def _made_here(specs: Sequence[RunSpec], workers: int | None, meter: _Meter) -> 
             yield place, make(spec, lambda share, n=place: meter.part(n, share))  # type: ignore[misc]
         return
     _warm(specs[-1])
-    yield from each_done(make, specs, workers)
+    chunks = _chunks(specs)
+    for number, found in each_done(
+        _make_all, [[specs[place] for place in chunk] for chunk in chunks], workers
+    ):
+        yield from zip(chunks[number], found, strict=True)
+
+
+def _chunks(specs: Sequence[RunSpec]) -> list[list[int]]:
+    """Return the places of runs, those of one kernel that are short together."""
+    found: list[list[int]] = []
+    last, work = b"", 0.0
+    for place, spec in enumerate(specs):
+        key, more = kernel_key(spec), expected_work(spec)
+        if key == last and work + more <= CHUNK:
+            found[-1].append(place)
+            work += more
+        else:
+            found.append([place])
+            last, work = key, more
+    return found
+
+
+def _make_all(specs: Sequence[RunSpec]) -> list[Made]:
+    return [make(spec) for spec in specs]
 
 
 def make(spec: RunSpec, progress: Callable[[float], None] | None = None) -> Made:

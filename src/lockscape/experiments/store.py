@@ -9,6 +9,7 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -51,8 +52,39 @@ def sources_digest() -> str:
 def key_of(spec: RunSpec) -> str:
     """Return the digest of a run's specification, its system's name apart, and of lockscape's sources."""
     named = msgspec.structs.replace(spec, system="")
-    content = sources_digest().encode() + msgspec.json.encode(named, order="deterministic")
-    return hashlib.sha256(content).hexdigest()
+    return digest_with_sources(msgspec.json.encode(named, order="deterministic"))
+
+
+def digest_with_sources(content: bytes) -> str:
+    """Return the digest of some content and of lockscape's sources."""
+    return hashlib.sha256(sources_digest().encode() + content).hexdigest()
+
+
+Content = TypeVar("Content")
+
+
+def read_kept(path: Path | None, of: type[Content]) -> Content | None:
+    """Return what a file keeps, or None if there is none or what is there was damaged or is not ours."""
+    try:
+        return None if path is None else msgspec.json.decode(path.read_bytes(), type=of)
+    except (OSError, msgspec.DecodeError):  # made again, and then replaced
+        return None
+
+
+def write_kept(path: Path | None, content: bytes) -> None:
+    """Keep something in a file, whole or not at all. Raises `InputError` where nothing can be written."""
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as part:
+            part.write(content)
+        Path(part.name).replace(path)
+    except OSError as error:
+        raise InputError(
+            f"a finished run cannot be kept in {str(path.parent)!r}: {reason_of(error)}; "
+            "make room or name another folder with --resume"
+        ) from error
 
 
 class Store:
@@ -71,29 +103,13 @@ class Store:
     def get(self, spec: RunSpec) -> Kept | None:
         """Return a finished run, or None if it is not there or what is there was damaged."""
         key = key_of(spec)
-        try:
-            kept = msgspec.json.decode(self._path(key).read_bytes(), type=Kept)
-        except FileNotFoundError:
-            return None
-        except (OSError, msgspec.DecodeError):  # cut off or not ours: the run is made again and replaces it
-            return None
-        return kept if kept.key == key else None
+        kept = read_kept(self._path(key), Kept)
+        return kept if kept is not None and kept.key == key else None
 
     def put(self, spec: RunSpec, result: RunResult, host_s: float) -> None:
         """Keep a finished run: whole, or not at all."""
         key = key_of(spec)
-        content = msgspec.json.encode(Kept(key, result, host_s))
-        try:
-            with tempfile.NamedTemporaryFile(
-                dir=self.folder, prefix=".", suffix=".part", delete=False
-            ) as part:
-                part.write(content)
-            Path(part.name).replace(self._path(key))
-        except OSError as error:
-            raise InputError(
-                f"a finished run cannot be kept in {str(self.folder)!r}: {reason_of(error)}; "
-                "make room or name another folder with --resume"
-            ) from error
+        write_kept(self._path(key), msgspec.json.encode(Kept(key, result, host_s)))
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.json"

@@ -1,18 +1,15 @@
 """The study as one self-contained HTML page: no script, nothing loaded from anywhere."""
 
-import contextlib
-import os
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lockscape import __version__, catalog
-from lockscape.errors import InputError
 from lockscape.report import counting
 from lockscape.report.catalog import KIND_TITLES
 from lockscape.report.chart import Panel, panel
 from lockscape.report.footnotes import Footnotes
+from lockscape.report.render import environment, write_whole
 from lockscape.report.study import ChangeRow, LockRow, StudyDocument
 from lockscape.report.study_tables import (
     CHANGE_CELLS,
@@ -26,7 +23,6 @@ from lockscape.report.study_tables import (
     stand_in_versions,
     tree_notes,
 )
-from lockscape.report.text import printable
 from lockscape.source.profile import load_profile
 
 MAX_PROBLEMS = 200
@@ -97,38 +93,12 @@ class Notes:
 
 def write_page(document: StudyDocument, path: Path) -> None:
     """Write the page to `path`, whole or not at all; raises InputError if that cannot be done."""
-    text = render_page(document)
-    part = path.with_name(f".{path.name[:100]}.{os.getpid()}.part")
-    try:
-        try:
-            with part.open("x", encoding="utf-8", newline="\n") as out:
-                out.write(text)
-            part.replace(path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):  # it is `path` by now, or was never made
-                part.unlink()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(
-            f"the page cannot be written to {str(path)!r}: {reason}; give -o FILE.html"
-        ) from error
+    write_whole(path, render_page(document), "the page", "give -o FILE.html")
 
 
 def render_page(document: StudyDocument) -> str:
     """Return the page as HTML. What comes from trees is escaped, control characters are shown as text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("lockscape.report"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, finalize=_visible,
-    )  # fmt: skip
-    environment.filters["zip"] = partial(zip, strict=True)
-    return environment.get_template("page.html").render(_context(document))
-
-
-def _visible(value: object) -> object:
-    """Return plain strings with control characters as text; what templates made stays as it is."""
-    return printable(value) if type(value) is str else value
+    return environment().get_template("page.html").render(_context(document))
 
 
 def _context(document: StudyDocument) -> dict[str, Any]:

@@ -42,7 +42,8 @@ class Curve:
 
     `mark` stands at its points (default: a letter of its own), `stroke` between them. With an empty mark the
     points are those of a line alone, close together and within the others'; with an empty stroke there
-    is no line. Between low and high of `band`, (x, low, high), it is shaded.
+    is no line. Between low and high of `band`, (x, low, high), it is shaded. Curves with the same number of a
+    `colour` are alike on a terminal (default: each has its own).
     """
 
     name: str
@@ -50,6 +51,7 @@ class Curve:
     mark: str | None = None
     stroke: str = "."
     band: Sequence[tuple[float, float, float]] = ()
+    colour: int | None = None
 
 
 @dataclass
@@ -103,19 +105,23 @@ class _Area:
         self.cells[row][column] = (SEVERAL, -1) if meets else (mark, number)
 
 
-def draw(curves: Sequence[Curve], width: int, x_title: str, shaded: str = "") -> list[list[tuple[str, int]]]:
+def draw(
+    curves: Sequence[Curve], width: int, x_title: str, shaded: str = "", ticks: Sequence[float] = (),
+    height: int = HEIGHT,
+) -> list[list[tuple[str, int]]]:  # fmt: skip
     """Return the lines of a drawing at most `width` columns wide, as (text, number of the curve or -1).
 
-    There must be a point. A scale of round numbers stands at the left, the x of the points below; the last
-    lines tell which mark is which curve, and with `shaded` what a band is.
+    There must be a point. A scale of round numbers stands at the left, the x of the points below, or `ticks`,
+    which then reach from end to end; the last lines tell which mark is which curve, but for those without a
+    name, and with `shaded` what a band is.
     """
-    xs = sorted({x for curve in curves for x, _ in curve.points if curve.mark != ""})
+    xs = sorted(ticks or {x for curve in curves for x, _ in curve.points if curve.mark != ""})
     ys = [y for curve in curves for _, y in curve.points] + [high for c in curves for _, _, high in c.band]
     largest = max(ys) or 1.0
     step, top = _scale(largest)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     label = max(len(f"{top:.{digits}f}"), 3)
-    area = _Area(max(LEAST_WIDTH, width - label - 2), HEIGHT, xs[0], xs[-1], top)
+    area = _Area(max(LEAST_WIDTH, width - label - 2), height, xs[0], xs[-1], top)
     for number, curve in enumerate(curves):
         _stroke(area, number, curve)
     for number, curve in enumerate(curves):
@@ -124,8 +130,8 @@ def draw(curves: Sequence[Curve], width: int, x_title: str, shaded: str = "") ->
     for number, curve in enumerate(curves):
         for x, y in curve.points if curve.mark != "" else ():
             area.point(number, x, y, _sign(number, curve))
-    ticks = {area.row(value * step): f"{value * step:.{digits}f}" for value in range(round(top / step) + 1)}
-    lines = [[(f"{ticks.get(row, ''):>{label}} |", -1), *cells] for row, cells in enumerate(area.cells)]
+    scale = {area.row(value * step): f"{value * step:.{digits}f}" for value in range(round(top / step) + 1)}
+    lines = [[(f"{scale.get(row, ''):>{label}} |", -1), *cells] for row, cells in enumerate(area.cells)]
     lines.append([(" " * label + " +" + "-" * area.width, -1)])
     lines.append([(" " * (label + 2) + _numbers(area, xs), -1)])
     lines.append([(f"{x_title:>{min(label + 2 + area.width, width)}}", -1)])
@@ -171,7 +177,9 @@ def _sign(number: int, curve: Curve) -> str:
 
 
 def _legend(curves: Sequence[Curve], width: int, others: Sequence[str]) -> list[list[tuple[str, int]]]:
-    names = [(f"{_sign(n, curve)} {printable(curve.name)}", n) for n, curve in enumerate(curves)]
+    names = [
+        (f"{_sign(n, curve)} {printable(curve.name)}", n) for n, curve in enumerate(curves) if curve.name
+    ]
     names += [(text, -1) for text in others]
     lines: list[list[tuple[str, int]]] = [[]]
     used = 0
@@ -184,23 +192,28 @@ def _legend(curves: Sequence[Curve], width: int, others: Sequence[str]) -> list[
     return lines
 
 
-def print_plot(title: str, curves: Sequence[Curve], x_title: str, out: TextIO, shaded: str = "") -> None:
-    """Write a drawing with its title, fitted to the terminal, or `PIPED` columns wide."""
+def print_plot(
+    title: str, curves: Sequence[Curve], x_title: str, out: TextIO, shaded: str = "",
+    ticks: Sequence[float] = (), height: int = HEIGHT,
+) -> None:  # fmt: skip
+    """Write a drawing with its title, fitted to the terminal, or `PIPED` columns wide; see `draw`."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(file=out, highlight=False, soft_wrap=True)
     width = min(console.width, WIDEST) if out.isatty() else PIPED
     console.print(Text(printable(title), style="bold"))
-    for line in draw(curves, width - 1, x_title, shaded):
-        console.print(_coloured(line))
+    for line in draw(curves, width - 1, x_title, shaded, ticks, height):
+        console.print(_coloured(line, curves))
 
 
-def _coloured(line: Sequence[tuple[str, int]]) -> "Text":
+def _coloured(line: Sequence[tuple[str, int]], curves: Sequence[Curve]) -> "Text":
     from rich.text import Text
 
     text = Text()
     for part, number in line:
-        text.append(part, style=COLOURS[number % len(COLOURS)] if number >= 0 else "")
+        colour = None if number < 0 else curves[number].colour
+        shown = number if colour is None else colour
+        text.append(part, style=COLOURS[shown % len(COLOURS)] if number >= 0 else "")
     text.rstrip()
     return text

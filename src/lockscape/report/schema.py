@@ -16,6 +16,7 @@ from lockscape.report.figure2 import Figure2Document
 from lockscape.report.footprint import FootprintDocument
 from lockscape.report.host import HostDocument
 from lockscape.report.laws import LawsDocument
+from lockscape.report.map import MapDocument
 from lockscape.report.model import SystemDocument
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.port import PortDocument
@@ -39,6 +40,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "footprint": FootprintDocument,
     "host": HostDocument,
     "laws": LawsDocument,
+    "map": MapDocument,
     "methods": MethodsDocument,
     "port": PortDocument,
     "simulate": SimulateDocument,

@@ -19,7 +19,7 @@ from lockscape.systems.model import Estimate, Mechanism, SystemFile, SystemVaria
 UNIPROCESSOR = "uniprocessor"
 """The variant that every system has: its kernel without a port, on one processor."""
 
-NOT_ALONE = {"slave_queue": 0, "binding": 0}
+NOT_ALONE = {"slave_queue": 0, "binding": 0, "interrupt_threads": 0}
 """Options that a kernel without the new code of its port cannot have, and what they are then."""
 
 

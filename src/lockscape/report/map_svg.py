@@ -1,0 +1,175 @@
+"""The map as SVG: a picture of its own, or inline in a page; in light and dark, with a title for each point.
+
+Geometry only; the template `map.svg` draws it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockscape import catalog
+from lockscape.experiments.design_space import Place, Point, Space
+from lockscape.report.labels import Box, Name, place_names, place_titles
+from lockscape.report.map import OVER, MapDocument, ordered
+from lockscape.report.map_plot import EFFORT, round_numbers, staircase
+from lockscape.report.render import environment, write_whole
+
+WIDTH, HEIGHT = 980.0, 660.0
+LEFT, RIGHT, TOP, BOTTOM = 52.0, 16.0, 58.0, 96.0
+KEY_WIDTH = 210.0
+"""Room of a method in the legend."""
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A port or system: where it stands, what it looks like, and all its numbers in words."""
+
+    place: Place
+    x: float
+    y: float
+    name: Name
+    says: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A line of the scale with its label."""
+
+    text: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A method's region as the points of a polygon, or of a line where it is none; its core; its name."""
+
+    method: str
+    title: str
+    points: str
+    core: str
+    name: Name
+
+
+@dataclass(frozen=True)
+class Key:
+    """A method in the legend."""
+
+    method: str
+    title: str
+    x: float
+    y: float
+
+
+class _Scale:
+    """Turns effort and speedup into places of the drawing."""
+
+    def __init__(self, space: Space) -> None:
+        corners = [corner for region in space.regions for corner in region.corners]
+        corners += [(place.effort, place.speedup) for place in space.places]
+        self.efforts = round_numbers([x for x, _ in corners])
+        self.top = math.ceil(max(y for _, y in corners))
+        self.low, self.high = math.log(self.efforts[0]), math.log(self.efforts[-1])
+
+    def x(self, effort: float) -> float:
+        share = (math.log(effort) - self.low) / (self.high - self.low)
+        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+
+    def y(self, speedup: float) -> float:
+        return round(HEIGHT - BOTTOM - speedup / self.top * (HEIGHT - BOTTOM - TOP), 1)
+
+
+def write_svg(document: MapDocument, path: Path) -> None:
+    """Write the picture, whole or not at all. Raises `InputError` if that cannot be done."""
+    write_whole(path, map_svg(document), "the picture", "give --svg FILE.svg")
+
+
+def map_svg(document: MapDocument, id: str = "map") -> str:
+    """Return the map as an SVG element; `id` begins the ids in it, for a page with several.
+
+    Raises `InputError` if nothing has a place.
+    """
+    space = document.space
+    scale = _Scale(space)
+    titles: dict[str, str] = {method.id: method.title for method in catalog.methods()}
+    shapes, taken = _shapes(space, scale, titles)
+    dots = _dots(document, scale, taken)
+    return environment().get_template("map.svg").render(
+        id=id, width=WIDTH, height=HEIGHT, left=LEFT, right=WIDTH - RIGHT, top=TOP, base=HEIGHT - BOTTOM,
+        title=f"Scalability against effort on {space.cpus} processors", over=OVER[space.over],
+        effort=EFFORT[space.axis], shapes=shapes, dots=dots, front=_front(space, scale),
+        across=[Tick(f"{n:,.0f}", scale.y(n)) for n in range(0, scale.top + 1, max(1, scale.top // 8))],
+        down=[Tick(f"{n:,.0f}", scale.x(n)) for n in scale.efforts], keys=_keys(shapes),
+        description=_description(space, titles),
+    )  # fmt: skip
+
+
+FRAME = (LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
+
+
+def _shapes(space: Space, scale: _Scale, titles: Mapping[str, str]) -> tuple[list[Shape], tuple[Box, ...]]:
+    """Return the regions in the paper's order, and what their names cover."""
+    regions = sorted(space.regions, key=lambda region: [*titles].index(region.method))
+    outlines = [[(scale.x(x), scale.y(y)) for x, y in region.corners] for region in regions]
+    cores = [[(scale.x(x), scale.y(y)) for x, y in region.core] for region in regions]
+    found = [(titles[region.method], core) for region, core in zip(regions, cores, strict=True)]
+    points = [(scale.x(place.effort), scale.y(place.speedup)) for place in space.places]
+    names, taken = place_titles(found, points, FRAME)
+    shapes = [
+        Shape(region.method, titles[region.method], _points(outline), _points(core), name)
+        for region, outline, core, name in zip(regions, outlines, cores, names, strict=True)
+    ]
+    return shapes, taken
+
+
+def _points(corners: Sequence[Point]) -> str:
+    return " ".join(f"{x:g},{y:g}" for x, y in corners)
+
+
+def _dots(document: MapDocument, scale: _Scale, taken: Sequence[Box]) -> list[Dot]:
+    places = ordered(document)
+    points = [(place.name, scale.x(place.effort), scale.y(place.speedup)) for place in places]
+    names = place_names(points, FRAME, taken)
+    return [
+        Dot(place, x, y, name, _says(place, document))
+        for place, (_, x, y), name in zip(places, points, names, strict=True)
+    ]
+
+
+def _says(place: Place, document: MapDocument) -> str:
+    item = next(each for each in document.tradeoff.items if each.name == place.name)
+    counted = item.effort
+    front = "; on the Pareto front" if place.on_front else ""
+    return (
+        f"{place.name}: {item.title}. {counted.added_sites} sites, {counted.change.changed} lines changed, "
+        f"{counted.new_lines} new. On {place.cpus} processors {place.speedup:.2f} times as fast in the mean, "
+        f"{place.low:.2f} ({place.low_workload}) to {place.high:.2f} ({place.high_workload}){front}"
+    )
+
+
+def _front(space: Space, scale: _Scale) -> str:
+    """Return the Pareto front, which goes on to the right."""
+    corners = [(scale.x(x), scale.y(y)) for x, y in staircase(space)]
+    return _points([*corners, (WIDTH - RIGHT, corners[-1][1])])
+
+
+def _keys(shapes: Sequence[Shape]) -> list[Key]:
+    many = int((WIDTH - LEFT) // KEY_WIDTH)
+    return [
+        Key(s.method, s.title, LEFT + KEY_WIDTH * (n % many), HEIGHT - BOTTOM + 52 + 18 * (n // many))
+        for n, s in enumerate(shapes)
+    ]
+
+
+def _description(space: Space, titles: dict[str, str]) -> str:
+    """Return the drawing in words: the extent of each region, and the Pareto front."""
+    parts = []
+    for region in space.regions:
+        xs, ys = zip(*region.corners, strict=True)
+        parts.append(
+            f"{titles.get(region.method, region.method)}: {min(xs):,.0f} to {max(xs):,.0f} {space.axis}, "
+            f"{min(ys):.2f} to {max(ys):.2f} times"
+        )
+    front = sorted((p for p in space.places if p.on_front), key=lambda p: p.effort)
+    named = ", ".join(f"{p.name} ({p.effort:,.0f} {space.axis}, {p.speedup:.2f} times)" for p in front)
+    return f"{'. '.join(parts)}. On the Pareto front: {named}."
