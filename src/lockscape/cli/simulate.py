@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from lockscape.cli.options import form_of, jobs_option, kept_options, output_options, runs_progress
+from lockscape.cli.options import (
+    form_of,
+    instead,
+    jobs_option,
+    kept_options,
+    nothing,
+    output_options,
+    runs_progress,
+)
 from lockscape.cli.request import read_request, run_options
 from lockscape.cli.values import Failing, Numbers
 from lockscape.errors import InputError
@@ -54,6 +62,7 @@ SMALL = {"files": 20, "transactions": 60}
 @click.option("--fail", "failing", type=Failing(), default=None,
               help="Let a kernel instance fail, on the most processors: what it takes down.")  # fmt: skip
 @click.option("--trace", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+              callback=instead(nothing),
               help="Write a timeline too, for ui.perfetto.dev; FILE.gz is compressed.")  # fmt: skip
 @click.option("--trace-from", type=click.FloatRange(0), default=0.0, metavar="MS",
               help="Where it begins, in simulated ms.  [default: the beginning]")  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lockscape.errors import InputError, unknown
 from lockscape.experiments.sample import kernel_steps
+from lockscape.inputs import read_file
 from lockscape.kernel.build import OPTIONS
 from lockscape.machine.state import MOST_PROCESSORS
 from lockscape.ports.plan import Plan, convert_plan, load_plan, plan_names
@@ -57,7 +58,7 @@ def _from_file(name: str) -> System:
     path, _, variant = name.partition(".toml@")
     file = Path(path + ".toml" if variant else name)
     try:
-        data = tomllib.loads(file.read_text("utf-8"))
+        data = tomllib.loads(read_file(file).decode())
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: cannot be read as a plan or a system: {error}") from error
     if "plan" in data:

@@ -14,6 +14,7 @@ from lockscape.report.laws import LawsDocument
 from lockscape.report.model import SystemDocument
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.port import PortDocument
+from lockscape.report.rerun import RerunDocument
 from lockscape.report.simulate import SimulateDocument
 from lockscape.report.study import StudyDocument
 from lockscape.report.sweep import SweepDocument
@@ -31,6 +32,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "laws": LawsDocument,
     "methods": MethodsDocument,
     "port": PortDocument,
+    "rerun": RerunDocument,
     "simulate": SimulateDocument,
     "study": StudyDocument,
     "system": SystemDocument,
