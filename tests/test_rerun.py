@@ -117,7 +117,6 @@ SLOW = {
     "simulate --without": ["simulate", "fine", "--without", "inode_lock", "--cpus", "2"],
     "simulate --fail": ["simulate", "cells", "--cpus", "4", *SMALL, "--fail", "1@0.2"],
     "port --effort": ["port", "--effort", "outside.toml"],
-    "port --mutants": ["port", "giant", "--mutants"],
     "workloads": ["workloads", "watch.toml", "--strace", "make.strace"],
     "unlock": ["unlock", "linux-2.0", *SMALL, "--cpus", "2", "--steps", "1", "--wide", "1", "--trials", "1",
                "-j", "1"],

@@ -27,6 +27,13 @@ class File(NamedTuple):
     bytes: int
 
 
+class Package(NamedTuple):
+    """An installed package that brought a part: its version, the SHA-256 over its code and data."""
+
+    version: str
+    sha256: str
+
+
 @dataclass
 class Noted:
     """What one command has read, by name, as given or from the current folder.
@@ -38,6 +45,7 @@ class Noted:
     command: tuple[str, ...] = ()
     strange: bool = False
     files: dict[str, File] = field(default_factory=dict)
+    packages: dict[str, Package] = field(default_factory=dict)
 
 
 _NOW: ContextVar[Noted | None] = ContextVar("noted", default=None)
@@ -81,6 +89,11 @@ def read_standard_input(most: int = -1) -> bytes:
     content = sys.stdin.buffer.read(most)
     _note(STANDARD_INPUT, hashlib.sha256(content).hexdigest(), len(content))
     return content
+
+
+def note_package(name: str, version: str, sha256: str) -> None:
+    """Note that something comes from an installed package."""
+    noted().packages[name] = Package(version, sha256)
 
 
 def open_file(path: Path) -> BufferedReader:

@@ -43,7 +43,7 @@ def runs_of(system: System, request: Request, cpus: Iterable[int]) -> list[RunSp
     could hold.
     """
     machine = request.machine or system.machine
-    factors = cost_factors(request.cost_sample, machine)
+    factors = cost_factors(request.cost_sample, machine, system.plan.new_code)
     return [
         RunSpec(
             system.id, system.plan, number, request.processes, request.postmark, request.seeding,

@@ -46,10 +46,19 @@ class InputRecord(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class PackageRecord(msgspec.Struct, frozen=True):
+    """An installed package that brought a plan, a system or new code; `sha256` is over its code and data."""
+
+    name: str
+    version: str
+    sha256: str
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """How a result came about. `started` is UTC in ISO 8601, `elapsed_s` wall-clock seconds.
 
-    `command` is empty for a result that no command made; `inputs` are the files that it read, besides trees.
+    `command` is empty for a result that no command made; `inputs` are the files that it read, besides trees;
+    `packages` those that brought something of it.
     """
 
     lockscape: str
@@ -60,6 +69,7 @@ class Manifest(msgspec.Struct, frozen=True):
     python: str
     platform: str
     inputs: tuple[InputRecord, ...] = ()
+    packages: tuple[PackageRecord, ...] = ()
 
 
 class Stopwatch:
@@ -81,4 +91,5 @@ class Stopwatch:
             python=platform.python_version(),
             platform=f"{platform.system()} {platform.machine()}",
             inputs=tuple(InputRecord(name, *each) for name, each in read.files.items()),
+            packages=tuple(PackageRecord(name, *each) for name, each in read.packages.items()),
         )

@@ -10,7 +10,7 @@ import msgspec
 
 from lockscape.errors import InputError, reason_of
 from lockscape.inputs import read_file
-from lockscape.report.manifest import InputRecord, TreeRecord
+from lockscape.report.manifest import InputRecord, PackageRecord, TreeRecord
 
 LARGEST = 1 << 28
 """Bytes of a document that is read: all 22 systems on 1,024 processors are a tenth of that."""
@@ -52,6 +52,7 @@ class RecordedManifest(msgspec.Struct, frozen=True):
     platform: str = ""
     trees: tuple[TreeRecord, ...] = ()
     inputs: tuple[InputRecord, ...] | None = None
+    packages: tuple[PackageRecord, ...] = ()
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -76,7 +77,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class ChangedInput(msgspec.Struct, frozen=True):
-    """A tree or a file that was read, and is another one now: its identities, null if it was not read."""
+    """A tree, a file or a package that was used, and is another one now: its identities, null if unused."""
 
     name: str
     recorded: str | None
@@ -184,9 +185,11 @@ def _text(value: Any) -> str | None:
 
 
 def changed_inputs(recorded: RecordedManifest, now: RecordedManifest) -> Iterator[ChangedInput]:
-    """Yield the trees and files whose identities both manifests give, and that are not the same."""
+    """Yield the trees, packages and files that both manifests tell of, and that are not the same."""
     trees = [[(tree.origin, tree.identity) for tree in each.trees] for each in (recorded, now)]
     yield from _changed(dict(trees[0]), dict(trees[1]))
+    packages = [{f"package {e.name}": e.sha256 for e in known.packages} for known in (recorded, now)]
+    yield from _changed(*packages)
     if recorded.inputs is not None:
         files = [{each.name: each.sha256 for each in known.inputs or ()} for known in (recorded, now)]
         yield from _changed(*files)
