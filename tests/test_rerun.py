@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli_tools import LINUX_FILES, Command, Result, write_tree
@@ -115,6 +115,7 @@ SLOW = {
     "simulate --postmark": ["simulate", "giant", "--cpus", "1", "--processes", "2", "--postmark", "small.pm",
                             "-j", "1"],
     "simulate --without": ["simulate", "fine", "--without", "inode_lock", "--cpus", "2"],
+    "simulate --faults": ["simulate", "outside.toml", "--faults", "--cpus", "2", *SMALL],
     "simulate --fail": ["simulate", "cells", "--cpus", "4", *SMALL, "--fail", "1@0.2"],
     "port --effort": ["port", "--effort", "outside.toml"],
     "workloads": ["workloads", "watch.toml", "--strace", "make.strace"],
@@ -328,19 +329,22 @@ JSON = st.recursive(
 )
 
 
+SMALL_EXAMPLES = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
 def document_of(content: dict[str, Any]) -> Any:
     manifest = {"lockscape": "0.1.0", "command": ["lockscape", "systems"]}
     return parse_result(json.dumps({**content, "document": "x", "manifest": manifest}), "test")
 
 
-@settings(max_examples=30)
+@SMALL_EXAMPLES
 @given(st.dictionaries(st.text(max_size=3), JSON, max_size=4))
 def test_a_document_is_identical_with_itself(content: dict[str, Any]) -> None:
     found = compared(document_of(content), document_of(content))
     assert (found.differing, found.inputs) == (0, ())
 
 
-@settings(max_examples=50)
+@SMALL_EXAMPLES
 @given(JSON, JSON)
 def test_different_values_are_told_apart(one: Any, other: Any) -> None:
     found = compared(document_of({"a": one}), document_of({"a": other}))
@@ -355,6 +359,7 @@ def leaves(value: Any) -> bool:
     return True
 
 
+@SMALL_EXAMPLES
 @given(st.text(max_size=40) | st.binary(max_size=40))
 def test_any_text_is_a_document_or_refused(text: str | bytes) -> None:
     try:
