@@ -258,6 +258,16 @@ def test_rows_of_a_sweep_are_repeated_from_parquet(folder: Path, lockscape: Comm
     assert (code, [each["name"] for each in json.loads(out)["inputs"]]) == (1, ["outside.toml"])
 
 
+def test_no_cluster_is_connected_to(folder: Path, lockscape: Command) -> None:
+    found = json.loads(printed(lockscape, *CASES["sweep"]))
+    found["manifest"]["command"] += ["--scheduler", "tcp://192.0.2.1:8786", "--resume", "/no/such", "--fresh"]
+    done, document = again(lockscape, json.dumps(found), "-j", "1")
+    assert (done.code, document["verdict"]) == (0, "identical"), done.err
+    assert document["left_out"] == [
+        "--output rows.parquet", "--scheduler tcp://192.0.2.1:8786", "--resume /no/such",
+    ]  # fmt: skip
+
+
 def test_a_manifest_without_inputs_says_so(folder: Path, lockscape: Command) -> None:
     found = json.loads(printed(lockscape, "laws", "sdm91.csv"))
     del found["manifest"]["inputs"]
