@@ -11,6 +11,7 @@ source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "examples"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
+suppress_warnings = ["ref.python"]  # "bytes" in a signature is Python's, not one of the fields of that name
 nitpicky = False  # links to other projects' types would need their inventories, from the network
 
 autodoc_member_order = "bysource"

@@ -10,9 +10,11 @@ holds linux-2.0.40, linux-2.2.26, linux-2.4.31 and linux-2.6.11. Tests hold ever
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import api_pages
 import click
 import map_pages
 import method_pages
@@ -322,6 +324,29 @@ def table1_why() -> Iterator[str]:
     yield ""
 
 
+def disagreements() -> Iterator[str]:
+    """Yield what of the paper's Figure 2 and Table 1 the models do not give."""
+    document = figure2_document(recorded("pentium4"), Stopwatch().manifest())
+    rows: list[Sequence[object]] = [
+        (
+            "Figure 2",
+            f"“{each.text}”",
+            measure,
+            f"{each.verdict[measure]}: true in {each.share[measure]:.0%} of the samples",
+        )
+        for each in document.statements
+        for measure in each.verdict
+        if each.verdict[measure] != "holds"
+    ]
+    rows += [
+        ("Table 1", each.name, quality, f"{cell.measured} instead of {cell.printed}")
+        for each in _table1().systems
+        for quality, cell in (("latency", each.latency), ("scalability", each.scalability))
+        if cell is not None and cell.agrees is False
+    ]
+    yield from table(("of the paper", "what", "by", "simulated"), rows, 4)
+
+
 VERSIONS = ("2.0.40", "2.2.26", "2.4.31", "2.6.11")
 
 SAME = {
@@ -376,6 +401,8 @@ REGIONS: Mapping[str, Region] = {
     **method_pages.regions(),
     **system_pages.regions(),
     **map_pages.regions(),
+    **{f"api_{layer}": partial(api_pages.reference, layer) for layer in api_pages.LAYERS},
+    "operations": api_pages.operations,
     "commands": commands,
     "documents": documents,
     "table2": table2,
@@ -392,6 +419,7 @@ REGIONS: Mapping[str, Region] = {
     "table1_words": table1_words,
     "table1_numbers": table1_numbers,
     "table1_why": table1_why,
+    "disagreements": disagreements,
     "unlock_postmark": lambda: unlocked("postmark"),
     "unlock_kernelbuild": lambda: unlocked("kernelbuild"),
 }

@@ -3,7 +3,7 @@
 A block with the info string ``console`` is a list of commands (``$ …``), each followed by all that it prints,
 on standard output and standard error. ``...`` matches anything: alone on a line any number of lines, inside a
 line any characters. Commands run in a copy of ``docs/examples``, 80 columns wide. Only ``lockscape`` may be
-called, with a pipe to a few standard tools. A block ``pycon`` is a doctest.
+called, with a pipe to a few standard tools, and ``uv pip install``. A block ``pycon`` is a doctest.
 """
 
 import doctest
@@ -20,11 +20,19 @@ from typing import NamedTuple
 
 import pytest
 
+from tools import require
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)]
 
-PROGRAMS = {"lockscape", "head", "grep", "wc"}
+PROGRAMS = {"lockscape", "head", "grep", "wc", "uv"}
+
+FUNCTIONS = """
+lockscape() { "$PYTHON" -m lockscape "$@"; }
+uv() { command uv "$@" --target installed --python "$PYTHON" --no-deps --no-build-isolation --offline --no-cache; }
+"""
+"""What commands of examples mean here: a package is installed into the copy of the examples, from what is there."""
 
 NOT_EXECUTED = {
     "README.md": [
@@ -143,6 +151,8 @@ def matcher(expected: str) -> re.Pattern[str]:
 
 def run(command: str, folder: Path) -> tuple[int, str]:
     assert set(programs_of(command)) <= PROGRAMS, command
+    if "uv" in programs_of(command):
+        require("uv")
     environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
     environment |= {
         "COLUMNS": "80",
@@ -150,9 +160,11 @@ def run(command: str, folder: Path) -> tuple[int, str]:
         "PYTHON": sys.executable,
         "PYTHONUTF8": "1",
     }
-    script = f'lockscape() {{ "$PYTHON" -m lockscape "$@"; }}\n{command}\n'
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [*filter(None, [environment.get("PYTHONPATH")]), str(folder / "installed")]
+    )
     done = subprocess.run(
-        ["sh", "-c", script], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        ["sh", "-c", f"{FUNCTIONS}{command}\n"], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, timeout=60, check=False,
     )  # fmt: skip
     lines = done.stdout.decode("utf-8").splitlines()

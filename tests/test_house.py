@@ -8,22 +8,24 @@ import pytest
 import lockscape
 
 PACKAGE = Path(lockscape.__file__).parent
+BELOW = {"errors", "inputs"}
 LABORATORY = {"program", "machine", "kernel", "ports"}
 MAY_IMPORT = {
     "errors": set(),
+    "inputs": {"errors"},
     "catalog": {"errors"},
-    "source": {"errors"},
+    "source": BELOW,
     "program": {"errors"},
     "machine": {"errors", "program"},
     "kernel": {"errors", "program"},
-    "ports": {"errors", "program", "machine", "kernel"},
-    "systems": {"errors", "catalog", *LABORATORY},
-    "workloads": {"errors", *LABORATORY},
-    "experiments": {"errors", *LABORATORY, "systems", "workloads"},
-    "real": {"errors", *LABORATORY, "systems", "workloads"},
-    "report": {"errors", "catalog", "source", *LABORATORY, "systems", "workloads", "experiments", "real"},
+    "ports": {*BELOW, "program", "machine", "kernel"},
+    "systems": {*BELOW, "catalog", *LABORATORY},
+    "workloads": {*BELOW, *LABORATORY},
+    "experiments": {*BELOW, *LABORATORY, "systems", "workloads"},
+    "real": {*BELOW, *LABORATORY, "systems", "workloads"},
+    "report": {*BELOW, "catalog", "source", *LABORATORY, "systems", "workloads", "experiments", "real"},
     "cli": {
-        "errors",
+        *BELOW,
         "catalog",
         "source",
         *LABORATORY,

@@ -227,6 +227,9 @@ def test_your_own_plan(call: Command, tmp_path: Path) -> None:
         (["fine", "--cpus", "2", "--transactions", "20", "--fail", "0@9999999"], 1, "the run ends after"),
         (["cells", "--fail", "one"], 2, "'one' is no failure: write 2@50"),
         (["cells", "--fail", "1@1", "--without", "i_sem"], 1, "shows one failure by itself"),
+        (["giant", "--faults", "--without", "kernel_flag"], 1, "--faults: looks at a system as it is"),
+        (["giant", "--band", "2", "--faults"], 1, "--faults: looks at a system as it is"),
+        (["giant", "--without", ""], 1, "unknown lock ''"),
         (["/no/such.toml"], 1, "cannot be read as a plan"),
         (["giant", "--baseline", "linux-9"], 1, "unknown system or method 'linux-9'"),
         (["giant", "--json", "--csv"], 2, "exclude each other"),
@@ -255,6 +258,18 @@ def test_a_missing_lock_shows_its_race(call: Command) -> None:
     race = next(fault for fault in removal["faults"] if fault["kind"] == "race")
     assert len({line.split()[2] for line in race["interleaving"]}) > 1  # at least two processors take part
     assert found["systems"] == []
+
+
+def test_a_plan_is_looked_at_as_it_is(call: Command, tmp_path: Path) -> None:
+    forgotten = Path(__file__).parents[1] / "docs" / "examples" / "forgotten.toml"
+    size = ("--faults", "--cpus", "2", "--processes", "2", "--transactions", "20", "--number", "10")
+    found = check(call("simulate", str(forgotten), "fine", *size, "--json").out)
+    forgot, whole = found["without"]
+    assert (forgot["lock"], forgot["rules"], forgot["cpus"]) == ("", 0, 2)
+    assert {fault["kind"] for fault in forgot["faults"]} == {"race"}
+    assert all("dput" in " ".join(fault["places"]) for fault in forgot["faults"])
+    assert (whole["faults"], whole["ended"], whole["damage"]) == ([], "", [])
+    assert "fine under the fault detector, 2 processors\n  No fault" in call("simulate", "fine", *size).out
 
 
 def test_a_failed_cell_takes_its_processes_down_and_no_others(call: Command) -> None:

@@ -10,6 +10,7 @@ import click
 
 from lockscape import __version__
 from lockscape.errors import LockscapeError
+from lockscape.inputs import noting
 
 COMMANDS = {
     "study": ("study", "The paper's Tables 1, 2 and 3, published and measured, and your trees beside them."),
@@ -39,9 +40,14 @@ COMMANDS = {
     "workloads": ("workloads", "Workloads: their mix of system calls, and the kernel's share of the time."),
     "host": ("host", "Run PostMark for real, on this host: how it scales with the processors."),
     "boot": ("boot", "Boot a real kernel on simulated processors: how it scales under the same workload."),
+    "rerun": ("rerun", "Repeat a result from its JSON, and say whether it is identical."),
     "fetch": ("fetch", "Download a kernel release, check its SHA-256 and keep it."),
 }
 """Command -> module of `lockscape.cli` that defines it, and its line in the help."""
+
+
+ARGUMENTS = "lockscape.arguments"
+"""Under this name the arguments of the command line are kept with click's context."""
 
 
 class LazyGroup(click.Group):
@@ -64,10 +70,16 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments, and keep them as they were written: results carry them."""
+        ctx.meta[ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; a reader that leaves the pipe (`lockscape … | head`) has what it wanted."""
         try:
-            result = super().invoke(ctx)
+            with noting(("lockscape", *ctx.meta[ARGUMENTS]), strange=ctx.obj is not None):
+                result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush

@@ -3,9 +3,12 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from lockscape.report.output import Format
 from lockscape.report.text import printable
@@ -15,6 +18,37 @@ if TYPE_CHECKING:  # numpy behind it would be most of the start of commands that
     from lockscape.source.scan import Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Again:
+    """The object of the root context while a recorded command is made again: then nothing of the user's is
+    written, and options that say how a result is made are those of who asks.
+
+    `folder` is a new and empty one; `left_out` gathers the options that were given and not followed.
+    """
+
+    folder: Path
+    jobs: int | None
+    left_out: list[str] = field(default_factory=list)
+
+
+def instead(value: Callable[[Again], Any], told: bool = True) -> Callable[..., Any]:
+    """Return the callback of an option that is not followed while a command is made again, see `Again`."""
+
+    def choose(ctx: click.Context, param: click.Parameter, given: Any) -> Any:
+        again = ctx.find_object(Again)
+        if again is None:
+            return given
+        if told and ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE:
+            again.left_out.append(f"{max(param.opts, key=len)} {given}")
+        return value(again)
+
+    return choose
+
+
+def nothing(again: Again) -> None:
+    """Stand for an option that is left out."""
 
 
 def output_options(command: F) -> F:
@@ -44,6 +78,7 @@ def jobs_option(command: F) -> F:
         type=click.IntRange(min=1),
         default=None,
         metavar="N",
+        callback=instead(lambda again: again.jobs, told=False),
         help="Use N cores (default: all).",
     )(command)
 
@@ -52,7 +87,7 @@ def kept_options(command: F) -> F:
     """Add ``--resume`` and ``--fresh``, which say what of earlier runs is taken; the command gets both."""
     command = click.option("--fresh", is_flag=True, help="Make every run again, whatever is kept.")(command)
     return click.option(
-        "--resume", default=None, metavar="FOLDER",
+        "--resume", default=None, metavar="FOLDER", callback=instead(lambda again: str(again.folder)),
         help="Where finished runs are kept and taken from.  [default: the user's cache]",
     )(command)  # fmt: skip
 

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from lockscape.cli.options import form_of, jobs_option, kept_options, output_options, runs_progress
+from lockscape.cli.options import (
+    form_of,
+    instead,
+    jobs_option,
+    kept_options,
+    nothing,
+    output_options,
+    runs_progress,
+)
 from lockscape.cli.request import read_request, run_options
 from lockscape.cli.values import Failing, Numbers
 from lockscape.errors import InputError
@@ -54,9 +62,12 @@ SMALL = {"files": 20, "transactions": 60}
 @click.option("--without", "lock", default=None, metavar="LOCK|MECHANISM",
               help="Take a lock out and show what goes wrong (by default on 4 processors), or run a system "
                    "without what sets it apart beside it.")  # fmt: skip
+@click.option("--faults", is_flag=True,
+              help="Look for faults of a system as it is (by default on 4 processors).")  # fmt: skip
 @click.option("--fail", "failing", type=Failing(), default=None,
               help="Let a kernel instance fail, on the most processors: what it takes down.")  # fmt: skip
 @click.option("--trace", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+              callback=instead(nothing),
               help="Write a timeline too, for ui.perfetto.dev; FILE.gz is compressed.")  # fmt: skip
 @click.option("--trace-from", type=click.FloatRange(0), default=0.0, metavar="MS",
               help="Where it begins, in simulated ms.  [default: the beginning]")  # fmt: skip
@@ -66,9 +77,10 @@ SMALL = {"files": 20, "transactions": 60}
 @jobs_option
 @output_options
 def simulate(
-    systems: tuple[str, ...], workload: str, lock: str | None, failing: tuple[int, float] | None,
-    at: int | None, locks: str, report_postmark: bool, baseline: str | None, resume: str | None, fresh: bool,
-    jobs: int | None, trace: Path | None, trace_from: float, trace_to: float | None, samples: int | None,
+    systems: tuple[str, ...], workload: str, lock: str | None, faults: bool,
+    failing: tuple[int, float] | None, at: int | None, locks: str, report_postmark: bool,
+    baseline: str | None, resume: str | None, fresh: bool, jobs: int | None, trace: Path | None,
+    trace_from: float, trace_to: float | None, samples: int | None,
     form: str | None = None, **settings: Any,
 ) -> None:  # fmt: skip
     """Run a workload on simulated kernels and print how they scale (Figure 2).
@@ -84,6 +96,7 @@ def simulate(
     lockscape simulate fine --workload trace:make.strace  what 'strace -f -ttt -T -o make.strace make' saw
     lockscape simulate fine --band 20                     how sure the curve is, with 20 samples of costs
     lockscape simulate fine --without dcache_lock         the race, step by step
+    lockscape simulate ./mine.toml --faults               is your own plan right?
     lockscape simulate cells --cpus 8 --fail 2@50         instance 2 fails after 50 ms
     lockscape simulate ./mine.toml --transactions 1000    your own locking plan
     """
@@ -93,20 +106,16 @@ def simulate(
         raise click.UsageError("--report-postmark is PostMark's: say --workload postmark")
     chosen = _chosen(systems)
     mechanism = lock if any(lock == each.id for found in chosen for each in found.mechanisms) else None
-    if trace is not None and (lock is not None or len(chosen) > 1):
-        raise InputError("--trace: the timeline is of one run; give one system, and no --without")
-    if failing is not None and (lock is not None or trace is not None):
-        raise InputError("--fail: shows one failure by itself; give no --without and no --trace")
-    drawn = settings["cost_sample"] or settings["costs"]
-    if samples and (lock is not None or failing is not None or trace is not None or drawn):
-        raise InputError(
-            "--band: is of curves with the stated costs; give no --without, --fail, --trace, --costs or "
-            "--cost-sample"
-        )
-    without = lock is not None and mechanism is None
+    looks = {"--faults": faults, "--without": lock, "--fail": failing, "--trace": trace, "--band": samples}
+    _check_together(
+        {name for name, value in looks.items() if value not in (None, False)},
+        len(chosen),
+        bool(settings["cost_sample"] or settings["costs"]),
+    )
+    without = faults or (lock is not None and mechanism is None)
     cpus = settings["cpus"] or ((4,) if without else tuple(range(1, 9)))
     request, terse = read_request(settings, SMALL if without else {})
-    if lock is not None and mechanism is None:
+    if without:
         _without([_runs(found, request, cpus)[-1] for found in chosen], lock, form_of(form), watch)
         return
     if failing is not None:
@@ -126,6 +135,21 @@ def simulate(
         _timeline(specs, at, trace, trace_from, trace_to)
     show = Show(at, locks == "all", report_postmark, terse)
     _curves(specs, base is not None, samples or 0, show, Making(resume, fresh, jobs), form_of(form), watch)
+
+
+def _check_together(looks: set[str], systems: int, costs: bool) -> None:
+    """Raise `InputError` for ways of looking at a run, by their options, that exclude each other."""
+    if "--trace" in looks and ("--without" in looks or systems > 1):
+        raise InputError("--trace: the timeline is of one run; give one system, and no --without")
+    if "--fail" in looks and looks & {"--without", "--trace"}:
+        raise InputError("--fail: shows one failure by itself; give no --without and no --trace")
+    if "--band" in looks and (costs or looks & {"--without", "--fail", "--trace"}):
+        raise InputError(
+            "--band: is of curves with the stated costs; give no --without, --fail, --trace, --costs "
+            "or --cost-sample"
+        )
+    if "--faults" in looks and len(looks) > 1:
+        raise InputError("--faults: looks at a system as it is; give no --without, --fail, --trace or --band")
 
 
 def _timeline(
@@ -219,7 +243,7 @@ def _curves(
         print_postmark(document, sys.stdout, show.at, show.terse)
 
 
-def _without(specs: "list[RunSpec]", lock: str, form: Format, watch: Stopwatch) -> None:
+def _without(specs: "list[RunSpec]", lock: str | None, form: Format, watch: Stopwatch) -> None:
     from lockscape.experiments.without import without
     from lockscape.report.simulate import simulate_document
     from lockscape.report.without import print_removals, removals_csv

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockscape.cli.options import form_of, jobs_option, output_options, progress_line
+from lockscape.cli.options import form_of, instead, jobs_option, nothing, output_options, progress_line
 from lockscape.errors import InputError
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.output import emit
@@ -28,11 +28,11 @@ DEFAULT_PAGE = "lockscape-report.html"
 @click.argument("trees", nargs=-1, metavar="[TREE...]")
 @click.option(
     "-o", "--output", "page", default=DEFAULT_PAGE, show_default=True, metavar="FILE.html",
-    help="Where the page is written; a file there is replaced.",
+    callback=instead(nothing), help="Where the page is written; a file there is replaced.",
 )  # fmt: skip
 @jobs_option
 @output_options
-def study(trees: tuple[str, ...], page: str, jobs: int | None, form: str | None = None) -> None:
+def study(trees: tuple[str, ...], page: str | None, jobs: int | None, form: str | None = None) -> None:
     """Show the paper's Tables 1, 2 and 3 with what lockscape measured beside them, and write them as a page.
 
     Without a TREE nothing is read or downloaded: the figures of the study's four kernels come with lockscape,
@@ -44,7 +44,7 @@ def study(trees: tuple[str, ...], page: str, jobs: int | None, form: str | None 
     lockscape study ~/src/linux -o linux.html       your kernel beside Linux 2.0 to 2.6
     """
     watch = Stopwatch()
-    target = _page_path(page)
+    target = None if page is None else _page_path(page)
     measured, infos = _measure(trees, jobs)
     document = study_document(measured, watch.manifest(infos))
     output = form_of(form)
@@ -53,8 +53,9 @@ def study(trees: tuple[str, ...], page: str, jobs: int | None, form: str | None 
         emit(document, tables, output, sys.stdout)
         sys.stdout.flush()
     finally:
-        write_page(document, target)
-        print(f"report: {printable(page)}", file=sys.stderr)
+        if target is not None:
+            write_page(document, target)
+            print(f"report: {printable(str(page))}", file=sys.stderr)
 
 
 def _page_path(page: str) -> Path:

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from lockscape.cli.options import form_of, jobs_option, kept_options, output_options, runs_progress
+from lockscape.cli.options import (
+    form_of,
+    instead,
+    jobs_option,
+    kept_options,
+    nothing,
+    output_options,
+    runs_progress,
+)
 from lockscape.errors import LockscapeError
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.output import emit
@@ -15,8 +23,9 @@ from lockscape.report.output import emit
 @click.command()
 @click.argument("experiment", metavar="EXPERIMENT.toml", type=click.Path(path_type=Path))
 @click.option("-o", "--output", default=None, type=click.Path(path_type=Path), metavar="FILE.parquet",
+              callback=instead(lambda again: again.folder / "rows.parquet"),
               help="Where the rows go; a file there is replaced.  [default: EXPERIMENT.parquet]")  # fmt: skip
-@click.option("--scheduler", default=None, metavar="tcp://HOST:PORT",
+@click.option("--scheduler", default=None, metavar="tcp://HOST:PORT", callback=instead(nothing),
               help="Make the runs on a Dask cluster instead of this machine's cores.")  # fmt: skip
 @kept_options
 @jobs_option
@@ -40,7 +49,7 @@ def sweep(
     from lockscape.experiments.grid import grid
     from lockscape.experiments.store import default_folder
     from lockscape.experiments.sweep import sweep as run_grid
-    from lockscape.report.parquet import writable, write_parquet
+    from lockscape.report.parquet import named_files, writable, write_parquet
     from lockscape.report.sweep import print_sweep, sweep_csv, sweep_document
 
     watch = Stopwatch()
@@ -55,7 +64,7 @@ def sweep(
         runs_progress(runs) as progress,
     ):
         done = run_grid(found, folder, jobs, progress, fresh, makers)
-    write_parquet(asked, done, file)
+    write_parquet(asked, done, file, named_files(experiment.parent, experiment))
     document = sweep_document(asked, done, str(file), watch.manifest())
     if form is None:
         print_sweep(document, sys.stdout)

@@ -1,17 +1,16 @@
 """``lockscape systems`` and ``lockscape methods``."""
 
 import sys
-from collections.abc import Callable
-from typing import TextIO
 
 import click
 
 from lockscape import catalog
-from lockscape.catalog import Method
 from lockscape.cli.options import form_of, output_options
+from lockscape.experiments.installed import installed
 from lockscape.report.catalog import (
     methods_csv,
     methods_document,
+    print_installed,
     print_method,
     print_methods,
     print_system,
@@ -20,7 +19,8 @@ from lockscape.report.catalog import (
     table1,
 )
 from lockscape.report.manifest import Stopwatch
-from lockscape.report.output import Format, emit
+from lockscape.report.output import emit
+from lockscape.report.text import printable
 
 
 class ShowGroup(click.Group):
@@ -89,7 +89,7 @@ def show_system(id: tuple[str, ...], form: str | None = None) -> None:
 @output_options
 @click.pass_context
 def methods(ctx: click.Context, form: str | None = None) -> None:
-    """Show the seven ways to make a kernel multiprocessor.
+    """Show the seven ways to make a kernel multiprocessor, and those that installed packages bring.
 
     \b
     lockscape methods show coarse               one of them, with its kinds and systems
@@ -98,7 +98,16 @@ def methods(ctx: click.Context, form: str | None = None) -> None:
         if form:
             raise click.UsageError(f"--{form} goes after 'show ID' or without it")
         return
-    _emit_methods(catalog.methods(), form_of(form), print_methods)
+    watch = Stopwatch()
+    found, output = catalog.methods(), form_of(form)
+    brought, unusable = installed()
+    for each in unusable:
+        print(f"lockscape: package {printable(f'{each.package}: {each.reason}')}", file=sys.stderr)
+    if output == "table":
+        print_methods(found, brought, sys.stdout)
+        return
+    document = methods_document(found, watch.manifest(), brought, unusable)
+    emit(document, (methods_csv(found, brought),), output, sys.stdout)
 
 
 @methods.command("show")
@@ -106,13 +115,13 @@ def methods(ctx: click.Context, form: str | None = None) -> None:
 @output_options
 def show_method(id: str, form: str | None = None) -> None:
     """Show one method: what it is, what it costs and gains, its kinds and its systems."""
-    _emit_methods((catalog.method(id),), form_of(form), lambda found, out: print_method(found[0], out))
-
-
-def _emit_methods(
-    found: tuple[Method, ...], form: Format, write: Callable[[tuple[Method, ...], TextIO], None]
-) -> None:
-    if form == "table":
-        write(found, sys.stdout)
+    watch, output = Stopwatch(), form_of(form)
+    brought = [each for each in installed()[0] if each.name == id]
+    found = [] if brought else [catalog.method(id)]
+    if output != "table":
+        document = methods_document(found, watch.manifest(), brought)
+        emit(document, (methods_csv(found, brought),), output, sys.stdout)
+    elif brought:
+        print_installed(brought[0], sys.stdout)
     else:
-        emit(methods_document(found, Stopwatch().manifest()), (methods_csv(found),), form, sys.stdout)
+        print_method(found[0], sys.stdout)

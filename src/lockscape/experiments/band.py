@@ -57,7 +57,7 @@ def interval(values: Sequence[float]) -> Interval:
 
 def in_sample(spec: RunSpec, sample: int) -> RunSpec:
     """Return a run with the costs of a sample."""
-    factors = cost_factors(sample, spec.machine)
+    factors = cost_factors(sample, spec.machine, spec.plan.new_code)
     return msgspec.structs.replace(spec, cost_sample=sample, cost_factors=factors)
 
 

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lockscape.errors import InputError, unknown
-from lockscape.experiments.sample import kernel_steps
+from lockscape.experiments.sample import steps_of
+from lockscape.inputs import read_file
 from lockscape.kernel.build import OPTIONS
 from lockscape.machine.state import MOST_PROCESSORS
+from lockscape.ports import packages
 from lockscape.ports.plan import Plan, convert_plan, load_plan, plan_names
 from lockscape.systems.load import UNIPROCESSOR, System, convert_system, load_system, system_ids
 
@@ -57,7 +59,7 @@ def _from_file(name: str) -> System:
     path, _, variant = name.partition(".toml@")
     file = Path(path + ".toml" if variant else name)
     try:
-        data = tomllib.loads(file.read_text("utf-8"))
+        data = tomllib.loads(read_file(file).decode())
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: cannot be read as a plan or a system: {error}") from error
     if "plan" in data:
@@ -72,10 +74,14 @@ def _by_name(name: str) -> System:
     id, at, variant = wanted.partition("@")
     if id in system_ids():
         return load_system(wanted if variant or not at else id)
-    if wanted not in plan_names():
-        known = sorted({*plan_names(), *system_ids()})
-        raise InputError(unknown("system or method", name, known) + ", or your own FILE.toml")
-    return _of_plan(wanted, load_plan(wanted))
+    if wanted in plan_names():
+        return _of_plan(wanted, load_plan(wanted))
+    if id in packages.names("systems"):
+        return load_system(wanted if variant or not at else id)
+    if wanted in packages.names("plans"):
+        return _of_plan(wanted, load_plan(wanted))
+    known = sorted({*plan_names(), *system_ids(), *packages.names("plans"), *packages.names("systems")})
+    raise InputError(unknown("system or method", name, known) + ", or your own FILE.toml")
 
 
 def _of_plan(name: str, plan: Plan) -> System:
@@ -92,8 +98,8 @@ def check_plan(plan: Plan, name: str) -> None:
         if not low <= value <= high:
             raise InputError(f"{name}: build option {option} = {value}: give a number from {low} to {high}")
     for step, instructions in plan.costs.items():
-        if step not in kernel_steps():
-            raise InputError(f"{name}: " + unknown("cost", step, sorted(kernel_steps())))
+        if step not in (known := steps_of(plan.new_code)):
+            raise InputError(f"{name}: " + unknown("cost", step, sorted(known)))
         if not 0 <= instructions <= MOST_CYCLES:
             raise InputError(
                 f"{name}: cost {step} = {instructions} instructions: give a number from 0 to {MOST_CYCLES}"
@@ -104,5 +110,7 @@ def check_plan(plan: Plan, name: str) -> None:
                 f"{name}: lock {lock.name}: spin_cycles = {lock.spin_cycles}: from 0 to {MOST_CYCLES}"
             )
     for module in plan.new_code:
-        if module not in NEW_CODE:
+        if "." in module:
+            packages.owners([module])
+        elif module not in NEW_CODE:
             raise InputError(f"{name}: " + unknown("module of new code", module, NEW_CODE))

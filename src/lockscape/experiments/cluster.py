@@ -19,7 +19,7 @@ import msgspec
 from lockscape.errors import InputError, MissingToolError
 from lockscape.experiments.curve import Made, Makers, make
 from lockscape.experiments.result import RunSpec
-from lockscape.experiments.store import key_of, sources_digest
+from lockscape.experiments.store import key_of, sources_of
 from lockscape.machine.execute import RunError
 from lockscape.workloads.replay import Replay
 
@@ -116,13 +116,16 @@ def _ready(waiting: "Sequence[Future]") -> "list[Future]":
 
 def _submit(client: "Client", spec: RunSpec) -> "Future":
     trace = Path(spec.workload.path).read_bytes() if isinstance(spec.workload, Replay) else None
-    return client.submit(_make_there, spec, sources_digest(), trace, key=f"lockscape-{key_of(spec)}")
+    return client.submit(_make_there, spec, sources_of(spec), trace, key=f"lockscape-{key_of(spec)}")
 
 
 def _make_there(spec: RunSpec, sources: str, trace: bytes | None) -> Made:
     """Make a run on a worker, which may have other files."""
-    if sources_digest() != sources:
-        raise InputError("a worker has other sources of lockscape: install the same version on all workers")
+    if sources_of(spec) != sources:
+        raise InputError(
+            "a worker has other sources of lockscape or of a package with methods: install the same versions "
+            "on all workers"
+        )
     if trace is None or not isinstance(spec.workload, Replay):
         return make(spec)
     with tempfile.TemporaryDirectory() as folder:

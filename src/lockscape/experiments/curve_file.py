@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import msgspec
 
 from lockscape.errors import InputError, reason_of
 from lockscape.experiments.laws import Curve, Measure
+from lockscape.inputs import STANDARD_INPUT, read_file, read_standard_input
 
 LARGEST = 64 * 2**20
 """Bytes of a file of curves."""
@@ -69,7 +69,7 @@ def read_curves(name: str, measure: Measure | None = None, processes: int | None
     `measure`: what is fitted, where a file has several; `processes`: how many equal processes did the work,
     where the file does not say so. Raises `InputError` with the remedy for what cannot be used.
     """
-    shown = "standard input" if name == "-" else name
+    shown = "standard input" if name == STANDARD_INPUT else name
     text = _text(name, shown)
     if text.lstrip().startswith("{"):
         return _from_json(text, shown, measure)
@@ -78,11 +78,10 @@ def read_curves(name: str, measure: Measure | None = None, processes: int | None
 
 def _text(name: str, shown: str) -> str:
     try:
-        if name == "-":
-            data = sys.stdin.buffer.read(LARGEST + 1)
+        if name == STANDARD_INPUT:
+            data = read_standard_input(LARGEST + 1)
         else:
-            with Path(name).open("rb") as file:
-                data = file.read(LARGEST + 1)
+            data = read_file(Path(name), LARGEST + 1)
     except OSError as error:
         raise InputError(
             f"{shown}: {reason_of(error)}; give a CSV file, the JSON of simulate, or -"

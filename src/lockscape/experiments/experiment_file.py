@@ -32,6 +32,7 @@ from lockscape.experiments.numbers import numbers_in
 from lockscape.experiments.request import POSTMARK
 from lockscape.experiments.result import MOST_PROCESSES, Seeding
 from lockscape.experiments.sample import MOST_SAMPLES
+from lockscape.inputs import read_file
 from lockscape.machine.state import MOST_PROCESSORS
 from lockscape.workloads.postmark import MAX_INT, PAPER, PostmarkOptions
 from lockscape.workloads.stdio import Libc
@@ -84,7 +85,7 @@ REMEDIES = {
 def load_experiment(path: Path) -> Experiment:
     """Read an experiment's file. Raises `InputError`, naming the key and what to write, for what is none."""
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        data = tomllib.loads(read_file(path).decode())
     except OSError as error:
         raise InputError(f"{path}: {reason_of(error)}; give the file of an experiment") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -126,6 +127,13 @@ def _plain(key: str, value: Any) -> Any:
             raise InputError(f"seed is an axis of its own: seeds = [{value['seed']}]")
         return msgspec.to_builtins(PAPER) | value
     return value
+
+
+def check_experiment(experiment: Experiment) -> None:
+    """Raise `InputError` for values that no file could say."""
+    for key in REMEDIES:
+        if getattr(experiment, key) != ():  # what was not asked for
+            _check_axis(key, getattr(experiment, key))
 
 
 def _check_axis(key: str, value: Any) -> None:

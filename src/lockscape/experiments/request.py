@@ -40,8 +40,10 @@ def runs_of(system: System, request: Request, cpus: Iterable[int]) -> list[RunSp
     could hold.
     """
     machine = request.machine or system.machine
-    sampled = request.factors is None
-    factors = cost_factors(request.cost_sample, machine) if sampled else dict(request.factors or {})
+    if request.factors is None:
+        factors = cost_factors(request.cost_sample, machine, system.plan.new_code)
+    else:
+        factors = dict(request.factors)
     return [
         RunSpec(
             system.id, system.plan, number, request.processes, request.postmark, request.seeding,

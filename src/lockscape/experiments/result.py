@@ -290,7 +290,7 @@ class FaultRecord(msgspec.Struct, frozen=True):
 
 
 class Removal(msgspec.Struct, frozen=True):
-    """What came of a system without one of its locks.
+    """What came of a system without one of its locks, under the fault detector; `lock` empty: as it is.
 
     `rules`: how many rules of the plan were left out; `repeated`: further faults at the same places; `ended`:
     empty if all processes were done, else why the run could not go on; `damage`: what is wrong with the file

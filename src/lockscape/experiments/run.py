@@ -12,13 +12,14 @@ import numpy as np
 from lockscape.errors import LockscapeError
 from lockscape.experiments.collect import collect
 from lockscape.experiments.result import ProcessTime, RunResult, RunSpec, Throughput
-from lockscape.experiments.sample import kernel_steps
+from lockscape.experiments.sample import steps_of
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import RunError, TraceReader, execute
 from lockscape.machine.state import State
 from lockscape.machine.waiting import no_progress
 from lockscape.ports.lockorder import check_order
+from lockscape.ports.packages import owners, told
 from lockscape.ports.port import Port, port
 from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
@@ -133,7 +134,7 @@ def kernel_key(spec: RunSpec) -> bytes:
 def _built(key: bytes, traced: bool, mixed: bool, link_mbit: int, swapping: bool, urgent: bool) -> _Built:
     spec = msgspec.json.decode(key, type=RunSpec)
     work = spec.postmark
-    costs = CostTable(preset(spec.machine), kernel_steps(), spec.plan.costs, spec.cost_factors)
+    costs = CostTable(preset(spec.machine), steps_of(spec.plan.new_code), spec.plan.costs, spec.cost_factors)
     devices = {
         "disk_cycles": costs.machine["disk_request"],
         "wire_byte_cycles": max(1, costs.clock_mhz * BITS // link_mbit),
@@ -146,8 +147,9 @@ def _built(key: bytes, traced: bool, mixed: bool, link_mbit: int, swapping: bool
         mapped_buffers=int(spec.libc == "2005"), buffered=int(work.buffered),
         read_block=work.read_block_bytes, write_block=work.write_block_bytes,
     )  # fmt: skip
-    check_order(kernel)
-    return _Built(kernel, costs, assemble(kernel.program, costs, traced))
+    with told(owners(spec.plan.new_code)):
+        check_order(kernel)
+        return _Built(kernel, costs, assemble(kernel.program, costs, traced))
 
 
 def _machine_of(spec: RunSpec) -> tuple[int, bool, bool]:

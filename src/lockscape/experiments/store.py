@@ -15,6 +15,7 @@ import msgspec
 
 from lockscape.errors import InputError, reason_of
 from lockscape.experiments.result import RunResult, RunSpec
+from lockscape.ports.packages import owners
 
 SOURCES = ("program", "kernel", "machine", "ports", "workloads", "experiments")
 """Rooms of the package that a result depends on; plans are part of the specification."""
@@ -49,10 +50,16 @@ def sources_digest() -> str:
     return digest.hexdigest()
 
 
+def sources_of(spec: RunSpec) -> str:
+    """Return the SHA-256 over lockscape's sources, followed by those of the packages that a run needs."""
+    return "".join((sources_digest(), *(package.sha256 for package in owners(spec.plan.new_code))))
+
+
 def key_of(spec: RunSpec) -> str:
-    """Return the digest of a run's specification, its system's name apart, and of lockscape's sources."""
+    """Return the digest of a run's specification, its system's name apart, and of all sources."""
     named = msgspec.structs.replace(spec, system="")
-    return digest_with_sources(msgspec.json.encode(named, order="deterministic"))
+    content = sources_of(spec).encode() + msgspec.json.encode(named, order="deterministic")
+    return hashlib.sha256(content).hexdigest()
 
 
 def digest_with_sources(content: bytes) -> str:

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from lockscape.experiments.run import settle
-from lockscape.experiments.sample import kernel_steps
+from lockscape.experiments.sample import steps_of
 from lockscape.kernel.entries import ENTRIES_PER_PAGE, PAGE_BYTES
 from lockscape.kernel.entry import CLOSE, EXEC, FAULT, FSYNC, MMAP, MUNMAP, OPEN, READLINK, SYNC, WRITE
 from lockscape.kernel.files import APPENDING, CREATING
@@ -292,7 +292,7 @@ def kernel_of(plan: Plan, **options: int) -> Kernel:
 
 def assembled(built: Port) -> Kernel:
     """Assemble a port, or a mutant of one, for trials."""
-    costs = CostTable(preset(MACHINE), kernel_steps(), built.plan.costs)
+    costs = CostTable(preset(MACHINE), steps_of(built.plan.new_code), built.plan.costs)
     return Kernel(built, costs, assemble(built.program, costs, traced=True), built.rules(weakly_ordered=True))
 
 

@@ -1,4 +1,4 @@
-"""Takes a lock out of a port and shows what goes wrong: faults, how they came about, what damage they did."""
+"""Shows what goes wrong in a port, with a lock taken out or as it is: faults, how they came about, damage."""
 
 from dataclasses import dataclass
 
@@ -41,12 +41,12 @@ def plan_without(plan: Plan, lock: str) -> tuple[Plan, int]:
     return msgspec.structs.replace(plan, rule=rules), len(plan.rule) - len(rules)
 
 
-def without(spec: RunSpec, lock: str) -> Removal:
-    """Run a system without one of its locks under the fault detector.
+def without(spec: RunSpec, lock: str | None) -> Removal:
+    """Run a system without one of its locks under the fault detector, or as it is if `lock` is None.
 
     The run is made twice: once to find the faults, once more to keep what was done around them.
     """
-    plan, rules = plan_without(spec.plan, lock)
+    plan, rules = plan_without(spec.plan, lock) if lock is not None else (spec.plan, 0)
     bare = msgspec.structs.replace(spec, plan=plan)
     loaded = load_run(bare, traced=True)
     weakly_ordered = not preset(spec.machine).stores_in_order
@@ -59,7 +59,7 @@ def without(spec: RunSpec, lock: str) -> Removal:
     shown = _interleavings(bare, chosen)
     records = tuple(_record(fault, shown.get(number, ())) for number, fault in enumerate(detector.faults))
     return Removal(
-        spec.system, lock, spec.cpus, rules, records, detector.findings.repeated, ended, tuple(harm)
+        spec.system, lock or "", spec.cpus, rules, records, detector.findings.repeated, ended, tuple(harm)
     )
 
 

@@ -72,7 +72,7 @@ def evaluate(o: int, x: int, y: int) -> int:
 
 @entry
 def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budget: int, until: int) -> int:
-    """Execute until all processes are done or something stops it; return the reason (REASON_…).
+    """Execute until all processes are done or something stops it; return the reason (``REASON_…``).
 
     `memory`: the machine's. `program`: its rows, flat. `workload`: rows, `columns` each, flat. `rows`: of the
     trace, flat. `budget`: instructions to execute at most. `until`: time at which to stop. The call can be

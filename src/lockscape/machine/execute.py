@@ -43,7 +43,7 @@ class RunError(LockscapeError):
 
 @dataclass(frozen=True)
 class Stopped:
-    """Why a run stopped: `reason` is one of machine.layout's REASON_…; `text` says it in words."""
+    """Why a run stopped: `reason` is one of machine.layout's ``REASON_…``; `text` says it in words."""
 
     reason: int
     text: str

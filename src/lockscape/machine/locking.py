@@ -1,7 +1,7 @@
 """Instructions on locks. Each returns the cycles that it takes, or -1 - reason.
 
 `r` is the address of the instruction's row, `v` of the virtual processor, `p` the physical one's number,
-`t` the time. What a lock is, is in its class' attributes (A_…).
+`t` the time. What a lock is, is in its class' attributes (``A_…``).
 """
 
 from typing import Any

@@ -1,6 +1,7 @@
 """Races: locksets filtered by happens-before.
 
 Two accesses of one part of an object by different threads, one of them a write, are a race unless
+
 - the table of disciplines lets them meet (`may_meet`);
 - one happened before the other: by a message (an interrupt sent, a device asked, a timer set), a wake-up, an
   atomic operation that returns a value, handing the object over through a collection, or a racy reference

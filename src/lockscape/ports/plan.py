@@ -38,6 +38,7 @@ from typing import Any, Literal
 import msgspec
 
 from lockscape.errors import InputError, unknown
+from lockscape.ports import packages
 from lockscape.program.locks import LockClass
 
 Mode = Literal["exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel", "forward", "cas", "barrier"]
@@ -60,7 +61,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A locking plan.
 
-    `new_code`: modules of `lockscape.ports` that join the kernel. `options`: its build options. `costs`:
+    `new_code`: modules that join the kernel, of `lockscape.ports` or, by their full names, of an installed
+    package (`lockscape.ports.packages`). `options`: its build options. `costs`:
     instructions of steps that differ from the reference. `atomic`: fields and bitmaps ("Class.part") that
     atomic operations change; `local`: those that only their own processor uses; `published`: those that RCU
     readers may read while they change. `covered`: sections that need no rule, each with the reason.
@@ -132,11 +134,23 @@ def plan_names() -> list[str]:
 
 
 def load_plan(name: str) -> Plan:
-    """Load a plan by name. Raises `InputError` for one that does not exist, naming the nearest."""
-    if name not in plan_names():
-        raise InputError(unknown("plan", name, plan_names()))
-    text = (resources.files("lockscape.ports") / "plans" / f"{name}.toml").read_text("utf-8")
-    return parse_plan(text, name)
+    """Load a plan by name, lockscape's own or an installed package's.
+
+    Raises `InputError` for one that does not exist, naming the nearest.
+    """
+    if name in plan_names():
+        text = (resources.files("lockscape.ports") / "plans" / f"{name}.toml").read_text("utf-8")
+        return parse_plan(text, name)
+    found = packages.text_of("plans", name)
+    if found is None:
+        raise InputError(unknown("plan", name, [*plan_names(), *packages.names("plans")]))
+    with packages.told(found[:1]):
+        try:
+            plan = parse_plan(found[1], name)
+        except RecursionError as error:
+            raise InputError(f"{name}: its base or its locks lead back to itself") from error
+        packages.owners(plan.new_code)
+        return plan
 
 
 def parse_plan(text: str, name: str) -> Plan:

@@ -1,6 +1,5 @@
 """A port: the uniprocessor kernel made multiprocessor by a plan; to list, to count and to assemble."""
 
-import importlib
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from lockscape.errors import InputError
 from lockscape.kernel.build import MASKED_SECTIONS, SEMAPHORES, classes, declared_in, functions, options
 from lockscape.machine.findings import Rules
 from lockscape.ports.mutants import Mutant, mutants, mutate
+from lockscape.ports.packages import load_code, owners, told
 from lockscape.ports.plan import Plan
 from lockscape.ports.rewrite import apply_plan
 from lockscape.ports.topology import Topology, topology
@@ -112,8 +112,9 @@ def _parts(names: Iterable[str]) -> frozenset[tuple[str, str]]:
 def port(plan: Plan, more: Sequence[types.ModuleType] = (), **chosen: int) -> Port:
     """Build the kernel of a plan. `more` modules join it (user mode); `chosen` options go over the plan's."""
     decided = options(**(plan.options | chosen))
-    code = tuple(importlib.import_module(f"lockscape.ports.{name}") for name in plan.new_code)
-    return _build(plan, decided, code, functions(decided, [*more, *code]))
+    code = load_code(plan.new_code)
+    with told(owners(plan.new_code)):
+        return _build(plan, decided, code, functions(decided, [*more, *code]))
 
 
 def _build(

@@ -7,6 +7,7 @@ import msgspec
 
 from lockscape import catalog
 from lockscape.catalog import Finding, Method, Note, Reference, System
+from lockscape.experiments.installed import InstalledMethod, UnusableMethod
 from lockscape.report.footnotes import Footnotes
 from lockscape.report.manifest import Manifest
 from lockscape.report.output import SCHEMA_VERSION
@@ -62,12 +63,15 @@ class MethodRecord(msgspec.Struct, frozen=True):
 
 
 class MethodsDocument(msgspec.Struct, frozen=True):
-    """The result of ``lockscape methods``."""
+    """The result of ``lockscape methods``. `installed` come from other packages; what of these cannot be used
+    is `unusable`."""
 
     schema_version: int
     document: Literal["methods"]
     manifest: Manifest
     methods: tuple[MethodRecord, ...]
+    installed: tuple[InstalledMethod, ...] = ()
+    unusable: tuple[UnusableMethod, ...] = ()
 
 
 def system_record(system: System) -> SystemRecord:
@@ -95,10 +99,13 @@ def systems_document(systems: Iterable[System], manifest: Manifest) -> SystemsDo
     return SystemsDocument(SCHEMA_VERSION, "systems", manifest, marks, tuple(map(system_record, systems)))
 
 
-def methods_document(methods: Iterable[Method], manifest: Manifest) -> MethodsDocument:
+def methods_document(
+    methods: Iterable[Method], manifest: Manifest, installed: Sequence[InstalledMethod] = (),
+    unusable: Sequence[UnusableMethod] = (),
+) -> MethodsDocument:  # fmt: skip
     """Return the document of some methods."""
     records = tuple(MethodRecord(method, _system_ids(method)) for method in methods)
-    return MethodsDocument(SCHEMA_VERSION, "methods", manifest, records)
+    return MethodsDocument(SCHEMA_VERSION, "methods", manifest, records, tuple(installed), tuple(unusable))
 
 
 def _system_ids(method: Method) -> tuple[str, ...]:
@@ -142,27 +149,44 @@ def systems_csv(systems: Iterable[System]) -> Table:
     return Table("", ("id", *cells, "method_id", "total_code_lines", "development_days", "findings"), rows)
 
 
-def methods_csv(methods: Iterable[Method]) -> Table:
+def methods_csv(methods: Iterable[Method], installed: Iterable[InstalledMethod] = ()) -> Table:
     """Return methods for a spreadsheet: what each is, and the ids of its systems in Table 1."""
-    rows: tuple[Row, ...] = tuple(
-        (method.id, method.title, method.section, method.definition, " ".join(_system_ids(method)))
+    rows: list[Row] = [
+        (method.id, method.title, method.section, method.definition, " ".join(_system_ids(method)), None)
         for method in methods
-    )
-    return Table("", ("id", "method", "section", "definition", "systems"), rows)
+    ]
+    rows += [(each.name, each.method, None, each.title, "", each.package) for each in installed]
+    return Table("", ("id", "method", "section", "definition", "systems", "package"), tuple(rows))
 
 
-def print_methods(methods: Iterable[Method], out: TextIO) -> None:
-    """Write each method with what it is and its systems, wrapped for reading."""
-    print_prose(_methods_text(methods), out)
+def print_methods(methods: Iterable[Method], installed: Sequence[InstalledMethod], out: TextIO) -> None:
+    """Write each method with what it is and its systems, and what packages bring, wrapped for reading."""
+    print_prose(_methods_text(methods, installed), out)
 
 
-def _methods_text(methods: Iterable[Method]) -> Iterator[Paragraph]:
+def print_installed(each: InstalledMethod, out: TextIO) -> None:
+    """Write what is known of a plan or a system of an installed package."""
+    print_prose((Paragraph(each.name, "title"), Paragraph(f"{each.title}.", "plain"), _brought(each)), out)
+
+
+def _brought(each: InstalledMethod) -> Paragraph:
+    run = f"lockscape simulate {each.name}, lockscape port {each.name}"
+    text = f"Method {each.method}, a {each.kind} of the package {each.package} {each.version}: {run}."
+    return Paragraph(text, "source")
+
+
+def _methods_text(methods: Iterable[Method], installed: Sequence[InstalledMethod]) -> Iterator[Paragraph]:
     yield Paragraph("Seven ways to make a kernel multiprocessor", "title")
     for method in methods:
         yield Paragraph(f"{method.title} ({method.id})", "heading")
         yield Paragraph(_with_place(method.definition, method.section, method.figure1_panel), "plain")
         names = ", ".join(catalog.system(id).name for id in _system_ids(method))
         yield Paragraph(f"In Table 1: {names}.", "source")
+    if installed:
+        yield Paragraph("From installed packages", "heading")
+    for each in installed:
+        yield Paragraph(f"{each.name}: {each.title}.", "bullet")
+        yield _brought(each)
     yield Paragraph("More of each with lockscape methods show ID.", "heading")
 
 

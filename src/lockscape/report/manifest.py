@@ -1,7 +1,6 @@
 """What a result was made with: enough to make it again."""
 
 import platform
-import sys
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lockscape import __version__
+from lockscape.inputs import noted
 
 if TYPE_CHECKING:  # numpy behind it would be most of the start of commands that read no tree
     from lockscape.source.scan import TreeInfo
@@ -38,8 +38,28 @@ class Unread(msgspec.Struct, frozen=True):
     reason: str
 
 
+class InputRecord(msgspec.Struct, frozen=True):
+    """A file that a command read, by name, as given or from the current folder; ``-``: standard input."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+class PackageRecord(msgspec.Struct, frozen=True):
+    """An installed package that brought a plan, a system or new code; `sha256` is over its code and data."""
+
+    name: str
+    version: str
+    sha256: str
+
+
 class Manifest(msgspec.Struct, frozen=True):
-    """How a result came about. `started` is UTC in ISO 8601, `elapsed_s` wall-clock seconds."""
+    """How a result came about. `started` is UTC in ISO 8601, `elapsed_s` wall-clock seconds.
+
+    `command` is empty for a result that no command made; `inputs` are the files that it read, besides trees;
+    `packages` those that brought something of it.
+    """
 
     lockscape: str
     command: tuple[str, ...]
@@ -48,6 +68,8 @@ class Manifest(msgspec.Struct, frozen=True):
     elapsed_s: float
     python: str
     platform: str
+    inputs: tuple[InputRecord, ...] = ()
+    packages: tuple[PackageRecord, ...] = ()
 
 
 class Stopwatch:
@@ -59,12 +81,15 @@ class Stopwatch:
 
     def manifest(self, trees: "tuple[TreeInfo, ...]" = ()) -> Manifest:
         """Return the manifest of the running command."""
+        read = noted()
         return Manifest(
             lockscape=__version__,
-            command=("lockscape", *sys.argv[1:]),
+            command=read.command,
             trees=tuple(map(tree_record, trees)),
             started=self._started.isoformat(timespec="seconds"),
             elapsed_s=round(time.perf_counter() - self._clock, 3),
             python=platform.python_version(),
             platform=f"{platform.system()} {platform.machine()}",
+            inputs=tuple(InputRecord(name, *each) for name, each in read.files.items()),
+            packages=tuple(PackageRecord(name, *each) for name, each in read.packages.items()),
         )

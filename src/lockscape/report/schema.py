@@ -20,6 +20,7 @@ from lockscape.report.map import MapDocument
 from lockscape.report.model import SystemDocument
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.port import PortDocument
+from lockscape.report.rerun import RerunDocument
 from lockscape.report.simulate import SimulateDocument
 from lockscape.report.study import StudyDocument
 from lockscape.report.sweep import SweepDocument
@@ -43,6 +44,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "map": MapDocument,
     "methods": MethodsDocument,
     "port": PortDocument,
+    "rerun": RerunDocument,
     "simulate": SimulateDocument,
     "study": StudyDocument,
     "system": SystemDocument,

@@ -41,6 +41,8 @@ def _print_removal(removal: Removal, out: TextIO) -> None:
     places = "place" if removal.rules == 1 else "places"
     where = f"not taken at {removal.rules} {places}, {removal.cpus} processors"
     title = f"{removal.system} without {removal.lock}: {where}"
+    if not removal.lock:
+        title = f"{removal.system} under the fault detector, {removal.cpus} processors"
     rows: tuple[Row, ...] = tuple((kind, count) for kind, count in kinds.most_common())
     again = f"They showed {removal.repeated:,} more times at the same places." if removal.repeated else ""
     if rows:
@@ -50,7 +52,9 @@ def _print_removal(removal: Removal, out: TextIO) -> None:
         print_prose(
             [
                 Paragraph(
-                    "No fault showed in this run: try more --processes, other --seed or --cpus.", "plain"
+                    "No fault showed in this run. Others may show more: --processes, --seed, --cpus, "
+                    "--workload.",
+                    "plain",
                 )
             ],
             out,

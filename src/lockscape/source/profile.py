@@ -16,6 +16,7 @@ import bracex
 import msgspec
 
 from lockscape.errors import InputError, reason_of
+from lockscape.inputs import read_file
 from lockscape.source.select import FileSet
 
 ROLES = ("acquire", "try", "release", "query", "init", "declare")
@@ -118,23 +119,27 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(found)
 
 
-@cache
 def load_profile(name: str) -> Profile:
     """Return a bundled profile by name, or the one in a ``.toml`` file.
 
     Raises InputError for an unknown name, a file that cannot be read and a profile that makes no sense.
     """
     if name in BUNDLED:
-        text = (resources.files("lockscape.source") / "profiles" / f"{name}.toml").read_text("utf-8")
-        return _parse(text, name)
+        return _bundled(name)
     if not name.endswith(".toml"):
         raise InputError(f"no profile {name!r}: give one of {', '.join(BUNDLED)} or a FILE.toml")
     try:
-        text = Path(name).read_text("utf-8")
+        text = read_file(Path(name)).decode()
     except OSError as error:
         raise InputError(f"profile {name!r} cannot be read: {reason_of(error)}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"profile {name!r} is not UTF-8 text: {error}") from error
+    return _parse(text, name)
+
+
+@cache
+def _bundled(name: str) -> Profile:
+    text = (resources.files("lockscape.source") / "profiles" / f"{name}.toml").read_text("utf-8")
     return _parse(text, name)
 
 

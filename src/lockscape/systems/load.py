@@ -13,6 +13,7 @@ from lockscape import catalog
 from lockscape.errors import InputError, unknown
 from lockscape.machine.costs import preset
 from lockscape.machine.state import MOST_PROCESSORS
+from lockscape.ports import packages
 from lockscape.ports.plan import Plan, changed_plan, convert_plan, load_plan, parse_plan
 from lockscape.systems.model import Estimate, Mechanism, SystemFile, SystemVariant
 
@@ -88,12 +89,25 @@ def load_ablation(name: str) -> Plan:
     return parse_plan(ablation_text(name), name)
 
 
-@cache
 def load_system(name: str) -> System:
-    """Load a system, ``ID`` or ``ID@VARIANT``. Raises `InputError` for one that there is not."""
+    """Load a system, ``ID`` or ``ID@VARIANT``, lockscape's own or an installed package's.
+
+    Raises `InputError` for one that there is not.
+    """
     id, _, variant = name.partition("@")
-    if id not in system_ids():
-        raise InputError(unknown("system", id, system_ids()))
+    if id in system_ids():
+        return _of_table1(id, variant)
+    found = packages.text_of("systems", id)
+    if found is None:
+        raise InputError(unknown("system", id, [*system_ids(), *packages.names("systems")]))
+    with packages.told(found[:1]):
+        system = convert_system(tomllib.loads(found[1]), id, variant)
+        packages.owners(system.plan.new_code)
+        return system
+
+
+@cache
+def _of_table1(id: str, variant: str) -> System:
     text = (resources.files("lockscape.systems") / "data" / f"{id}.toml").read_text("utf-8")
     return convert_system(tomllib.loads(text), id, variant)
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from lockscape.errors import InputError, reason_of
+from lockscape.inputs import read_file
 from lockscape.workloads.postmark import Location, PostmarkOptions, check_runnable
 
 HELP: Mapping[str, str] = MappingProxyType(
@@ -167,8 +168,7 @@ class _Parser:
         try:
             if not path.is_file():
                 raise InputError(f"{where}: {path.name!r} is no file: name a PostMark configuration file")
-            with path.open("rb") as file:
-                content = file.read(left + 1)
+            content = read_file(path, left + 1)
         except OSError as error:
             raise InputError(f"{where}: {path.name!r} cannot be read: {reason_of(error)}") from error
         if len(content) > left:

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockscape.errors import InputError
+from lockscape.inputs import digest_file
 from lockscape.workloads.load import Node, Stream
 from lockscape.workloads.replay_names import Names
 from lockscape.workloads.replay_pipes import Pipes
@@ -77,7 +78,7 @@ class _Made:
 def load_replay(path: Path) -> Replay:
     """Read a file of strace as a workload. Raises `InputError` for one that cannot be replayed."""
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = digest_file(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     made = _made(str(path), digest)

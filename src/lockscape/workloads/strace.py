@@ -6,6 +6,7 @@ two parts, ``<unfinished ...>`` and ``<... resumed>``; they are put together. Wh
 counted, never skipped in silence.
 """
 
+import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lockscape.errors import InputError
+from lockscape.inputs import open_file
 
 MOST_EXAMPLES = 5
 """Lines kept of those that were not understood."""
@@ -90,7 +92,7 @@ class Log:
 def load_strace(path: Path) -> Log:
     """Read a file. Raises `InputError` if it cannot be read, or has no system call in it."""
     try:
-        with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+        with io.TextIOWrapper(open_file(path), "utf-8", "replace", "\n") as lines:
             log = read_strace(lines)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error

@@ -43,6 +43,7 @@ from typing import Annotated
 import msgspec
 
 from lockscape.errors import InputError, unknown
+from lockscape.inputs import read_file
 from lockscape.kernel.entry import IOCTL, READLINK
 from lockscape.workloads.chat import Chat
 from lockscape.workloads.children import DO_RUN, Child, check_mix, with_children
@@ -172,7 +173,7 @@ def named_workload(name: str, others: tuple[str, ...] = ()) -> Workload | Chat |
     """
     if name.endswith(".toml"):
         try:
-            return parse_workload(Path(name).read_text("utf-8"), name)
+            return parse_workload(read_file(Path(name)).decode(), name)
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{name}: cannot be read as a workload: {error}") from error
     if name not in workload_names():
