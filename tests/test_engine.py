@@ -205,6 +205,8 @@ def nothing(b: Box) -> None:
 def test_calls_recursion_and_inlining(traced):
     made = machine(calls, fibonacci, twice, nothing, idle="calls", traced=traced)
     assert box(made.run(), 2) == (610, 22, -4, 0)
+    rows = made.binary().starts  # of a function that stands only where it is called there are no rows
+    assert "fibonacci" in rows and ("twice" in rows) is ("nothing" in rows) is traced
 
 
 @function()

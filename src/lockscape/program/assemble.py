@@ -36,7 +36,8 @@ class Program:
 class Binary:
     """The binary form of a program.
 
-    `code`: int64 of shape (rows, ROW). `starts`: first row of each function. `frames`: words of its frame.
+    `code`: int64 of shape (rows, ROW). `starts`: first row of each function that has rows. `frames`: words of
+    its frame.
     `where`: function of each row. `classes`, `locks`, `sections`: what their numbers mean, in order.
     """
 
@@ -73,23 +74,35 @@ class Names:
 
 
 def assemble(program: Program, cost: CostOf, traced: bool = False) -> Binary:
-    """Assemble every function. With `traced`, rows that only the fault detector needs are added.
+    """Assemble a program. With `traced`, rows that only the fault detector needs are added, and each function
+    has rows; without, those have none whose every call is replaced (see `inline`).
 
     Raises `InputError` for calls of functions that do not exist and costs without a value.
     """
     names = Names(program, cost, traced, list(program.layouts), list(program.locks))
-    parts = {name: FunctionCode(function, names) for name, function in program.functions.items()}
+    parts = _parts(names)
     starts: dict[str, int] = {}
     where: list[str] = []
     for name, part in parts.items():
         starts[name] = len(where)
         where += [name] * len(part.rows)
     frames = {name: part.frame for name, part in parts.items()}
-    code = np.zeros((len(where), ROW), np.int64)
-    for name, part in parts.items():
-        for k, row in enumerate(part.linked(starts, frames)):
-            code[starts[name] + k, : len(row)] = row
+    rows = [row for part in parts.values() for row in part.linked(starts, frames)]
+    code = np.array(rows, np.int64).reshape(len(where), ROW)
     return Binary(code, starts, frames, where, names.classes, names.locks, names.sections)
+
+
+def _parts(names: Names) -> dict[str, FunctionCode]:
+    """Return the code of each function that has rows, in the order of the program."""
+    functions = names.program.functions
+    left = list(functions) if names.traced else names.inlining.begun()
+    found: dict[str, FunctionCode] = {}
+    while left:
+        name = left.pop()
+        if name not in found:
+            found[name] = FunctionCode(functions[name], names)
+            left += [called for _, called in found[name].calls if called]
+    return {name: found[name] for name in functions if name in found}
 
 
 def row_text(binary: Binary, pc: int) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lockscape.program import nodes as n
 from lockscape.program import opcodes as op
-from lockscape.program.layout import FRAME_HEAD
+from lockscape.program.layout import FRAME_HEAD, ROW
 from lockscape.program.operations import Operations
 
 if TYPE_CHECKING:
@@ -18,6 +18,12 @@ _SYNC = {
 }  # fmt: skip
 
 _NEGATED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", "<=": ">", ">": "<="}
+
+_TARGETS = {
+    op.JUMP: 1, op.JUMP_ZERO: 2, op.JUMP_NOT_ZERO: 2, op.JUMP_EQ: 2, op.JUMP_NE: 2, op.JUMP_LT: 2,
+    op.JUMP_GE: 2, op.SEQ_RETRY: 5,
+}  # fmt: skip
+"""Where the rows of these operations have the row that they lead to."""
 
 ENTRY_ROLES = ("entry", "interrupt")
 
@@ -46,16 +52,12 @@ class FunctionCode(Operations):
         return self.used
 
     def linked(self, starts: dict[str, int], frames: dict[str, int]) -> list[list[int]]:
-        """Return the rows with targets of calls and jumps absolute."""
+        """Return the rows, each of `ROW` words, with targets of calls and jumps absolute."""
         start = starts[self.function.name]
-        jump = {op.JUMP: 1, op.SEQ_RETRY: 5}
-        jump |= dict.fromkeys(
-            (op.JUMP_ZERO, op.JUMP_NOT_ZERO, op.JUMP_EQ, op.JUMP_NE, op.JUMP_LT, op.JUMP_GE), 2
-        )
-        rows = [list(row) for row in self.rows]
+        rows = [row + [0] * (ROW - len(row)) for row in self.rows]
         for row in rows:
-            if row[0] in jump:
-                row[jump[row[0]]] += start
+            if (target := _TARGETS.get(row[0])) is not None:
+                row[target] += start
         distance = self.used + FRAME_HEAD
         for k, name in self.calls:
             rows[k][2] = distance

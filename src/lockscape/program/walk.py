@@ -17,6 +17,11 @@ def _parts(kind: Any) -> tuple[str, ...]:
 
 
 @functools.cache
+def _is_node(kind: Any) -> bool:
+    return is_dataclass(kind)
+
+
+@functools.cache
 def _bodies(kind: Any) -> tuple[str, ...]:
     return tuple(part for part in BODIES if part in _parts(kind))
 
@@ -44,13 +49,14 @@ def walk(body: Body) -> list[Stmt]:
 
 def nodes(tree: Any) -> Iterator[Any]:
     """Yield every node of a body, statement or expression, outer before inner."""
-    if isinstance(tree, tuple):
-        for item in tree:
-            yield from nodes(item)
-    elif is_dataclass(tree):
-        yield tree
-        for name in _parts(tree.__class__):
-            yield from nodes(getattr(tree, name))
+    left = [tree]
+    while left:
+        node = left.pop()
+        if isinstance(node, tuple):
+            left += reversed(node)
+        elif _is_node(node.__class__):
+            yield node
+            left += [getattr(node, name) for name in reversed(_parts(node.__class__))]
 
 
 def replaced(tree: Any, old: Any, new: Any) -> Any:
