@@ -205,6 +205,12 @@ class Witness(Follower):
                 known.locks &= locks
                 known.atomic &= how == op.ATOMIC
                 known.once = False
+    def spawn(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
+        """A process gets a context: what another one that had it still held when it ended is over."""
+        super().spawn(now, act, place, offset, value)
+        self.open.pop(value, None)
+        self.reading.pop(value, None)
+
 
 
 def unprotected_parts(witness: Witness) -> Unprotected:
