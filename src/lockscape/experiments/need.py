@@ -45,6 +45,7 @@ class Need:
     def __init__(self, witness: Witness, unprotected: Unprotected) -> None:
         self.names = witness.names
         self.masking = witness.masking
+        self.recursive = witness.recursive
         self.by_row: dict[int, list[Span]] = defaultdict(list)
         self.by_part: dict[tuple[int, Part], list[Span]] = defaultdict(list)
         seen: set[object] = set()
@@ -72,6 +73,14 @@ class Need:
                         continue
                     if access.write or other.parts[part].write:
                         yield span, other, part
+
+    def lets_in(self, a: Span, b: Span, part: Part) -> bool:
+        """Say whether the lock does not keep two spans apart for a part at all: it is recursive, and one is a
+        handler's on the processor where the other comes to that part, so it may come on top of it."""
+        if a.lock not in self.recursive:
+            return False
+        over, under = (a, b) if a.comes_over(b) else (b, a)
+        return over.comes_over(under) and under.parts[part].virtual == over.virtual
 
     def excuse(self, a: Span, b: Span) -> set[str]:
         """Return what keeps two spans apart without the first one's acquisition, or nothing."""
@@ -171,7 +180,8 @@ def _simplified(span: Span, witness: Witness) -> object:
         span.pc, span.lock, span.shared, span.mine, span.thread, span.virtual, span.kind, span.masked,
         span.fixed, span.closed, span.switched,
         frozenset(
-            (p, a.write, a.held, a.locks, a.atomic, a.once, a.alone, a.met) for p, a in span.parts.items()
+            (p, a.write, a.held, a.locks, a.atomic, a.virtual, a.once, a.alone, a.met)
+            for p, a in span.parts.items()
         ),
     )  # fmt: skip
 

@@ -186,6 +186,8 @@ def _needed(witness: Witness, need: Need, row: int, mutant: Mutant) -> tuple[str
     """Return what needs an acquisition, in words, or else what excuses it."""
     excuses = set[str]()
     for a, b, part in need.pairs(row, mutant.change == "shared"):
+        if need.lets_in(a, b, part):
+            continue
         excuse = need.excuse(a, b)
         if not excuse:
             return _words(witness, a, b, part), excuses

@@ -24,8 +24,9 @@ class Access:
     """What a span did with one part: whether it wrote, what it held each time, and when it came first.
 
     `once`: it came once only; `locks`: which locks it held each time, perhaps let go and taken again, those
-    that were shared only to read; `atomic`: each access was an atomic operation; `alone`: how the object's
-    life keeps these accesses apart from all others; `met`: who had come to the part at the span's end.
+    that were shared only to read; `atomic`: each access was an atomic operation; `virtual`: the processor of
+    all, or -1; `alone`: how the object's life keeps these accesses apart from all others; `met`: who had come
+    to the part at the span's end.
     """
 
     write: bool
@@ -33,6 +34,7 @@ class Access:
     now: Now
     locks: frozenset[int]
     atomic: bool
+    virtual: int
     once: bool = True
     alone: str = ""
     met: frozenset[int] = frozenset()
@@ -87,6 +89,7 @@ class Witness(Follower):
         self.names: dict[int, str] = {}
         self.masking: set[int] = set()
         """Locks that mask interrupts."""
+        self.recursive: set[int] = set()
         self.rows: set[int] = set()
         self.swapped: dict[int, set[Part]] = defaultdict(set)
         """Parts that the compare-and-swap of a row came to."""
@@ -120,6 +123,8 @@ class Witness(Follower):
         self.names[lock] = self.tracker.locks[cls].name
         if own_mask:
             self.masking.add(lock)
+        if self.tracker.recursive[cls]:
+            self.recursive.add(lock)
         masked = act.mask > own_mask
         fixed = not self.rules.preemptible or masked or act.atomic > own_preempt
         span = Span(pc, lock, shared, mine, act.thread, act.virtual, act.kind,
@@ -197,13 +202,14 @@ class Witness(Follower):
             span.last = self.clock
             known = span.parts.get(part)
             if known is None:
-                span.parts[part] = Access(write, held, now, locks, how == op.ATOMIC)
+                span.parts[part] = Access(write, held, now, locks, how == op.ATOMIC, now[1])
             else:
                 known.write |= write
                 known.held &= held
                 known.locks &= locks
                 known.atomic &= how == op.ATOMIC
                 known.once = False
+                known.virtual = known.virtual if known.virtual == now[1] else -1
 
 
 def unprotected_parts(witness: Witness) -> Unprotected:
