@@ -99,6 +99,12 @@ def test_a_handler_may_come_on_top_of_a_recursive_lock_so_that_keeps_nothing_apa
     assert [v.outcome for v in judge(plan, chosen, [trial], workers=1)] == ["private"] * 2
 
 
+def test_a_funnel_around_a_function_that_comes_to_nothing_itself_is_tried() -> None:
+    plan = load_plan("master-slave")
+    (verdict,) = judge(plan, mutants(plan, "call_body"), some(0), workers=1)
+    assert (verdict.outcome, verdict.kind) == ("caught", "race")
+
+
 def test_a_timer_that_is_not_set_is_noticed_where_all_sleep() -> None:
     plan = load_plan("virtualization-para")
     unset = [m for m in mutants(plan, "wake_due") if m.lock == "set_timer"]

@@ -66,6 +66,8 @@ DRAWN = 48
 AGAIN = 16
 """In how many of those that come to its place such a mutant is tried at most."""
 
+NO_TRIAL = "no trial comes to this place"
+
 FEW = 4
 """Trials of a mutant that the port's own runs explain by a rule: a check of the rules."""
 
@@ -180,15 +182,18 @@ def _judge(task: _Task) -> Verdict:
     if mutant.mode in TOLD:
         return _judge_told(task)
     if not runs:
-        return Verdict(mutant, "never taken", how="no trial comes to this place")
+        return Verdict(mutant, "never taken", how=NO_TRIAL)
     shown = [seen for _, seen in runs]
     changed = assembled(kernel_for(task.key).port.mutated(mutant))
-    met = False
+    met = reached = False
     for trial, _ in runs[:FEW] if _by_rule(_explained(task, shown, True)) else runs:
         detector, verdict = _try(task, changed, trial)
         if verdict:
             return verdict
         met |= detector.met_others()
+        reached |= detector.reached
+    if mutant.mode == "funnel" and not reached:
+        return Verdict(mutant, "never taken", how=NO_TRIAL)
     return _explained(task, shown, met)
 
 
@@ -209,7 +214,7 @@ def _judge_told(task: _Task) -> Verdict:
     if not reached:
         if mutant.change == "unsent" and apart:
             return Verdict(mutant, "private", how="no other processor")
-        return Verdict(mutant, "never taken", how="no trial comes to this place")
+        return Verdict(mutant, "never taken", how=NO_TRIAL)
     if found is None or mutant.change == "unsent":
         return Verdict(mutant, "survived")
     if found:
