@@ -81,6 +81,7 @@ def test_a_lock_taken_as_a_reader_where_it_must_be_a_writer_is_caught() -> None:
         ("servers and", "accept_now", "sk_lock"),
         ("more memory than", "take_slot", "swap_lock"),
         ("ask for links", "missing_page", "i_sem"),
+        ("crowds come", "bind", "ports_lock"),
     ],
 )
 def test_each_kind_of_call_has_a_trial_that_needs_its_locks(title: str, function: str, lock: str) -> None:
@@ -89,6 +90,19 @@ def test_each_kind_of_call_has_a_trial_that_needs_its_locks(title: str, function
     left_out = Mutant(function, 0, lock, "exclusive", "removed")
     (found,) = judge(plan, [left_out], [trial], workers=1)
     assert (found.outcome, found.trial) == ("caught", trial.name)
+
+
+def test_a_handler_may_come_on_top_of_a_recursive_lock_so_that_keeps_nothing_apart() -> None:
+    plan = load_plan("dedicated-processor")  # whose card interrupts where there is one processor
+    (trial,) = (each for each in trials() if each.cpus == 1)
+    chosen = mutants(plan, "packet_arrived", "packet_sent")
+    assert [v.outcome for v in judge(plan, chosen, [trial], workers=1)] == ["private"] * 2
+
+
+def test_a_funnel_around_a_function_that_comes_to_nothing_itself_is_tried() -> None:
+    plan = load_plan("master-slave")
+    (verdict,) = judge(plan, mutants(plan, "call_body"), some(0), workers=1)
+    assert (verdict.outcome, verdict.kind) == ("caught", "race")
 
 
 def test_a_timer_that_is_not_set_is_noticed_where_all_sleep() -> None:

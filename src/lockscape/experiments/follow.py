@@ -1,6 +1,7 @@
 """Follows what threads do with objects that others may know: the fault detector, keeping more of it."""
 
 from collections import defaultdict
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +12,7 @@ from lockscape.machine.faults import Detector
 from lockscape.machine.findings import Now, Rules
 from lockscape.machine.state import State
 from lockscape.program import opcodes as op
+from lockscape.program.walk import called, walk
 
 Part = tuple[int, int, int]
 """An object's address and generation, and the offset of one of its parts."""
@@ -96,10 +98,23 @@ class Visits(Detector):
         super().read(rows)
 
     def often(self, row: int, function: str) -> float:
-        """Return the share of a row in all visits; of a function, if the row is -1."""
-        where = self.state.binary.where
-        mine = [row] if row >= 0 else [k for k, name in enumerate(where) if name == function]
-        return float(self.visits[mine].sum() / max(1, self.visits.sum()))
+        """Return the share of a row in all visits; of a function, if the row is -1.
+
+        One that comes to nothing itself has at most the share of what it calls.
+        """
+        share = self.share({row}) if row >= 0 else self.share(self.rows_of(function))
+        if row >= 0 or share:
+            return share
+        body = self.state.program.functions[function].body
+        return self.share({k for s in walk(body) for name in called(s) for k in self.rows_of(name)})
+
+    def rows_of(self, function: str) -> set[int]:
+        """Return the rows of code of a function."""
+        return {k for k, name in enumerate(self.state.binary.where) if name == function}
+
+    def share(self, rows: Set[int]) -> float:
+        """Return the share of rows in all visits."""
+        return float(self.visits[sorted(rows)].sum() / max(1, self.visits.sum()))
 
 
 class Follower(Visits):

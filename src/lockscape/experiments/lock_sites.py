@@ -2,7 +2,7 @@
 
 A place is a rule of the plan. Two places of a lock *share data* if in some trial both come to the same part
 of a class' objects (a field, a collection), one of them writing, and no other lock that both hold keeps them
-apart. What `lockscape.experiments.witness` excuses does not count: parts that are changed without the lock,
+apart. What `lockscape.experiments.need` excuses does not count: parts that are changed without the lock,
 atomic accesses, what an object's life keeps apart; nor do parts that only one thread ever came to.
 """
 

@@ -3,12 +3,16 @@
 Each mutant is run in those `lockscape.experiments.trials` that come to its place. It is *caught* by a fault,
 by a critical section that is broken (`lockscape.experiments.overlap`), by a run that cannot go on, or by
 damage at the end. One that is not caught must be *equivalent* by one of two
-rules, which are checked on runs of the port as it is (`lockscape.experiments.witness`):
+rules, which are checked on runs of the port as it is (`lockscape.experiments.need`):
 
 - **private**: in no trial do two threads access anything under that lock that one of them writes;
 - **covered**: whatever they do is kept apart by something else as well: another lock that both hold, the one
   processor that both are on, or that one of them makes just one atomic access; or one came to it first, or
   last, in each of those runs.
+
+A mutant that leaves interrupts on is covered if they are off already, or if the listings show that no handler
+waits for a lock that it then has with interrupts on (`lockscape.ports.interrupting`): what a handler does
+under a recursive lock must be kept apart by an inner one.
 
 What explains mutants of messages and barriers is said in `lockscape.experiments.told`. A notification that is
 not sent costs nothing but time where a tick looks as well: such a mutant is tried in kernels without ticks,
@@ -31,6 +35,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from lockscape.experiments.follow import Unprotected
+from lockscape.experiments.need import OBSERVED, PART_BY_PART
 from lockscape.experiments.overlap import Overlaps
 from lockscape.experiments.pool import each_done
 from lockscape.experiments.shown import Seen, changed_bare, kernel_for, look, row_of, share
@@ -45,7 +50,6 @@ from lockscape.experiments.trials import (
     trials,
     warm_up,
 )
-from lockscape.experiments.witness import OBSERVED, PART_BY_PART
 from lockscape.ports.mutants import TOLD, Mutant
 from lockscape.ports.plan import Plan
 
@@ -61,6 +65,8 @@ DRAWN = 48
 
 AGAIN = 16
 """In how many of those that come to its place such a mutant is tried at most."""
+
+NO_TRIAL = "no trial comes to this place"
 
 FEW = 4
 """Trials of a mutant that the port's own runs explain by a rule: a check of the rules."""
@@ -176,15 +182,18 @@ def _judge(task: _Task) -> Verdict:
     if mutant.mode in TOLD:
         return _judge_told(task)
     if not runs:
-        return Verdict(mutant, "never taken", how="no trial comes to this place")
+        return Verdict(mutant, "never taken", how=NO_TRIAL)
     shown = [seen for _, seen in runs]
     changed = assembled(kernel_for(task.key).port.mutated(mutant))
-    met = False
+    met = reached = False
     for trial, _ in runs[:FEW] if _by_rule(_explained(task, shown, True)) else runs:
         detector, verdict = _try(task, changed, trial)
         if verdict:
             return verdict
         met |= detector.met_others()
+        reached |= detector.reached
+    if mutant.mode == "funnel" and not reached:
+        return Verdict(mutant, "never taken", how=NO_TRIAL)
     return _explained(task, shown, met)
 
 
@@ -205,7 +214,7 @@ def _judge_told(task: _Task) -> Verdict:
     if not reached:
         if mutant.change == "unsent" and apart:
             return Verdict(mutant, "private", how="no other processor")
-        return Verdict(mutant, "never taken", how="no trial comes to this place")
+        return Verdict(mutant, "never taken", how=NO_TRIAL)
     if found is None or mutant.change == "unsent":
         return Verdict(mutant, "survived")
     if found:

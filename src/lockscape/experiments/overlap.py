@@ -29,12 +29,16 @@ NO_LOCK = -1
 
 @dataclass(slots=True, eq=False)
 class Region:
-    """What a thread does under a lock, or without it where a mutant should have taken it (`broken`)."""
+    """What a thread does under a lock, or without it where a mutant should have taken it (`broken`).
+
+    `context`: where; `level`: how many interrupts deep.
+    """
 
     lock: int
     shared: bool
     broken: bool
     thread: int
+    context: int
     level: int
     began: int = 0
     parts: dict[Part, tuple[bool, Now]] = field(default_factory=dict)
@@ -73,7 +77,7 @@ class Overlaps(Follower):
 
     def begin(self, act: Activity, lock: int, shared: bool, broken: bool) -> None:
         """A region begins. Those that ended before all that are live began can overlap with none."""
-        region = Region(lock, shared, broken, act.thread, len(act.frames), self.clock)
+        region = Region(lock, shared, broken, act.thread, act.context, len(act.frames), self.clock)
         known = self.regions[lock]
         if not any(other.live for other in known):
             known.clear()
@@ -153,11 +157,20 @@ class Overlaps(Follower):
             if (self.tracker.lock_places.get(region.lock) == part[0], cls, part[2]) in self.unprotected:
                 continue
             for other in self.regions[region.lock]:
-                concerned = other.broken or region.broken
-                if concerned and other.thread != region.thread and not (other.shared and region.shared):
+                if self.apart(region, other):
                     self.conflict(region, other, now, write, part)
             wrote, first = region.parts.get(part, (False, now))
             region.parts[part] = wrote or write, first
+
+    def apart(self, region: Region, other: Region) -> bool:
+        """Say whether the lock, of which one of two regions is without, keeps them apart.
+
+        A recursive lock does not keep an interrupt handler from what it came on top of.
+        """
+        if not (other.broken or region.broken) or (other.shared and region.shared):
+            return False
+        came_over = self.lock >= 0 and self.tracker.recursive[self.lock] and other.context == region.context
+        return other.thread != region.thread and not came_over
 
     def conflict(self, region: Region, other: Region, now: Now, write: bool, part: Part) -> None:
         """Note whether a region comes after another, and whether that one comes after it already."""

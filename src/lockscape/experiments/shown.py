@@ -9,12 +9,14 @@ from typing import TypeVar
 import msgspec
 
 from lockscape.experiments.follow import Unprotected, Visits
+from lockscape.experiments.need import Need
 from lockscape.experiments.swapped import need_of_swap
 from lockscape.experiments.trials import NO_TICKS, SWAPPING, Kernel, Trial, kernel_of, run_trial
-from lockscape.experiments.witness import Need, Span, Witness, unprotected_parts
+from lockscape.experiments.witness import Span, Witness, unprotected_parts
 from lockscape.machine.execute import RunError
 from lockscape.machine.findings import Rules
 from lockscape.machine.state import State
+from lockscape.ports.interrupting import Handlers
 from lockscape.ports.mutants import TOLD, Mutant, holds, swaps_of
 from lockscape.ports.plan import Plan
 from lockscape.ports.port import Port
@@ -26,8 +28,8 @@ from lockscape.program.walk import walk
 
 Watcher = TypeVar("Watcher", bound=Visits)
 
-MASKED = "interrupts off already"
-"""What explains a lock that need not mask them itself."""
+MASKED, NO_HANDLER = "interrupts off already", "no handler waits for it"
+"""What explains a lock that need not mask interrupts itself."""
 
 ACQUIRING = ("exclusive", "shared", "retry", "rcu")
 """Modes of holds that one row of code begins."""
@@ -52,6 +54,12 @@ def kernel_for(key: bytes, ticks: bool = True) -> Kernel:
     return kernel_of(msgspec.json.decode(key, type=Plan), **(SWAPPING if ticks else SWAPPING | NO_TICKS))
 
 
+@functools.lru_cache(maxsize=1)
+def handlers_for(key: bytes) -> Handlers:
+    """Return what the interrupt handlers of a plan (as JSON) wait for."""
+    return Handlers(kernel_for(key).port)
+
+
 def changed_bare(task: tuple[bytes, Trial]) -> Unprotected:
     """Return what a trial changes without locks that it otherwise has for it."""
     key, trial = task
@@ -61,13 +69,12 @@ def changed_bare(task: tuple[bytes, Trial]) -> Unprotected:
 def look(task: tuple[bytes, Trial, Sequence[Mutant], Unprotected]) -> list[Seen]:
     """Run a trial of the port as it is; return what it shows of each mutant's place."""
     key, trial, mutants, bare = task
-    kernel = kernel_for(key)
-    witness = _watched(kernel, trial)
+    witness = _watched(kernel_for(key), trial)
     need = Need(witness, bare)
     still = _without_ticks(key, trial, mutants)
     return [
         Seen(bool(still and still.often(-1, mutant.function)), "", frozenset(), witness.clock)
-        if mutant.change == "unsent" else _seen(witness, need, row_of(kernel, mutant), mutant)
+        if mutant.change == "unsent" else _seen(witness, need, key, mutant)
         for mutant in mutants
     ]  # fmt: skip
 
@@ -143,22 +150,44 @@ def _acquires(row: list[int]) -> bool:
     return row[0] in (op.SEQ_BEGIN, op.RCU_BEGIN, op.ATTEMPT) or (row[0] == op.ACQUIRE and row[6] < 0)
 
 
-def _seen(witness: Witness, need: Need, row: int, mutant: Mutant) -> Seen:
-    """Return what a run shows of an acquisition in a row, or of a function if it is none of a lock."""
+def _seen(witness: Witness, need: Need, key: bytes, mutant: Mutant) -> Seen:
+    """Return what a run shows of an acquisition, or of a function if it is none of a lock."""
+    row = row_of(kernel_for(key), mutant)
     reached = row in witness.rows if row >= 0 else witness.often(-1, mutant.function) > 0
-    needed, excuses = ("", set[str]()) if row < 0 else _needed(witness, need, row, mutant)
+    if row < 0 or not reached:
+        needed, excuses = "", set[str]()
+    elif mutant.mode == "cas":
+        needed, excuses = need_of_swap(witness, row)
+    elif mutant.change == "unmasked":
+        needed, excuses = _needed_mask(witness, need, row, handlers_for(key).wait_for(mutant))
+    else:
+        needed, excuses = _needed(witness, need, row, mutant)
     return Seen(reached, needed, frozenset(excuses), witness.clock)
+
+
+def _needed_mask(witness: Witness, need: Need, row: int, waited: set[str]) -> tuple[str, set[str]]:
+    """Return what needs a lock to mask interrupts, in words, or else what excuses it; `waited`: the locks
+    that handlers may wait for meanwhile."""
+    if all(span.masked for span in witness.spans if span.pc == row):
+        return "", {MASKED}
+    if waited:
+        return f"interrupts were on, and a handler may wait for {' and '.join(sorted(waited))}", set()
+    excuses = {NO_HANDLER}
+    for a, b, part in need.pairs(row, False):
+        if b.comes_over(a) and not a.masked:
+            excuse = need.excuse_open(a, b)
+            if not excuse:
+                return _words(witness, a, b, part), excuses
+            excuses |= excuse
+    return "", excuses
 
 
 def _needed(witness: Witness, need: Need, row: int, mutant: Mutant) -> tuple[str, set[str]]:
     """Return what needs an acquisition, in words, or else what excuses it."""
-    if mutant.mode == "cas":
-        return need_of_swap(witness, row)
-    if mutant.change == "unmasked":
-        masked = all(span.masked for span in witness.spans if span.pc == row)
-        return "" if masked else "interrupts were on", {MASKED}
     excuses = set[str]()
     for a, b, part in need.pairs(row, mutant.change == "shared"):
+        if need.lets_in(a, b, part):
+            continue
         excuse = need.excuse(a, b)
         if not excuse:
             return _words(witness, a, b, part), excuses

@@ -2,7 +2,8 @@
 
 from itertools import permutations
 
-from lockscape.experiments.witness import LATER, Witness
+from lockscape.experiments.need import LATER
+from lockscape.experiments.witness import Witness
 
 
 def need_of_swap(witness: Witness, row: int) -> tuple[str, set[str]]:

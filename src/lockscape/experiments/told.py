@@ -9,8 +9,8 @@ so in runs knew of it by something else, as a lock or a later message. What is n
 other processor to send it to is **private**.
 """
 
+from lockscape.experiments.need import SET_BEFORE, TAKEN_DOWN
 from lockscape.experiments.overlap import Overlaps, Region
-from lockscape.experiments.witness import SET_BEFORE, TAKEN_DOWN
 from lockscape.machine import layout as at
 
 OTHERWISE = "known otherwise"

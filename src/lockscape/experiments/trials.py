@@ -31,7 +31,7 @@ from lockscape.workloads.connecting import connecting
 from lockscape.workloads.families import Rows, call, family
 from lockscape.workloads.growing import growing
 from lockscape.workloads.load import ZONE_PAGES, Machine, Node, Stream, load, postmark_stream
-from lockscape.workloads.network import crowd, peers, server
+from lockscape.workloads.network import awaited_crowd, crowd, peers, port_taker, server
 from lockscape.workloads.pairs import pair
 from lockscape.workloads.piping import piping
 from lockscape.workloads.signalling import reapers, signalling
@@ -120,6 +120,15 @@ def trials() -> tuple[Trial, ...]:
         ),
         Trial("processes send signals on 3 processors", _signals(1, 2), 3, True, sleeps=True),
         Trial("3 processes ask for links and execute programs", on_disk(3, 1), 3, True, tree=ON_DISK),
+        Trial(
+            "crowds come to 2 servers, and a process takes ports, on 4 processors",
+            _crowds(2, 5, 80, 90),
+            4,
+            True,
+        ),
+        Trial(
+            "a crowd comes to a server, and a process takes ports, on 1 processor", _crowds(3, 6, 80), 1, True
+        ),
         under_pressure("4 processes use more memory than there is", 4, 1, 4),
     )
 
@@ -179,6 +188,11 @@ def _servers() -> tuple[Stream, ...]:
     beside it."""
     kinds = [server(80, 3, 2, 3, 100, 2000), peers(90, 2, 3, 50, 20_000, 500), crowd(100, 3, 4)]
     return streams_of(kinds)
+
+
+def _crowds(workers: int, each: int, *ports: int) -> tuple[Stream, ...]:
+    """Return servers that many clients come to at once, and a process that listens elsewhere meanwhile."""
+    return streams_of([*(awaited_crowd(port, workers, each) for port in ports), port_taker(70, 10, 5000)])
 
 
 def _signals(*seeds: int) -> tuple[Stream, ...]:

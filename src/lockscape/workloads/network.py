@@ -7,7 +7,19 @@ import numpy as np
 
 from lockscape.errors import InputError
 from lockscape.kernel.card import CLIENTS, REPLY_BYTES, REQUEST_BYTES, REQUESTS
-from lockscape.kernel.entry import ACCEPT, CLOSE, CONNECT, LISTEN, RECEIVE, SEND, SOCKET, WAIT
+from lockscape.kernel.entry import (
+    ACCEPT,
+    CLOSE,
+    CONNECT,
+    LISTEN,
+    PIPE,
+    READ,
+    RECEIVE,
+    SEND,
+    SOCKET,
+    WAIT,
+    WRITE,
+)
 from lockscape.workloads.families import Rows, call, fork
 
 WHOLE = 1
@@ -63,6 +75,27 @@ def crowd(port: int, workers: int, each: int) -> Rows:
     work = np.concatenate([call(ACCEPT, 0, result=1), call(CLOSE, 1)] * each)
     opened = [call(SOCKET, result=0), call(LISTEN, 0, port, load, result=0)]
     return np.concatenate([*opened, *[fork(work)] * workers, call(CLOSE, 0), *[call(WAIT)] * workers])
+
+
+def awaited_crowd(port: int, workers: int, each: int) -> Rows:
+    """Return the same with workers that are there before the clients: the server makes them first, and tells
+    them through a pipe that it listens. Its descriptors: 0 and 1 are the pipe's, 2 is the socket's."""
+    load = outside(workers * each, 1, 1, 1)
+    told = call(READ, 0, 1, result=1)
+    work = np.concatenate([told, *[call(ACCEPT, 2, result=3), call(CLOSE, 3)] * each])
+    opened = [call(PIPE, result=0), call(SOCKET, result=2), *[fork(work)] * workers]
+    listens = [call(LISTEN, 2, port, load, result=0), call(WRITE, 1, workers, result=workers)]
+    return np.concatenate([*opened, *listens, call(CLOSE, 2), *[call(WAIT)] * workers])
+
+
+def port_taker(port: int, times: int, think: int) -> Rows:
+    """Return a process that listens at a port and leaves it, so many times, without any client."""
+    one = [
+        call(SOCKET, result=0),
+        call(LISTEN, 0, port, 0, result=0, think_cycles=think),
+        call(CLOSE, 0, think_cycles=think),
+    ]
+    return np.concatenate(one * times)
 
 
 def peers(port: int, connections: int, requests: int, request_bytes: int, reply_bytes: int,
