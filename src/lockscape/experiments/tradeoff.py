@@ -14,13 +14,13 @@ from lockscape.errors import LockscapeError
 from lockscape.experiments.choose import choose
 from lockscape.experiments.curve import Progress, each_run
 from lockscape.experiments.effort_axis import PortEffort, port_efforts
-from lockscape.experiments.request import PAPER, PROCESSES, Request, runs_of
+from lockscape.experiments.request import Request, runs_of
 from lockscape.experiments.result import RunResult, RunSpec
 from lockscape.experiments.scalability_axis import Scaling, counts, scaling
 from lockscape.ports.plan import Plan, load_plan, plan_names
 from lockscape.systems.load import UNIPROCESSOR, System, system_ids
 from lockscape.workloads.choose import choose_workload
-from lockscape.workloads.postmark import PostmarkOptions
+from lockscape.workloads.postmark import PAPER, PROCESSES, PostmarkOptions
 from lockscape.workloads.workload_file import Workload
 
 WORKLOADS = ("postmark", "kernelbuild", "netserve", "compute")

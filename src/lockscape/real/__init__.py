@@ -1,2 +1,1 @@
 """The experiment for real: on this host, and on real kernels in a full-system simulator."""
-"""The same for real: this host, and real kernels in a full-system simulator."""

@@ -7,7 +7,6 @@ kernel.perf_event_paranoid that allows it). Its events cost time, so it watches 
 
 import contextlib
 import os
-import re
 import select
 import shutil
 import subprocess
@@ -17,6 +16,9 @@ from pathlib import Path
 
 import msgspec
 
+from lockscape.errors import InputError
+from lockscape.real.contention_perf import read_perf
+
 ANSWER_SECONDS = 30.0
 """perf that has not answered after so long is given up."""
 
@@ -24,11 +26,6 @@ MOST_RECORDED = "128M"
 """perf stops recording when its file is so large."""
 
 SHOWN_CHARACTERS = 160
-
-UNITS_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-"""Units in perf's table (tools/perf/builtin-lock.c)."""
-
-_ROW = re.compile(r"\s*(\d+)" + r"\s+(\d+\.\d+) (ns|us|ms|s|m|h)" * 3 + r"\s+(\S+)\s+(\S.*?)\s*", re.ASCII)
 
 
 class LockWait(msgspec.Struct, frozen=True):
@@ -151,18 +148,14 @@ def _read(file: Path) -> tuple[LockWait, ...]:
 def waits_in(text: str) -> tuple[LockWait, ...]:
     """Return the rows of perf's table, those of one place and kind added up, the longest waits first.
 
-    perf has a row for each stack of callers. Lines that are no rows (headings, warnings) are left out.
+    What is no table (perf says only why there is none) has no rows.
     """
-    found: dict[tuple[str, str], LockWait] = {}
-    for line in text.splitlines():
-        match = _ROW.fullmatch(line)
-        if match is None:
-            continue
-        count, total, total_unit, most, most_unit, _, _, kind, caller = match.groups()
-        before = found.get((caller, kind), LockWait(caller, kind, 0, 0, 0))
-        found[caller, kind] = LockWait(
-            caller, kind, before.contended + int(count),
-            before.wait_total_ns + round(float(total) * UNITS_NS[total_unit]),
-            max(before.wait_max_ns, round(float(most) * UNITS_NS[most_unit])),
-        )  # fmt: skip
-    return tuple(sorted(found.values(), key=lambda wait: -wait.wait_total_ns))
+    try:
+        rows = read_perf(text.splitlines(), "perf").locks
+    except InputError:
+        return ()
+    waits = [
+        LockWait(r.name, r.type, r.waits or 0, round(r.wait_s * 1e9), round((r.wait_max_s or 0) * 1e9))
+        for r in rows
+    ]
+    return tuple(sorted(waits, key=lambda wait: -wait.wait_total_ns))
