@@ -167,8 +167,9 @@ def about_map(document: MapDocument) -> Iterator[str]:
     yield f"Workloads, with the kernel's share of the busy time on the uniprocessor kernel: {shares}."
     if document.samples:
         yield (
-            f"{document.samples} samples draw every cost from its range: intervals reach from what {LOW:.0%} of "
-            f"them do not exceed to {HIGH:.0%}, and simulated statements have the share in which they hold."
+            f"{document.samples} samples draw every cost from its range: intervals reach from what {LOW:.0%} "
+            f"of them do not exceed to {HIGH:.0%}, and simulated statements have the share in which they "
+            "hold."
         )
     if any(each.workload == "postmark" for each in found.workloads):
         yield (
