@@ -100,7 +100,7 @@ if "--version" in sys.argv:
     print("QEMU emulator version {version} (a test)")
     sys.exit()
 plugin = sys.argv[sys.argv.index("-plugin") + 1]
-cpus = int(sys.argv[sys.argv.index("-smp") + 1])
+cpus = int(sys.argv[sys.argv.index("-smp") + 1].split(",")[0])
 messages = os.fdopen(int(re.search("fd=([0-9]+)", plugin)[1]), "w", buffering=1)
 os.environ.pop("LD_PRELOAD", None)
 def say(text):

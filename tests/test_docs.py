@@ -51,6 +51,11 @@ NOT_EXECUTED = {
         "lockscape host postmark one-directory one-file compute --repeat 9",
         "lockscape host postmark --json | lockscape laws -",
     ],
+    "docs/real/boot.md": [
+        "lockscape boot debian",
+        "lockscape boot debian --cpus 1 --processes 1",
+        "lockscape boot debian --json | lockscape laws -",
+    ],
     "docs/development.md": [
         "uv run --group test pytest",
         "uv run --group test pytest -m slow",

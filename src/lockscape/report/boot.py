@@ -121,7 +121,7 @@ def print_boot(document: BootDocument, out: TextIO) -> None:
         curves = [_drawn(curve, repeated) for curve in document.curves]
         print_plot("Speedup over one processor", curves, "processors", out, _interval(document))
     out.write("\n")
-    print_tables((_times(document), *_calls(document)), out)
+    print_tables((*_times(document), *_calls(document)), out)
     print_doubts(document, out)
 
 
@@ -182,24 +182,28 @@ def _sizes(options: PostmarkOptions) -> str:
     return f"{low:,} bytes" if low == high else f"{low:,} to {high:,} bytes"
 
 
-def _times(document: BootDocument) -> Table:
-    """Return where the time went, a row for each point."""
-    rows: list[Row] = []
-    for curve in document.curves:
-        for p in curve.points:
-            shares = (f"{100 * p.time_shares[mode]:.1f}" for mode in MODES)
-            rows.append((
-                curve.name, p.cpus, f"{p.makespan_cycles / 1e6:,.1f}",
-                f"{p.makespan.spread:.1%}" if len(p.runs) > 1 else None,
-                None if p.steady_per_s is None else f"{p.steady_per_s / 1000:,.1f}", *shares, _ticks(p),
-                f"{sum(run.cpu_s for run in p.runs):,.0f}",
-            ))  # fmt: skip
+def _times(document: BootDocument) -> Iterator[Table]:
+    """Yield where the time went, a table for each workload and in it a row for each point."""
     heads = (
-        "workload", "processors", "makespan, million cycles", "spread", "operations", "user %", "kernel %",
-        "spin %", "idle %", "ticks", "host s",
+        "processors", "makespan, million cycles", "spread", "operations", *(f"{mode} %" for mode in MODES),
+        "ticks", "host s",
     )  # fmt: skip
     notes = (STEADY, f"{SPIN} Host s: of this host's processors, for all runs of the point.")
-    return Table("Where the time goes", heads, tuple(rows), notes=notes)
+    for curve in document.curves:
+        rows: list[Row] = [
+            (
+                p.cpus, f"{p.makespan_cycles / 1e6:,.1f}",
+                f"{p.makespan.spread:.1%}" if len(p.runs) > 1 else None,
+                None if p.steady_per_s is None else f"{p.steady_per_s / 1000:,.1f}",
+                *(f"{100 * p.time_shares[mode]:.1f}" for mode in MODES), _ticks(p),
+                f"{sum(run.cpu_s for run in p.runs):,.0f}",
+            )
+            for p in curve.points
+        ]  # fmt: skip
+        last = curve is document.curves[-1]
+        yield Table(
+            f"Where the time goes, {curve.name}", heads, tuple(rows), frozenset(), notes if last else ()
+        )
 
 
 def _ticks(point: BootPoint) -> int | None:
@@ -209,14 +213,14 @@ def _ticks(point: BootPoint) -> int | None:
 
 def _calls(document: BootDocument) -> Iterator[Table]:
     """Yield what calls cost in the kernel, a table for each workload that makes some."""
-    for curve in document.curves:
-        if not curve.calls:
-            continue
+    curves = [curve for curve in document.curves if curve.calls]
+    for curve in curves:
         rows: list[Row] = [
             (call.call, call.count, f"{call.mean:,.0f}", call.least, call.p50, call.p90, call.most)
             for call in curve.calls
         ]
         yield Table(
             f"Instructions of the kernel for a call, {curve.name}",
-            ("call", "count", "mean", "least", "50%", "90%", "most"), tuple(rows), notes=(CALLS,),
+            ("call", "count", "mean", "least", "50%", "90%", "most"), tuple(rows),
+            notes=(CALLS,) if curve is curves[-1] else (),
         )  # fmt: skip
