@@ -112,8 +112,18 @@ def _parts(names: Iterable[str]) -> frozenset[tuple[str, str]]:
 def port(plan: Plan, more: Sequence[types.ModuleType] = (), **chosen: int) -> Port:
     """Build the kernel of a plan. `more` modules join it (user mode); `chosen` options go over the plan's."""
     decided = options(**(plan.options | chosen))
-    code = tuple(importlib.import_module(f"lockscape.ports.{name}") for name in plan.new_code)
+    code = _code(plan)
     return _build(plan, decided, code, functions(decided, [*more, *code]))
+
+
+def kernel_count(plan: Plan, cpus: int) -> int:
+    """Return how many kernels with files of their own there are on so many processors."""
+    instances = topology(_code(plan)).instances(cpus, options(**plan.options))
+    return sum(each.quantities.get("groups", 1) > 0 for each in instances)
+
+
+def _code(plan: Plan) -> tuple[types.ModuleType, ...]:
+    return tuple(importlib.import_module(f"lockscape.ports.{name}") for name in plan.new_code)
 
 
 def _build(
