@@ -27,12 +27,19 @@ def effort(
 
 
 def item(
-    name: str, counted: PortEffort | None = None, method: str = "", kind: Any = "port", **speedups: float
+    name: str,
+    counted: PortEffort | None = None,
+    method: str = "",
+    kind: Any = "port",
+    kernels: int = 1,
+    **speedups: float,
 ) -> Item:
     """Return a port with speedups on `CPUS` by workload; two points have no law to be fitted."""
     speedups = speedups or {BUSY: 2.0, IDLE: 7.0}
     curves = tuple(scaling(work, {1: 8.0, CPUS: 8.0 / value}, 7.2) for work, value in speedups.items())
-    return Item(name, name, method or METHODS.get(name, name), kind, 1024, counted or effort(), curves, ())
+    return Item(
+        name, name, method or METHODS.get(name, name), kind, 1024, kernels, counted or effort(), curves, ()
+    )
 
 
 def tradeoff(*items: Item, cpus: int = CPUS) -> Tradeoff:

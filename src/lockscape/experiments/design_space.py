@@ -25,8 +25,9 @@ Point = tuple[float, float]
 class Place(msgspec.Struct, frozen=True):
     """Where a port or system stands, and the lowest and highest of its speedups, with the workloads.
 
-    `cpus`: processors that it used, fewer than asked for if it can use no more. `on_front`: nothing else
-    takes no more effort and scales no worse, and is better in one of the two.
+    `cpus`: processors that it used, fewer than asked for if it can use no more. `kernels`: over which the
+    processes were divided. `on_front`: nothing else takes no more effort and scales no worse, and is better
+    in one of the two; `on_front_of_one`: nothing else that is one kernel, and it is one itself.
     """
 
     name: str
@@ -39,7 +40,9 @@ class Place(msgspec.Struct, frozen=True):
     high: float
     high_workload: str
     cpus: int
+    kernels: int
     on_front: bool
+    on_front_of_one: bool
 
 
 class Region(msgspec.Struct, frozen=True):
@@ -80,11 +83,11 @@ def design_space(items: Sequence[Item], cpus: int, axis: Axis = "lines", over: O
     points = {
         item.name: (effort_of(item, axis), _mean(known[item.name])) for item in items if item.name in known
     }
-    best = pareto(list(points.values()))
+    shown = [item for item in items if item.name in known]
+    best = pareto([points[item.name] for item in shown])
+    best_of_one = pareto([points[item.name] for item in shown if item.kernels == 1])
     places = tuple(
-        _place(item, points[item.name], known[item.name], cpus, points[item.name] in best)
-        for item in items
-        if item.name in known
+        _place(item, points[item.name], known[item.name], cpus, best, best_of_one) for item in shown
     )
     absent = {
         item.name: item.missing[0].why if item.missing else "its speedup over that is not known"
@@ -104,12 +107,15 @@ def _mean(speedups: dict[str, float]) -> float:
     return geometric_mean(speedups.values())
 
 
-def _place(item: Item, point: Point, speedups: dict[str, float], cpus: int, on_front: bool) -> Place:
+def _place(
+    item: Item, point: Point, speedups: dict[str, float], cpus: int, best: set[Point], best_of_one: set[Point]
+) -> Place:
     low, high = (of(speedups, key=lambda workload: speedups[workload]) for of in (min, max))
     used = max(each.at(cpus).cpus for each in item.scaling)
     return Place(
-        item.name, item.method, item.kind, *point, speedups[low], low, speedups[high], high, used, on_front
-    )
+        item.name, item.method, item.kind, *point, speedups[low], low, speedups[high], high, used,
+        item.kernels, point in best, item.kernels == 1 and point in best_of_one,
+    )  # fmt: skip
 
 
 def _regions(items: Sequence[Item], known: dict[str, dict[str, float]], axis: Axis) -> Iterable[Region]:

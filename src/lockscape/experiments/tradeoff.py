@@ -18,6 +18,7 @@ from lockscape.experiments.request import Request, runs_of
 from lockscape.experiments.result import RunResult, RunSpec
 from lockscape.experiments.scalability_axis import Scaling, counts, scaling
 from lockscape.ports.plan import Plan, load_plan, plan_names
+from lockscape.ports.port import kernel_count
 from lockscape.systems.load import UNIPROCESSOR, System, system_ids
 from lockscape.workloads.choose import choose_workload
 from lockscape.workloads.postmark import PAPER, PROCESSES, PostmarkOptions
@@ -44,13 +45,18 @@ class Missing(msgspec.Struct, frozen=True):
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A port or a system, with both axes. `most_processors`: that it can use."""
+    """A port or a system, with both axes. `most_processors`: that it can use.
+
+    `kernels`: how many with files of their own there are on the most processors: the processes are divided
+    over them, also those that share files in a workload.
+    """
 
     name: str
     title: str
     method: str
     kind: Kind
     most_processors: int
+    kernels: int
     effort: PortEffort
     scaling: tuple[Scaling, ...]
     missing: tuple[Missing, ...]
@@ -138,7 +144,7 @@ def tradeoff(
     for number, task in enumerate(tasks):
         by_item.setdefault(task.item, []).append((task, made[number]))
     items = tuple(
-        _item(system, counted, by_item[number], question.workloads)
+        _item(system, question, counted, by_item[number])
         for number, (system, counted) in enumerate(zip(systems, efforts, strict=True))
     )
     shares = tuple(KernelShare(task.workload, _kernel_share(found)) for task, found in by_item[-1])
@@ -187,12 +193,12 @@ def _request(name: str, question: Question) -> Request:
 
 
 def _item(
-    system: System, counted: PortEffort, made: Sequence[tuple[_Task, RunResult | LockscapeError]],
-    workloads: Sequence[str],
+    system: System, question: Question, counted: PortEffort,
+    made: Sequence[tuple[_Task, RunResult | LockscapeError]],
 ) -> Item:  # fmt: skip
     found: list[Scaling] = []
     missing: list[Missing] = []
-    for name in workloads:
+    for name in question.workloads:
         of_it = [(task, result) for task, result in made if task.workload == name]
         failed = next((str(r) for t, r in of_it if isinstance(r, LockscapeError) and not t.alone), None)
         if failed is None:
@@ -200,8 +206,9 @@ def _item(
         else:
             missing.append(Missing(name, failed))
     return Item(
-        system.id, system.plan.title, system.plan.method, _kind(system.id), system.most_processors, counted,
-        tuple(found), tuple(missing),
+        system.id, system.plan.title, system.plan.method, _kind(system.id), system.most_processors,
+        kernel_count(system.plan, min(question.cpus, system.most_processors)), counted, tuple(found),
+        tuple(missing),
     )  # fmt: skip
 
 

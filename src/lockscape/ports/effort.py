@@ -1,7 +1,8 @@
 """What a port takes, counted in the listing: places that take or release a lock, and lines that differ.
 
 Everything is counted against the uniprocessor kernel with the same build options, so that a structural
-feature (a queue for each processor) is not taken for locking. New code is counted apart.
+feature (a queue for each processor) is not taken for locking. New code is counted apart. A line is one of a
+kernel's source: what a lock's operation does by itself, such as preemption off, is not written beside it.
 """
 
 import difflib
@@ -17,7 +18,8 @@ from lockscape.ports.port import Port
 from lockscape.ports.rewrite import ARRIVAL, apply_plan
 from lockscape.program.listing import listing, sites
 from lockscape.program.lower import lower
-from lockscape.program.nodes import Function
+from lockscape.program.nodes import Body, Function, Stmt, Sync
+from lockscape.program.walk import with_bodies
 
 KINDS = ("bkl", "spinlock", "rwlock", "seqlock", "rcu", "sema", "rwsem", "version", "cas", "barrier")
 """Kinds of locks, in the order of the paper's Table 2, readers-writer semaphores added."""
@@ -103,7 +105,30 @@ class Both:
 
 
 def _listing(port: Port, name: str) -> list[str]:
-    return listing(port.program.functions[name], port.program.locks)
+    function = port.program.functions[name]
+    return listing(function.with_body(_as_written(function.body)), port.program.locks)
+
+
+def _as_written(body: Body) -> Body:
+    """Return statements as a kernel's source has them: who takes a spin lock, or begins to read under RCU,
+    does not write that preemption goes off, for that is what taking it does (Linux 2.6.11,
+    kernel/spinlock.c:_spin_lock{preempt_disable();})."""
+    found: list[Stmt] = []
+    for before, node, after in zip((None, *body), body, (*body[1:], None), strict=False):
+        implied = isinstance(node, Sync) and (
+            (node.op == "preempt_off" and _takes(after)) or (node.op == "preempt_on" and _gives(before))
+        )
+        if not implied:
+            found.append(with_bodies(node, _as_written))
+    return tuple(found)
+
+
+def _takes(node: Stmt | None) -> bool:
+    return isinstance(node, Sync) and node.op in ("acquire", "rcu_read_lock")
+
+
+def _gives(node: Stmt | None) -> bool:
+    return isinstance(node, Sync) and node.op in ("release", "rcu_read_unlock")
 
 
 def both(port: Port) -> Both:
@@ -223,4 +248,5 @@ def _ported(port: Port, name: str, rules: tuple[Rule, ...]) -> list[str]:
     plan = msgspec.structs.replace(port.plan, rule=rules)
     preemptible = bool(port.options["preemptible"])
     ported = apply_plan({name: port.source[name]}, plan, port.program.locks, MASKED_SECTIONS, preemptible)
-    return listing(lower(ported[name], port.program.locks, preemptible), port.program.locks)
+    lowered = lower(ported[name], port.program.locks, preemptible)
+    return listing(lowered.with_body(_as_written(lowered.body)), port.program.locks)

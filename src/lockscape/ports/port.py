@@ -117,6 +117,12 @@ def port(plan: Plan, more: Sequence[types.ModuleType] = (), **chosen: int) -> Po
         return _build(plan, decided, code, functions(decided, [*more, *code]))
 
 
+def kernel_count(plan: Plan, cpus: int) -> int:
+    """Return how many kernels with files of their own there are on so many processors."""
+    instances = topology(load_code(plan.new_code)).instances(cpus, options(**plan.options))
+    return sum(each.quantities.get("groups", 1) > 0 for each in instances)
+
+
 def _build(
     plan: Plan, decided: dict[str, int], code: tuple[types.ModuleType, ...], source: dict[str, Function]
 ) -> Port:

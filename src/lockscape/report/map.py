@@ -143,16 +143,18 @@ def map_csv(document: MapDocument) -> Table:
                 *((law.alpha, law.beta, law.peak_cpus) if law else (None, None, None)),
                 place.speedup if place else None, band.low if band else None, band.high if band else None,
                 str(place is not None and place.on_front).lower(),
+                str(place is not None and place.on_front_of_one).lower(), item.kernels,
             ))  # fmt: skip
     columns = (
         "name", "method", "kind", "added_sites", "changed_lines", "new_lines", "lines", "options_lines",
         "workload", "cpus", "speedup", "speedup_over_uniprocessor", "peak_cpus", "peak_speedup", "usl_alpha",
         "usl_beta", "usl_peak_cpus", "mean_speedup", "mean_low", "mean_high", "on_front",
+        "on_front_of_one", "kernels",
     )  # fmt: skip
-    return Table("", columns, tuple(rows), frozenset({0, 1, 2, 8, 20}))
+    return Table("", columns, tuple(rows), frozenset({0, 1, 2, 8, 20, 21}))
 
 
-OVER = {"one": "one processor of the same kernel", "uniprocessor": "its uniprocessor build"}
+OVER = {"one": "one processor of the same kernel", "uniprocessor": "the kernel without its port"}
 
 
 def about_map(document: MapDocument) -> Iterator[str]:
@@ -167,9 +169,8 @@ def about_map(document: MapDocument) -> Iterator[str]:
     yield f"Workloads, with the kernel's share of the busy time on the uniprocessor kernel: {shares}."
     if document.samples:
         yield (
-            f"{document.samples} samples draw every cost from its range: intervals reach from what {LOW:.0%} "
-            f"of them do not exceed to {HIGH:.0%}, and simulated statements have the share in which they "
-            "hold."
+            f"{document.samples} samples draw every cost from its range: intervals leave out {LOW:.0%} of "
+            f"them below and {1 - HIGH:.0%} above; statements have the share of them in which they hold."
         )
     if any(each.workload == "postmark" for each in found.workloads):
         yield (

@@ -11,8 +11,8 @@ from lockscape.report.map import OVER, MapDocument, ordered
 from lockscape.report.plot import MARKS, Curve, print_plot
 from lockscape.report.prose import Paragraph, print_prose
 
-OUTLINE, FRONT = ".", "="
-"""Strokes of a region's outline and of the Pareto front."""
+OUTLINE, FRONT, FRONT_OF_ONE = ".", "=", "-"
+"""Strokes of a region's outline, of the Pareto front and of that of what is one kernel."""
 
 DENSE = 60
 """Points of a drawn line between two of its corners."""
@@ -39,13 +39,14 @@ def print_space(document: MapDocument, out: TextIO) -> None:
         Curve(p.name, [(p.effort, p.speedup)], marks[p.name], "", colour=colours.get(p.method))
         for p in ordered(document)
     ]
-    front = list(_along(staircase(space)))
-    curves.append(Curve("Pareto front", front, "", FRONT, colour=len(colours)))
+    fronts = {"Pareto front": (FRONT, False), "that of one kernel": (FRONT_OF_ONE, True)}
+    for name, (stroke, of_one) in fronts.items():
+        curves.append(Curve(name, list(_along(staircase(space, of_one))), "", stroke, colour=len(colours)))
     for each in space.regions:
         outline = list(_along((*each.core, each.core[0])))
         curves.append(Curve("", outline, "", OUTLINE, colour=colours.get(each.method)))
     print_plot(
-        f"Scalability against effort on {space.cpus} processors (Figure 3): speedup over {OVER[space.over]}",
+        f"Speedup on {space.cpus} processors over {OVER[space.over]}, against effort",
         curves, EFFORT[space.axis], out, ticks=round_numbers([x for c in curves for x, _ in c.points]),
         height=HEIGHT,
     )  # fmt: skip
@@ -58,9 +59,13 @@ HEIGHT = 24
 MEANS = f"Letters stand at the mean over the workloads; {OUTLINE} goes around those of one method."
 
 
-def staircase(space: Space) -> list[Point]:
-    """Return the corners of the Pareto front: as good as the last one, until the next better one."""
-    best = sorted((place.effort, place.speedup) for place in space.places if place.on_front)
+def staircase(space: Space, of_one: bool = False) -> list[Point]:
+    """Return the corners of the Pareto front: as good as the last one, until the next better one.
+
+    `of_one`: the front of what is one kernel.
+    """
+    shown = [place for place in space.places if (place.on_front_of_one if of_one else place.on_front)]
+    best = sorted((place.effort, place.speedup) for place in shown)
     corners = best[:1]
     for effort, speedup in best[1:]:
         corners += [(effort, corners[-1][1]), (effort, speedup)]

@@ -97,7 +97,8 @@ def map_svg(document: MapDocument, id: str = "map") -> str:
     return environment().get_template("map.svg").render(
         id=id, width=WIDTH, height=HEIGHT, left=LEFT, right=WIDTH - RIGHT, top=TOP, base=HEIGHT - BOTTOM,
         title=f"Scalability against effort on {space.cpus} processors", over=OVER[space.over],
-        effort=EFFORT[space.axis], shapes=shapes, dots=dots, front=_front(space, scale),
+        effort=EFFORT[space.axis], shapes=shapes, dots=dots, front=_front(space, scale, False),
+        front_of_one=_front(space, scale, True),
         across=[Tick(f"{n:,.0f}", scale.y(n)) for n in range(0, scale.top + 1, max(1, scale.top // 8))],
         down=[Tick(f"{n:,.0f}", scale.x(n)) for n in scale.efforts], keys=_keys(shapes),
         description=_description(space, titles),
@@ -140,17 +141,19 @@ def _says(place: Place, document: MapDocument) -> str:
     item = next(each for each in document.tradeoff.items if each.name == place.name)
     counted = item.effort
     front = "; on the Pareto front" if place.on_front else ""
+    front += "; on the front of one kernel" if place.on_front_of_one else ""
+    divided = f" {place.kernels} kernels, over which processes are divided." if place.kernels > 1 else ""
     return (
         f"{place.name}: {item.title}. {counted.added_sites} sites, {counted.change.changed} lines changed, "
-        f"{counted.new_lines} new. On {place.cpus} processors {place.speedup:.2f} times as fast in the mean, "
-        f"{place.low:.2f} ({place.low_workload}) to {place.high:.2f} ({place.high_workload}){front}"
+        f"{counted.new_lines} new.{divided} On {place.cpus} processors {place.speedup:.2f} times as fast in "
+        f"the mean, {place.low:.2f} ({place.low_workload}) to {place.high:.2f} ({place.high_workload}){front}"
     )
 
 
-def _front(space: Space, scale: _Scale) -> str:
-    """Return the Pareto front, which goes on to the right."""
-    corners = [(scale.x(x), scale.y(y)) for x, y in staircase(space)]
-    return _points([*corners, (WIDTH - RIGHT, corners[-1][1])])
+def _front(space: Space, scale: _Scale, of_one: bool) -> str:
+    """Return a Pareto front, which goes on to the right."""
+    corners = [(scale.x(x), scale.y(y)) for x, y in staircase(space, of_one)]
+    return _points([*corners, (WIDTH - RIGHT, corners[-1][1])]) if corners else ""
 
 
 def _keys(shapes: Sequence[Shape]) -> list[Key]:
@@ -170,6 +173,18 @@ def _description(space: Space, titles: dict[str, str]) -> str:
             f"{titles.get(region.method, region.method)}: {min(xs):,.0f} to {max(xs):,.0f} {space.axis}, "
             f"{min(ys):.2f} to {max(ys):.2f} times"
         )
-    front = sorted((p for p in space.places if p.on_front), key=lambda p: p.effort)
-    named = ", ".join(f"{p.name} ({p.effort:,.0f} {space.axis}, {p.speedup:.2f} times)" for p in front)
-    return f"{'. '.join(parts)}. On the Pareto front: {named}."
+    named = {
+        "Pareto front": [p for p in space.places if p.on_front],
+        "Front of what is one kernel": [p for p in space.places if p.on_front_of_one],
+    }
+    for name, places in named.items():
+        told = (
+            f"{p.name} ({p.effort:,.0f} {space.axis}, {p.speedup:.2f} times)"
+            for p in sorted(places, key=_effort)
+        )
+        parts.append(f"{name}: {', '.join(told)}")
+    return f"{'. '.join(parts)}."
+
+
+def _effort(place: Place) -> float:
+    return place.effort

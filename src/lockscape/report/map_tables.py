@@ -11,6 +11,7 @@ from lockscape.experiments.tradeoff import Item
 from lockscape.report.map import MapDocument, about_map, ordered
 from lockscape.report.map_plot import marks_of, print_space
 from lockscape.report.prose import Paragraph, print_prose
+from lockscape.report.speedups import width_of
 from lockscape.report.table import Row, Table, print_tables
 
 
@@ -20,7 +21,10 @@ def print_map(document: MapDocument, out: TextIO, details: bool = False) -> None
     out.write("\n")
     print_space(document, out)
     out.write("\n")
-    tables = [places_table(document), regions_table(document), kernels_table(document), *_months(document)]
+    tables = [
+        *places_tables(document, width_of(out)), regions_table(document), kernels_table(document),
+        *_months(document),
+    ]  # fmt: skip
     if details:
         tables += [_laws(document), _options(document), _sizes(document)]
     print_tables(tuple(tables), out)
@@ -28,48 +32,84 @@ def print_map(document: MapDocument, out: TextIO, details: bool = False) -> None
     print_prose(_conclusions(document, details), out)
 
 
-def places_table(document: MapDocument) -> Table:
-    """Return what each port and system takes and gives, method by method."""
+def places_tables(document: MapDocument, width: int) -> Iterator[Table]:
+    """Yield what each port and system takes and gives, by method; two tables where there is no room."""
     marks = marks_of(document)
+    places = ordered(document)
     items = {item.name: item for item in document.tradeoff.items}
+    effort = [_effort_cells(items[place.name]) for place in places]
+    given = [_given_cells(place, items[place.name], document) for place in places]
     workloads = [each.workload for each in document.tradeoff.workloads]
+    heads = (*workloads, "mean", *(["5-95%"] if document.samples else []), "")
+    names = [f"{marks[place.name]} {place.name}" for place in places]
+    notes = tuple(_notes(document))
+    if width >= WIDE:
+        cells = [(*one, *two) for one, two in zip(effort, given, strict=True)]
+        yield _by_method(document, "What each takes and gives", (*EFFORT_HEADS, *heads), names, cells, notes)
+    else:
+        yield _by_method(document, "What each takes", EFFORT_HEADS, names, effort, notes[:1])
+        yield _by_method(document, "How many times faster it gets", heads, names, given, notes[1:])
+
+
+WIDE = 100
+"""Columns from which effort and speedups have room in one table."""
+
+EFFORT_HEADS = ("sites", "changed", "new", "lines")
+
+
+def _effort_cells(item: Item) -> Row:
+    counted = item.effort
+    return counted.added_sites, counted.change.changed, counted.new_lines, counted.lines
+
+
+def _given_cells(place: Place, item: Item, document: MapDocument) -> Row:
+    workloads = [each.workload for each in document.tradeoff.workloads]
+    speedups = [_speedup(item, workload, document) for workload in workloads]
+    return (*speedups, f"{place.speedup:.2f}", *_band(place, document), _fronts(place))
+
+
+def _fronts(place: Place) -> str:
+    return "*" * place.on_front + "+" * place.on_front_of_one
+
+
+def _by_method(
+    document: MapDocument, title: str, heads: tuple[str, ...], names: Sequence[str], cells: Sequence[Row],
+    notes: tuple[str, ...],
+) -> Table:  # fmt: skip
+    """Return a table with a line for each method above its ports and systems."""
     titles: dict[str, str] = {method.id: method.title for method in catalog.methods()}
-    band = ("5-95%",) if document.samples else ()
-    heads = ("", "sites", "changed", "new", "lines", *workloads, "mean", *band, "")
     rows: list[Row] = []
     emphasis: set[int] = set()
     method = ""
-    for place in ordered(document):
+    for place, name, row in zip(ordered(document), names, cells, strict=True):
         if place.method != method:
             method = place.method
             emphasis.add(len(rows))
-            rows.append((titles.get(method, method), *[None] * (len(heads) - 1)))
-        rows.append(_row(place, items[place.name], workloads, marks[place.name], document))
-    notes = [
+            rows.append((titles.get(method, method), *[None] * len(heads)))
+        rows.append((name, *row))
+    return Table(title, ("", *heads), tuple(rows), frozenset({0}), notes, frozenset(emphasis))
+
+
+def _notes(document: MapDocument) -> Iterator[str]:
+    yield (
         "Sites: places that take or release locks, less the uniprocessor kernel's own. Changed: modified, "
-        "new and removed lines of the kernel; new: of code that the port brings. * on the Pareto front: "
-        "nothing else takes no more effort and scales no worse.",
-    ]
-    notes += [f"{name} has no place: {why}" for name, why in document.space.absent.items()]
-    notes += [
-        f"{e.name}: uses at most {e.cpus} processors."
-        for e in ordered(document)
-        if e.cpus < document.space.cpus
-    ]
-    return Table(
-        "What each takes, and how many times faster it gets",
-        heads, tuple(rows), frozenset({0}),
-        tuple(notes), frozenset(emphasis),
-    )  # fmt: skip
-
-
-def _row(place: Place, item: Item, workloads: Sequence[str], mark: str, document: MapDocument) -> Row:
-    speedups = [_speedup(item, workload, document) for workload in workloads]
-    counted = item.effort
-    return (
-        f"{mark} {place.name}", counted.added_sites, counted.change.changed, counted.new_lines, counted.lines,
-        *speedups, f"{place.speedup:.2f}", *_band(place, document), "*" if place.on_front else "",
-    )  # fmt: skip
+        "new and removed lines of the kernel; new: of code that the port brings."
+    )
+    yield (
+        "* on the Pareto front: nothing else takes no more effort and scales no worse. + on that of what is "
+        "one kernel."
+    )
+    many = [f"{place.name} {place.kernels}" for place in ordered(document) if place.kernels > 1]
+    if many:
+        yield (
+            f"Several kernels, each with files of its own: {', '.join(many)}. Processes are divided over "
+            "them, those that share files as well: what must share them cannot run so."
+        )
+    yield from (f"{name} has no place: {why}" for name, why in document.space.absent.items())
+    few = [place for place in ordered(document) if place.cpus < document.space.cpus]
+    if few:
+        most = ", ".join(f"{place.name} {place.cpus}" for place in few)
+        yield f"Uses fewer processors, at most: {most}."
 
 
 def _band(place: Place, document: MapDocument) -> tuple[str, ...]:
