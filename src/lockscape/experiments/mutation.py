@@ -18,8 +18,9 @@ What explains mutants of messages and barriers is said in `lockscape.experiments
 not sent costs nothing but time where a tick looks as well: such a mutant is tried in kernels without ticks,
 but in trials that sleep, where all wait for ticks.
 
-A mutant that neither rule explains, or only the order that was seen in runs, is tried in further trials that
-are drawn, in up to `AGAIN` of `DRAWN`: it must be caught there, or not caught if it is to count as covered.
+A mutant that neither rule explains, or only what was seen in runs (an order, a flag), is tried in further
+trials that are drawn, in up to `AGAIN` of `DRAWN`: it must be caught there, or not caught if it is to count
+as covered.
 
 Each trial is run once with the port as it is. So a mutant is tried only where its place is reached: first
 where its lock is needed by what that run shows, and the short trials before the long ones; in the shortest
@@ -34,6 +35,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from lockscape.experiments.claims import FLAG
 from lockscape.experiments.follow import Unprotected
 from lockscape.experiments.need import OBSERVED, PART_BY_PART
 from lockscape.experiments.overlap import Overlaps
@@ -229,7 +231,9 @@ def _needed_kernel(task: _Task, trial: Trial) -> Kernel:
 
 def _settled(found: Verdict) -> bool:
     """Say whether a verdict stands on more than what happened in runs."""
-    return found.explained and not {*OBSERVED, *TOLD_BY_RUNS} & {*found.how.split(", ")}
+    why = found.how.split(", ")
+    observed = {*OBSERVED, *TOLD_BY_RUNS} & {*why} or any(each.startswith(FLAG) for each in why)
+    return found.explained and not observed
 
 
 def _by_rule(found: Verdict) -> bool:

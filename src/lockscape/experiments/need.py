@@ -8,10 +8,11 @@ If one acquisition is left out, a pair of spans (`lockscape.experiments.witness`
   then left to the mutant's own runs to show);
 - one of the two comes to those parts only once, and each access of both is whole, by another lock or as an
   atomic operation: whatever the other does, this one access comes before or after each of them;
-- both are on one processor, which cannot be taken from the first before its span ends.
+- both are on one processor, which cannot be taken from the first before its span ends;
+- a flag keeps the two apart (`lockscape.experiments.claims`), which is not proved.
 
 If interrupts are left on, a pair of which one is a handler's is excused if a lock that masks them, which both
-have without a break, lies inside.
+have without a break, lies inside, or a flag keeps them apart.
 
 Left out of this are parts where the life of their object keeps the two apart: what one of them *takes down*
 (no other thread comes to it from the beginning of its span until the object is freed), what is *set before*
@@ -21,8 +22,9 @@ of the port (`OBSERVED`).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 
+from lockscape.experiments.claims import FIRST
 from lockscape.experiments.follow import Part, Unprotected
 from lockscape.experiments.witness import Span, Witness
 
@@ -43,14 +45,15 @@ class Need:
     """
 
     def __init__(self, witness: Witness, unprotected: Unprotected) -> None:
-        self.names = witness.names
+        self.flags = witness.claims.kept(witness.lives)
+        self.names = witness.names | self.flags
         self.masking = witness.masking
         self.recursive = witness.recursive
         self.by_row: dict[int, list[Span]] = defaultdict(list)
         self.by_part: dict[tuple[int, Part], list[Span]] = defaultdict(list)
         seen: set[object] = set()
         for span in witness.spans:
-            key = _simplified(span, witness)
+            key = _simplified(span, witness, self.flags)
             if key not in seen:
                 seen.add(key)
                 self.by_row[span.pc].append(span)
@@ -118,10 +121,11 @@ class Need:
 
     def masked(self, a: Span, b: Span, parts: Sequence[Part]) -> set[str]:
         """Return the locks that keep interrupts off for parts that both come to, or nothing."""
-        whole = self.shared_by(a, b, parts) & self.masking
+        closed = self.masking | self.flags.keys()
+        whole = self.shared_by(a, b, parts) & closed
         if whole:
             return self.named(whole)
-        each = [self.shared_by(a, b, [part]) & self.masking for part in parts]
+        each = [self.shared_by(a, b, [part]) & closed for part in parts]
         return {PART_BY_PART, *self.named(set().union(*each))} if all(each) else set()
 
     def alone(self, a: Span, b: Span, part: Part) -> str:
@@ -150,21 +154,23 @@ class Need:
         first = frozenset.intersection(*(a.parts[p].held for p in parts))
         second = frozenset.intersection(*(b.parts[p].held for p in parts))
         if a.pc == b.pc:
-            second = frozenset(h for h in second if h[:2] != (b.lock, b.mine))
+            second = frozenset(h for h in second if h[1] != b.mine)
         return {
             lock
             for lock, number, shared in first
             for other, _, also in second
-            if lock == other and (lock, number) != (a.lock, a.mine) and not (shared and also)
+            if lock == other and number != a.mine and not (shared and also)
         }
 
     def named(self, locks: set[int]) -> set[str]:
-        """Return the names of locks; a negative number stands for a processor."""
-        return {ONE_PROCESSOR if lock < 0 else self.names[lock] for lock in locks}
+        """Return the names of locks and flags; others are processors."""
+        return {self.names.get(lock, ONE_PROCESSOR) for lock in locks}
 
 
-def _simplified(span: Span, witness: Witness) -> object:
+def _simplified(span: Span, witness: Witness, flags: Container[int]) -> object:
     """Number the holdings of a span from 0, mark what it takes down, and return all that is to say of it."""
+    for access in span.parts.values():
+        access.held = frozenset(hold for hold in access.held if hold[0] > FIRST or hold[0] in flags)
     numbers = sorted({number for access in span.parts.values() for _, number, _ in access.held})
     rank = {number: k for k, number in enumerate(numbers)}
     span.mine = rank.get(span.mine, -1)

@@ -9,14 +9,12 @@ not protect them. What keeps them apart as well is said in `lockscape.experiment
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from lockscape.experiments.claims import Claims, Hold
 from lockscape.experiments.follow import Follower, Part, Unprotected
 from lockscape.machine.activity import BOTTOM_HALF, Activity
 from lockscape.machine.findings import Now, Rules
 from lockscape.machine.state import State
 from lockscape.program import opcodes as op
-
-Hold = tuple[int, int, bool]
-"""A lock that is held without a break: its address, a number of this holding, and whether it is shared."""
 
 
 @dataclass(slots=True)
@@ -93,6 +91,7 @@ class Witness(Follower):
         self.rows: set[int] = set()
         self.swapped: dict[int, set[Part]] = defaultdict(set)
         """Parts that the compare-and-swap of a row came to."""
+        self.claims = Claims(state)
 
     # --- what is held -------------------------------------------------------------------------------------
 
@@ -196,6 +195,11 @@ class Witness(Follower):
             self.swapped[now[3]].add(part)
         held = self.held(act)
         locks = frozenset(lock for lock, _, shared in held if lock >= 0 and not (shared and write))
+        cls = self.lives[part[:2]].cls
+        if (cls, part[2]) in self.claims.stored:
+            self.claims.access(act.thread, now[3], write, part, cls, held)
+        else:
+            held |= self.claims.held(act.thread, held)
         for span in self.open[act.context]:
             if span.thread != act.thread or span.level != len(act.frames):
                 continue
