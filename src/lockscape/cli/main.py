@@ -34,6 +34,7 @@ COMMANDS = {
     "calibrate": ("calibrate", "Costs for the simulated kernel, from the calls of a booted one."),
     "compare": ("compare", "Curves side by side: simulated, booted, run here, or your own."),
     "map": ("map", "Scalability against effort (Figure 3), and the paper's conclusions checked one by one."),
+    "advise": ("advise", "Which way for your kernel: methods ranked, with effort and reasons."),
     "laws": ("laws", "Fit Amdahl's law and the universal scalability law to any curve."),
     "verify": ("verify", "Published figures of the 22 systems beside simulated ones, good or bad."),
     "port": ("port", "What a port changes in the uniprocessor kernel, line by line, and its effort."),

@@ -155,11 +155,10 @@ def tradeoff(
 
 def _tasks(systems: Sequence[System], question: Question) -> list[_Task]:
     """Return the runs; equal ones stand there several times, and are made once."""
-    plain = System.of_plan(UNIPROCESSOR, load_plan(UNIPROCESSOR), most=1)
     found = []
     for name in question.workloads:
         request = _request(name, question)
-        found += [_Task(-1, name, True, spec) for spec in runs_of(plain, request, (1,))]
+        found.append(_Task(-1, name, True, plain_run(name, question)))
         for number, system in enumerate(systems):
             bare = _bare(system.uniprocessor())
             found += [_Task(number, name, True, spec) for spec in runs_of(bare, request, (1,))]
@@ -168,6 +167,13 @@ def _tasks(systems: Sequence[System], question: Question) -> list[_Task]:
                 for spec in runs_of(system, request, _numbers(system, question.cpus))
             ]
     return found
+
+
+def plain_run(workload: str, question: Question) -> RunSpec:
+    """Return the run of a workload on the plain uniprocessor kernel."""
+    plain = System.of_plan(UNIPROCESSOR, load_plan(UNIPROCESSOR), most=1)
+    (spec,) = runs_of(plain, _request(workload, question), (1,))
+    return spec
 
 
 def _numbers(system: System, cpus: int) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from lockscape.report.advise import AdviseDocument
 from lockscape.report.boot import BootDocument
 from lockscape.report.calibrate import CalibrateDocument
 from lockscape.report.catalog import MethodsDocument, SystemsDocument
@@ -31,6 +32,7 @@ from lockscape.report.whatif import WhatIfDocument
 from lockscape.report.workloads import WorkloadsDocument
 
 DOCUMENTS: dict[str, type[msgspec.Struct]] = {
+    "advise": AdviseDocument,
     "boot": BootDocument,
     "calibrate": CalibrateDocument,
     "census": CensusDocument,

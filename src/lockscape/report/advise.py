@@ -1,0 +1,247 @@
+"""Advice for a kernel: its document, and its tables as CSV and for people."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, TextIO
+
+import msgspec
+
+from lockscape import catalog
+from lockscape.experiments.advise import Advice, Ranked, advise
+from lockscape.experiments.advise_kernel import Given, Kernel
+from lockscape.experiments.advise_mix import Mixes
+from lockscape.experiments.advise_predict import Calibration, Estimate
+from lockscape.experiments.advise_record import Record
+from lockscape.report.manifest import Manifest
+from lockscape.report.output import SCHEMA_VERSION
+from lockscape.report.prose import Paragraph, print_prose
+from lockscape.report.source_effort import source_efforts
+from lockscape.report.table import Row, Table, print_tables
+
+NEW_CODE = ("application-kernel", "xen-2.0.5")
+"""Systems of Table 1 whose first printed size is that of the code that was written for multiprocessors: the
+small kernel, and the hypervisor (the second is of the changes to Linux)."""
+
+VERDICTS = {"excluded": "Excluded", "against": "Against", "if": "Depends", "for": "For", "note": "Note"}
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """What the paper says of a method."""
+
+    method: str
+    section: str
+    text: str
+
+
+class AdviseDocument(msgspec.Struct, frozen=True):
+    """The result of ``lockscape advise``.
+
+    `given`: what is known of the kernel, each with where it came from. `recorded`: the ports were run for the
+    release, not now. `about`: the rules of the figures, a sentence or two each. `ways` are in order, those
+    that are excluded last.
+    """
+
+    schema_version: int
+    document: Literal["advise"]
+    manifest: Manifest
+    given: tuple[Given, ...]
+    kernel: Kernel
+    recorded: bool
+    about: tuple[str, ...]
+    size: int
+    size_of: str
+    mixes: Mixes
+    serial: float
+    parallel: float
+    ways: tuple[Ranked, ...]
+    calibration: Calibration
+    statements: tuple[Statement, ...]
+    missing: dict[str, str]
+
+
+def advice_for(kernel: Kernel, record: Record) -> Advice:
+    """Return advice that rests on a record, the measured kernels of the study and two published sizes."""
+    sizes = {name: catalog.system(name).code_lines for name in NEW_CODE}
+    return advise(
+        kernel, record, [each for each in source_efforts() if each.source == "measured"],
+        {name: lines[0] for name, lines in sizes.items() if lines},
+    )  # fmt: skip
+
+
+def advise_document(found: Advice, record: Record, recorded: bool, manifest: Manifest) -> AdviseDocument:
+    """Return the document of advice."""
+    methods = {each.method for each in found.ways}
+    statements = tuple(
+        Statement(method.id, each.section, each.text)
+        for method in catalog.methods() if method.id in methods
+        for each in (*method.scalability, *method.effort)
+    )  # fmt: skip
+    return AdviseDocument(
+        SCHEMA_VERSION, "advise", manifest, found.kernel.given, found.kernel, recorded,
+        tuple(about(found, record, recorded)), found.size, found.size_of, found.mixes, found.serial,
+        found.parallel, found.ways, found.calibration, statements, found.missing,
+    )  # fmt: skip
+
+
+def about(found: Advice, record: Record, recorded: bool) -> Iterator[str]:
+    """Yield what the figures rest on."""
+    ran = f"recorded with lockscape {record.lockscape}, {record.started[:10]}" if recorded else "run now"
+    items, mix, cpus = record.tradeoff.items, found.mixes, found.kernel.cpus
+    yield (
+        f"Speedup: of {len(items)} simulated ports and systems ({ran}) on {cpus} processors of a "
+        f"{record.tradeoff.machine}, over the uniprocessor kernel. Middle: the median of a method's ports "
+        "and systems in all mixes of workloads that stand for the kernel; interval: the least and greatest."
+    )
+    yield (
+        f"Mixes: {len(mix.all):,}, in steps of 5% of the time: the nearest to what is given and those within "
+        f"5 points of it. Nearest: {_mix_text(mix)}, in the kernel {mix.kernel:.0%}; it has "
+        f"{mix.distance:.0%} of the time elsewhere than the kernel that was described."
+    )
+    yield (
+        f"Amdahl's law: with {_share(found):.0%} of the time in the kernel at most {found.serial:.2f} if the "
+        f"kernel does one thing at a time, {found.parallel:.0f} if nothing waits."
+    )
+    whose = "given" if found.kernel.lines is not None else f"not given: as many as {found.size_of} has"
+    yield (
+        f"Effort: for a kernel of {found.size:,} lines without multiprocessor support ({whose}). The model's "
+        "share of changed lines and its sites per line, times real over model; code that is brought likewise."
+        " Intervals are the product of both spreads. " + "; ".join(found.calibration.basis) + "."
+    )
+
+
+def _share(found: Advice) -> float:
+    return found.mixes.kernel if found.kernel.share is None else found.kernel.share
+
+
+def _mix_text(mix: Mixes) -> str:
+    pairs = zip(mix.workloads, mix.nearest, strict=True)
+    return ", ".join(f"{name} {weight:.0%}" for name, weight in pairs if weight)
+
+
+def ways_table(document: AdviseDocument) -> Table:
+    """Return the ranking for people."""
+    rows: list[Row] = [
+        (
+            None if each.rank is None else each.rank, each.title + (" *" if each.on_front else ""),
+            f"{each.speedup.middle:.1f}", f"{each.speedup.low:.1f}\N{EN DASH}{each.speedup.high:.1f}",
+            _count(each.effort.lines.middle), _range(each.effort.lines), _count(each.effort.sites.middle),
+            _range(each.effort.sites), each.best,
+        )
+        for each in document.ways
+    ]  # fmt: skip
+    notes = [
+        "* no other method that is left gives as much for less, or more for as much. Ranked by speedup to a "
+        "tenth, then by lines; without a rank: excluded. Best: its port or system that is fastest in the "
+        "nearest mix."
+    ]
+    notes += [f"{name} has no place: {why}." for name, why in document.missing.items()]
+    return Table(
+        f"Ways to make it multiprocessor, on {document.kernel.cpus} processors",
+        ("", "method", "speedup", "interval", "lines", "interval", "sites", "interval", "best"), tuple(rows),
+        frozenset({1, 3, 5, 7, 8}), tuple(notes),
+        frozenset(n for n, each in enumerate(document.ways) if each.on_front),
+    )  # fmt: skip
+
+
+def _range(value: Estimate) -> str:
+    return f"{_count(value.low)}\N{EN DASH}{_count(value.high)}"
+
+
+def _count(value: float) -> str:
+    """Return a number of lines or sites with two digits that count: more are not known."""
+    if value < 1:
+        return "0"
+    digits = len(str(int(value)))
+    return f"{round(value, 2 - digits):,.0f}"
+
+
+def given_table(document: AdviseDocument) -> Table:
+    """Return what is known of the kernel."""
+    rows: list[Row] = [(each.what, each.value, each.source) for each in document.given]
+    return Table("What is known of the kernel", ("", "value", "from"), tuple(rows), frozenset({0, 1, 2}))
+
+
+def reasons_prose(document: AdviseDocument) -> Iterator[Paragraph]:
+    """Yield the reasons of each way, and what the paper says of its method, once."""
+    told: set[str] = set()
+    for each in document.ways:
+        yield Paragraph(f"{each.rank}. {each.title}" if each.rank else f"{each.title}: excluded", "heading")
+        for reason in each.reasons:
+            yield Paragraph(f"{VERDICTS[reason.verdict]}: {reason.text} [{reason.source}].", "bullet", hang=2)
+        if each.method not in told:
+            told.add(each.method)
+            for said in document.statements:
+                if said.method == each.method:
+                    yield Paragraph(f"Paper, section {said.section}: {said.text}", "bullet", hang=2)
+
+
+def print_advice(document: AdviseDocument, out: TextIO, details: bool = False) -> None:
+    """Write everything for people; `details`: with what the paper says, and every reason of every way."""
+    if document.given:
+        print_tables((given_table(document),), out)
+    else:
+        print_prose([Paragraph("Nothing is known of the kernel: give a tree, --profile, --kernel-share, …; "
+                               "see --help.", "note")], out)  # fmt: skip
+    out.write("\n")
+    print_tables((ways_table(document),), out)
+    out.write("\n")
+    print_prose([Paragraph(summary(document), "title")], out)
+    if details:
+        print_prose(reasons_prose(document), out)
+    else:
+        print_prose(_short(document.ways), out)
+    out.write("\n")
+    print_prose([Paragraph(line, "note") for line in document.about], out)
+    if not details:
+        print_prose([Paragraph("--details adds what the paper says of each method.", "note")], out)
+
+
+def _short(ways: Sequence[Ranked]) -> Iterator[Paragraph]:
+    for each in ways:
+        if each.reasons:
+            yield Paragraph(
+                f"{each.rank}. {each.title}" if each.rank else f"{each.title}: excluded", "heading"
+            )
+            for reason in each.reasons:
+                yield Paragraph(
+                    f"{VERDICTS[reason.verdict]}: {reason.text} [{reason.source}].", "bullet", hang=2
+                )
+
+
+def summary(document: AdviseDocument) -> str:
+    """Return what to do, in a sentence or two."""
+    left = [each for each in document.ways if each.rank is not None]
+    if not left:
+        return "Every method is excluded: give up one of the demands."
+    first = left[0]
+    text = f"Fastest of those that are left: {first.title.lower()}, {first.speedup.middle:.1f} times."
+    cheaper = [each for each in left[1:] if each.on_front and each.speedup.middle > 1]
+    if cheaper:
+        text += " For less: " + ", ".join(
+            f"{each.title.lower()} ({each.speedup.middle:.1f} times, about "
+            f"{_count(each.effort.lines.middle)} lines)"
+            for each in cheaper
+        ) + "."  # fmt: skip
+    overlap = [e.title.lower() for e in left[1:] if e.speedup.high >= first.speedup.middle]
+    if overlap:
+        text += f" The intervals do not tell it apart from {len(overlap)} of the others."
+    return text
+
+
+def ways_csv(document: AdviseDocument) -> Table:
+    """Return a row for each way."""
+    rows: list[Row] = []
+    for each in document.ways:
+        figures = (each.speedup, each.effort.lines, each.effort.changed, each.effort.new, each.effort.sites)
+        why = "; ".join(reason.text for reason in each.reasons if reason.verdict == "excluded")
+        rows.append((
+            each.rank, each.way, each.method, document.kernel.cpus, str(each.on_front).lower(),
+            *(value for e in figures for value in (e.low, e.middle, e.high)), each.best, each.best_speedup,
+            why,
+        ))  # fmt: skip
+    names = ("speedup", "lines", "changed_lines", "new_lines", "sites")
+    columns = (
+        "rank", "way", "method", "cpus", "on_front",
+        *(f"{name}_{part}" for name in names for part in ("low", "middle", "high")), "best", "best_speedup",
+        "excluded",
+    )  # fmt: skip
+    return Table("", columns, tuple(rows), frozenset({1, 2, 4, 20, 22}))
