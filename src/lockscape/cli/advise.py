@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands 
               help="Target: so many processors.")  # fmt: skip
 @click.option("--kernel-share", type=float, default=None, metavar="PERCENT",
               help="Share of the busy time that the kernel has today, on one processor.")  # fmt: skip
+@click.option("--profile", default=None, metavar="FILE|fs=40,…",
+              help="Where the kernel's time goes: perf report --stdio, strace -c, TOML, or percentages of "
+                   "fs, mm, process, net, ipc, entry and other; user=N makes them of all time.")  # fmt: skip
 @click.option("--workload", default=None, metavar="NAME",
               help="The workload of lockscape's that is like yours: see 'lockscape workloads'.")  # fmt: skip
 @click.option("--kernel-lines", type=int, default=None, metavar="N",
@@ -53,6 +56,7 @@ def advise(form: str | None = None, **settings: Any) -> None:
     \b
     lockscape advise                                     what holds for any kernel
     lockscape advise --kernel-share 60 --shared-memory   kernel-bound, with shared memory
+    lockscape advise --profile perf.txt --cpus 4         perf report --stdio > perf.txt
     lockscape advise --fault-containment --method virtualization
     """
     from lockscape.report.advise import advice_for, advise_document, print_advice, ways_csv
@@ -70,15 +74,19 @@ def advise(form: str | None = None, **settings: Any) -> None:
 
 def _kernel(settings: dict[str, Any]) -> "Kernel":
     from lockscape.experiments.advise_kernel import Kernel, check
+    from lockscape.experiments.advise_profile import read_profile
+    from lockscape.report.advise import given_profile
 
     share = settings["kernel_share"]
+    read = read_profile(settings["profile"]) if settings["profile"] is not None else None
     kernel = Kernel(
         cpus=settings["cpus"], lines=settings["kernel_lines"],
-        kernel_share=None if share is None else share / 100, workload=settings["workload"],
+        kernel_share=None if share is None else share / 100,
+        profile=None if read is None else read.profile, workload=settings["workload"],
         preemptible=settings["preemptible"], hardware=_hardware(settings["hardware"]),
         shared_memory=settings["shared_memory"], containment=settings["containment"],
         most_lines=settings["most_lines"], most_sites=settings["most_sites"], methods=settings["methods"],
-        given=tuple(_given(settings)),
+        given=(*_given(settings), *given_profile(read, settings["profile"])),
     )  # fmt: skip
     check(kernel)
     return kernel

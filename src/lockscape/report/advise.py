@@ -10,6 +10,7 @@ from lockscape.experiments.advise import Advice, Ranked, advise
 from lockscape.experiments.advise_kernel import Given, Kernel
 from lockscape.experiments.advise_mix import Mixes
 from lockscape.experiments.advise_predict import Calibration, Estimate
+from lockscape.experiments.advise_profile import Read
 from lockscape.experiments.advise_record import Record
 from lockscape.report.manifest import Manifest
 from lockscape.report.output import SCHEMA_VERSION
@@ -22,6 +23,20 @@ NEW_CODE = ("application-kernel", "xen-2.0.5")
 small kernel, and the hypervisor (the second is of the changes to Linux)."""
 
 VERDICTS = {"excluded": "Excluded", "against": "Against", "if": "Depends", "for": "For", "note": "Note"}
+
+
+def given_profile(read: Read | None, name: str | None) -> Iterator[Given]:
+    """Yield what a profile says, and where it came from."""
+    if read is None:
+        return
+    rows = "number" if read.form == "numbers" else "row"
+    source = f"--profile: {read.form}" + ("" if read.form == "numbers" else f" {name}")
+    source += f", {read.rows:,} {rows}{'' if read.rows == 1 else 's'}"
+    parts = sorted(read.profile.subsystems.items(), key=lambda each: -each[1])
+    split = ", ".join(f"{subsystem} {share:.0%}" for subsystem, share in parts)
+    yield Given("kernel's time by subsystem", f"{split}, other {read.profile.other:.0%}", source)
+    if read.profile.kernel is not None:
+        yield Given("kernel's share of the time, %", f"{100 * read.profile.kernel:.0f}", source)
 
 
 class Statement(msgspec.Struct, frozen=True):
