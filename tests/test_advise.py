@@ -262,20 +262,22 @@ def test_no_kernels_no_scale() -> None:
 
 
 def test_the_command(call: Command) -> None:
-    shown = call("advise", "--kernel-share", "60", "--shared-memory", "--hardware", "cas,virtualization")
+    shown = call(
+        "advise", "--no-locks", "--kernel-share", "60", "--shared-memory", "--hardware", "cas,virtualization"
+    )
     assert shown.code == 0, shown.err
     for text in ("--kernel-share", "Reimplementation", "excluded", "Amdahl's law", "2.2.26"):
         assert text in shown.out
     assert max(map(len, shown.out.splitlines())) < 150
-    details = call("advise", "--details").out
+    details = call("advise", "--no-locks", "--details").out
     assert "Paper, section 3.7" in details
 
 
 def test_csv_and_json(call: Command) -> None:
-    rows = list(csv.DictReader(io.StringIO(call("advise", "--fault-containment", "--csv").out)))
+    rows = list(csv.DictReader(io.StringIO(call("advise", "--no-locks", "--fault-containment", "--csv").out)))
     assert {row["way"] for row in rows} == {way.id for way in WAYS}
     assert [row["rank"] for row in rows if row["excluded"]] == [""] * 9
-    found = json.loads(call("advise", "--not-preemptible", "--json").out)
+    found = json.loads(call("advise", "--no-locks", "--not-preemptible", "--json").out)
     assert found["document"] == "advise"
     assert [each["source"] for each in found["given"]] == ["default", "--preemptible"]
     assert found["given"][1]["value"] == "no"

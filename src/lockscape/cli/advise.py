@@ -7,16 +7,26 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from lockscape.cli.options import form_of, jobs_option, kept_options, output_options, runs_progress
+from lockscape.cli.options import (
+    form_of,
+    jobs_option,
+    kept_options,
+    output_options,
+    progress_line,
+    runs_progress,
+)
 from lockscape.errors import InputError
 from lockscape.report.manifest import Stopwatch
 
 if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands that end early
+    from lockscape.experiments.advise import Advice
     from lockscape.experiments.advise_kernel import Given, Kernel
     from lockscape.experiments.advise_record import Record
+    from lockscape.report.advise_tree import TreeFacts
 
 
 @click.command()
+@click.argument("tree", required=False, metavar="[TREE]")
 @click.option("--cpus", type=int, default=8, show_default=True, metavar="N",
               help="Target: so many processors.")  # fmt: skip
 @click.option("--kernel-share", type=float, default=None, metavar="PERCENT",
@@ -43,17 +53,20 @@ if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands 
               help="So many places of locks at most.")  # fmt: skip
 @click.option("--method", "methods", multiple=True, metavar="NAME",
               help="Consider only this method; may be repeated.")  # fmt: skip
+@click.option("--no-locks", is_flag=True, help="Do not run the nearest port to find the next locks.")
 @click.option("--details", is_flag=True, help="With what the paper says of each method.")
 @kept_options
 @jobs_option
 @output_options
-def advise(form: str | None = None, **settings: Any) -> None:
+def advise(tree: str | None, form: str | None = None, **settings: Any) -> None:
     """Rank the ways to make your kernel multiprocessor: speedup, effort, reasons and exclusions.
 
     All inputs are optional; the more is known, the narrower the intervals. Predictions come from simulated
-    ports of one kernel, recorded for 2, 4 and 8 processors, and run where something else is asked for.
+    ports of one kernel, recorded for 2, 4 and 8 processors, and run where something else is asked for. A TREE
+    is a source folder, a tar archive, a git revision (REPO@REV), or the name of a release fetched before.
 
     \b
+    lockscape advise ~/src/linux                         the size and the locks of a kernel
     lockscape advise                                     what holds for any kernel
     lockscape advise --kernel-share 60 --shared-memory   kernel-bound, with shared memory
     lockscape advise --profile perf.txt --cpus 4         perf report --stdio > perf.txt
@@ -63,30 +76,68 @@ def advise(form: str | None = None, **settings: Any) -> None:
     from lockscape.report.output import emit
 
     watch = Stopwatch()
-    kernel = _kernel(settings)
+    facts = _tree(tree, settings["jobs"])
+    kernel = _kernel(settings, facts)
     record, recorded = _record(kernel, settings)
-    document = advise_document(advice_for(kernel, record), record, recorded, watch.manifest())
+    found = advice_for(kernel, record)
+    locks = None if settings["no_locks"] else _locks(found, record, facts, settings)
+    document = advise_document(found, record, recorded, watch.manifest(), locks, facts)
     if form is None:
         print_advice(document, sys.stdout, settings["details"])
     else:
         emit(document, (ways_csv(document),), form_of(form), sys.stdout)
 
 
-def _kernel(settings: dict[str, Any]) -> "Kernel":
+def _tree(name: str | None, jobs: int | None) -> "TreeFacts | None":
+    from lockscape.report.advise_tree import tree_facts
+    from lockscape.source.open_tree import open_tree
+
+    if name is None:
+        return None
+    with progress_line(name) as progress:
+        return tree_facts(open_tree(name), jobs, progress)
+
+
+def _locks(found: "Advice", record: "Record", facts: "TreeFacts | None", settings: dict[str, Any]) -> Any:
+    """Run the nearest port and return its next locks, None if no method with locks is left."""
+    from lockscape.experiments.advise_locks import nearest_port, next_locks
+    from lockscape.report.advise_tree import nearest_system
+
+    chosen = nearest_port(found, nearest_system(facts))
+    if chosen is None:
+        return None
+    return next_locks(*chosen, found, record, _folder(settings), settings["fresh"])
+
+
+def _folder(settings: dict[str, Any]) -> Path:
+    from lockscape.experiments.store import default_folder
+
+    return Path(settings["resume"]) if settings["resume"] is not None else default_folder()
+
+
+def _kernel(settings: dict[str, Any], facts: "TreeFacts | None") -> "Kernel":
     from lockscape.experiments.advise_kernel import Kernel, check
     from lockscape.experiments.advise_profile import read_profile
     from lockscape.report.advise import given_profile
+    from lockscape.report.advise_tree import given_tree
 
+    lines = settings["kernel_lines"]
+    if facts is not None and facts.lines is not None:
+        if lines is not None:
+            raise InputError(
+                f"--kernel-lines {lines:,}, but the tree has {facts.lines:,} lines: drop one of them"
+            )
+        lines = facts.lines
     share = settings["kernel_share"]
     read = read_profile(settings["profile"]) if settings["profile"] is not None else None
     kernel = Kernel(
-        cpus=settings["cpus"], lines=settings["kernel_lines"],
+        cpus=settings["cpus"], lines=lines, sites=facts.sites if facts is not None else None,
         kernel_share=None if share is None else share / 100,
         profile=None if read is None else read.profile, workload=settings["workload"],
         preemptible=settings["preemptible"], hardware=_hardware(settings["hardware"]),
         shared_memory=settings["shared_memory"], containment=settings["containment"],
         most_lines=settings["most_lines"], most_sites=settings["most_sites"], methods=settings["methods"],
-        given=(*_given(settings), *given_profile(read, settings["profile"])),
+        given=(*_given(settings), *given_tree(facts), *given_profile(read, settings["profile"])),
     )  # fmt: skip
     check(kernel)
     return kernel
@@ -144,11 +195,9 @@ def _text(value: Any) -> str:
 def _record(kernel: "Kernel", settings: dict[str, Any]) -> "tuple[Record, bool]":
     """Return the map that comes with lockscape, or one that is run for other processors or workloads."""
     from lockscape.experiments.advise_record import count_runs, covers, make, recorded
-    from lockscape.experiments.store import default_folder
 
     record = recorded()
     if covers(record, kernel) and not settings["fresh"]:
         return record, True
-    folder = Path(settings["resume"]) if settings["resume"] is not None else default_folder()
     with runs_progress(count_runs(record, kernel)) as progress:
-        return make(record, kernel, folder, settings["jobs"], progress, settings["fresh"]), False
+        return make(record, kernel, _folder(settings), settings["jobs"], progress, settings["fresh"]), False

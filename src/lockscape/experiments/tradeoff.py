@@ -176,6 +176,11 @@ def plain_run(workload: str, question: Question) -> RunSpec:
     return spec
 
 
+def port_run(system: System, workload: str, question: Question) -> RunSpec:
+    """Return the run of a system on as many of the processors that are asked for as it can use."""
+    return runs_of(system, _request(workload, question), _numbers(system, question.cpus))[-1]
+
+
 def _numbers(system: System, cpus: int) -> tuple[int, ...]:
     return counts(min(cpus, system.most_processors))
 

@@ -8,10 +8,12 @@ import msgspec
 from lockscape import catalog
 from lockscape.experiments.advise import Advice, Ranked, advise
 from lockscape.experiments.advise_kernel import Given, Kernel
+from lockscape.experiments.advise_locks import NEXT, NextLocks
 from lockscape.experiments.advise_mix import Mixes
 from lockscape.experiments.advise_predict import Calibration, Estimate
 from lockscape.experiments.advise_profile import Read
 from lockscape.experiments.advise_record import Record
+from lockscape.report.advise_tree import TreeFacts
 from lockscape.report.manifest import Manifest
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.prose import Paragraph, print_prose
@@ -52,7 +54,7 @@ class AdviseDocument(msgspec.Struct, frozen=True):
 
     `given`: what is known of the kernel, each with where it came from. `recorded`: the ports were run for the
     release, not now. `about`: the rules of the figures, a sentence or two each. `ways` are in order, those
-    that are excluded last.
+    that are excluded last. `next_locks`: of a simulated port, None if none was run; `tree`: what was counted.
     """
 
     schema_version: int
@@ -68,6 +70,8 @@ class AdviseDocument(msgspec.Struct, frozen=True):
     serial: float
     parallel: float
     ways: tuple[Ranked, ...]
+    next_locks: NextLocks | None
+    tree: TreeFacts | None
     calibration: Calibration
     statements: tuple[Statement, ...]
     missing: dict[str, str]
@@ -82,7 +86,10 @@ def advice_for(kernel: Kernel, record: Record) -> Advice:
     )  # fmt: skip
 
 
-def advise_document(found: Advice, record: Record, recorded: bool, manifest: Manifest) -> AdviseDocument:
+def advise_document(
+    found: Advice, record: Record, recorded: bool, manifest: Manifest, locks: NextLocks | None = None,
+    tree: TreeFacts | None = None,
+) -> AdviseDocument:  # fmt: skip
     """Return the document of advice."""
     methods = {each.method for each in found.ways}
     statements = tuple(
@@ -93,7 +100,7 @@ def advise_document(found: Advice, record: Record, recorded: bool, manifest: Man
     return AdviseDocument(
         SCHEMA_VERSION, "advise", manifest, found.kernel.given, found.kernel, recorded,
         tuple(about(found, record, recorded)), found.size, found.size_of, found.mixes, found.serial,
-        found.parallel, found.ways, found.calibration, statements, found.missing,
+        found.parallel, found.ways, locks, tree, found.calibration, statements, found.missing,
     )  # fmt: skip
 
 
@@ -189,6 +196,32 @@ def reasons_prose(document: AdviseDocument) -> Iterator[Paragraph]:
                     yield Paragraph(f"Paper, section {said.section}: {said.text}", "bullet", hang=2)
 
 
+def locks_tables(document: AdviseDocument) -> Iterator[Table]:
+    """Yield the next locks: of the simulated port, and of the tree."""
+    found, tree = document.next_locks, document.tree
+    if found is not None:
+        rows: list[Row] = [
+            (each.lock, each.contentions, f"{100 * each.wait_share:.1f}",
+             "" if each.bound is None else f"{each.bound:.2f}")
+            for each in found.locks
+        ]  # fmt: skip
+        yield Table(
+            f"Next locks to split: {found.port}, simulated, {found.workload} on {found.cpus} processors",
+            ("lock", "waits", "% of the time", "bound"), tuple(rows), frozenset({0}),
+            (f"{found.port}: {found.why}. Bound: so many times as fast at most, if nobody waited for it. "
+             f"What a change of each gains: {found.command}",) if rows else
+            (f"{found.port}: {found.why}. Nobody waited for a lock.",),
+        )  # fmt: skip
+    if tree is not None and tree.locks:
+        uses: list[Row] = [(each.lock, each.kind, each.places, each.files) for each in tree.locks[:NEXT]]
+        yield Table(
+            f"Next locks to split: {tree.tree.label}, by places that take them",
+            ("lock", "kind", "places", "files"), tuple(uses), frozenset({0, 1}),
+            ("Counted in the source: how often and how long a lock is waited for, it does not tell. "
+             "lockscape contention does, on the running kernel.",),
+        )  # fmt: skip
+
+
 def print_advice(document: AdviseDocument, out: TextIO, details: bool = False) -> None:
     """Write everything for people; `details`: with what the paper says, and every reason of every way."""
     if document.given:
@@ -204,6 +237,9 @@ def print_advice(document: AdviseDocument, out: TextIO, details: bool = False) -
         print_prose(reasons_prose(document), out)
     else:
         print_prose(_short(document.ways), out)
+    for table in locks_tables(document):
+        out.write("\n")
+        print_tables((table,), out)
     out.write("\n")
     print_prose([Paragraph(line, "note") for line in document.about], out)
     if not details:

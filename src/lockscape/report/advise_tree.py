@@ -10,6 +10,7 @@ from lockscape.experiments.advise_kernel import Given
 from lockscape.experiments.effort_axis import SourceEffort
 from lockscape.report.manifest import TreeRecord, Unread, tree_record
 from lockscape.report.measure import measure
+from lockscape.report.source_effort import source_efforts
 from lockscape.source.census import Site, census
 from lockscape.source.profile import load_profile
 from lockscape.source.scan import Progress
@@ -146,11 +147,18 @@ def _told(argument: str, name: str) -> str:
     return name if holder is None else f"{holder[1]}->{name}"
 
 
-def nearest_kernel(facts: TreeFacts, kernels: Sequence[SourceEffort]) -> SourceEffort | None:
+def nearest_system(facts: TreeFacts | None) -> str | None:
+    """Return the system of Table 1 that a tree is like by its places of locks, None if that is not known."""
+    near = None if facts is None else nearest_kernel(facts)
+    return None if near is None else near.system
+
+
+def nearest_kernel(facts: TreeFacts) -> SourceEffort | None:
     """Return the real kernel with about as many places of locks per line, None if the size is not known."""
     density = facts.density
     if not density:
         return None
+    kernels = [each for each in source_efforts() if each.source == "measured"]
     return min(kernels, key=lambda e: abs(_ratio(1000 * e.all_sites / e.lines_uniprocessor, density)))
 
 
@@ -159,15 +167,17 @@ def _ratio(one: float, other: float) -> float:
     return max(one, other) / min(one, other) - 1
 
 
-def given_tree(facts: TreeFacts, kernels: Sequence[SourceEffort]) -> Iterator[Given]:
+def given_tree(facts: TreeFacts | None) -> Iterator[Given]:
     """Yield what a tree says of the kernel, and where it came from."""
+    if facts is None:
+        return
     source = f"tree {facts.tree.label}"
     if facts.lines is not None:
         text = f"{facts.lines:,}"
         yield Given(
             "lines of the kernel", text, source + ", files of Table 3, without multiprocessor support"
         )
-    near = nearest_kernel(facts, kernels)
+    near = nearest_kernel(facts)
     text = f"{facts.sites:,}"
     if facts.density is not None and near is not None:
         text += f", {facts.density:.1f} per 1,000 lines, nearest to Linux {near.version}"
