@@ -25,15 +25,15 @@ GUESTS = ("guests-full", "guests-para")
 
 WAYS = (
     Way("giant", "giant", "Giant locking"),
-    Way("coarse", "coarse", "Coarse-grained locking"),
-    Way("fine", "fine", "Fine-grained locking"),
+    Way("coarse", "coarse", "Coarse-grained"),
+    Way("fine", "fine", "Fine-grained"),
     Way("lock-free", "lock-free", "Lock-free"),
     Way("master-slave", "asymmetric", "Master-slave"),
     Way("application-kernel", "asymmetric", "Application kernel"),
     Way("dedicated-processor", "asymmetric", "Dedicated processor"),
-    Way("guests-full", "virtualization", "Unmodified guest on each processor"),
-    Way("guests-para", "virtualization", "Paravirtual guest on each processor"),
-    Way("guest-smp", "virtualization", "One multiprocessor guest"),
+    Way("guests-full", "virtualization", "Guests, unmodified"),
+    Way("guests-para", "virtualization", "Guests, paravirtual"),
+    Way("guest-smp", "virtualization", "Guest, multiprocessor"),
     Way("cells", "virtualization", "Cells"),
     Way("reimplementation", "reimplementation", "Reimplementation"),
 )

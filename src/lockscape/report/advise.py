@@ -1,6 +1,6 @@
 """Advice for a kernel: its document, and its tables as CSV and for people."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Literal, TextIO
 
 import msgspec
@@ -13,6 +13,7 @@ from lockscape.experiments.advise_mix import Mixes
 from lockscape.experiments.advise_predict import Calibration, Estimate
 from lockscape.experiments.advise_profile import Read
 from lockscape.experiments.advise_record import Record
+from lockscape.experiments.advise_rules import Reason
 from lockscape.report.advise_tree import TreeFacts
 from lockscape.report.manifest import Manifest
 from lockscape.report.output import SCHEMA_VERSION
@@ -23,6 +24,9 @@ from lockscape.report.table import Row, Table, print_tables
 NEW_CODE = ("application-kernel", "xen-2.0.5")
 """Systems of Table 1 whose first printed size is that of the code that was written for multiprocessors: the
 small kernel, and the hypervisor (the second is of the changes to Linux)."""
+
+FIRST, CONCLUSIONS = 3, "6"
+"""Of so many ways the conclusions of the paper are told without being asked for, and their section."""
 
 VERDICTS = {"excluded": "Excluded", "against": "Against", "if": "Depends", "for": "For", "note": "Note"}
 
@@ -146,20 +150,19 @@ def ways_table(document: AdviseDocument) -> Table:
             None if each.rank is None else each.rank, each.title + (" *" if each.on_front else ""),
             f"{each.speedup.middle:.1f}", f"{each.speedup.low:.1f}\N{EN DASH}{each.speedup.high:.1f}",
             _count(each.effort.lines.middle), _range(each.effort.lines), _count(each.effort.sites.middle),
-            _range(each.effort.sites), each.best,
+            _range(each.effort.sites),
         )
         for each in document.ways
     ]  # fmt: skip
     notes = [
         "* no other method that is left gives as much for less, or more for as much. Ranked by speedup to a "
-        "tenth, then by lines; without a rank: excluded. Best: its port or system that is fastest in the "
-        "nearest mix."
+        "tenth, then by lines; without a rank: excluded. Lines: changed and new ones; k: thousands."
     ]
     notes += [f"{name} has no place: {why}." for name, why in document.missing.items()]
     return Table(
         f"Ways to make it multiprocessor, on {document.kernel.cpus} processors",
-        ("", "method", "speedup", "interval", "lines", "interval", "sites", "interval", "best"), tuple(rows),
-        frozenset({1, 3, 5, 7, 8}), tuple(notes),
+        ("", "method", "speedup", "interval", "lines", "interval", "sites", "interval"), tuple(rows),
+        frozenset({1, 3, 5, 7}), tuple(notes),
         frozenset(n for n, each in enumerate(document.ways) if each.on_front),
     )  # fmt: skip
 
@@ -169,11 +172,13 @@ def _range(value: Estimate) -> str:
 
 
 def _count(value: float) -> str:
-    """Return a number of lines or sites with two digits that count: more are not known."""
+    """Return a number of lines or sites with two digits that count, as 130, 1.8k or 150k."""
     if value < 1:
         return "0"
-    digits = len(str(int(value)))
-    return f"{round(value, 2 - digits):,.0f}"
+    rounded = round(value, 2 - len(str(int(value))))
+    if rounded < 1000:
+        return f"{rounded:.0f}"
+    return f"{rounded / 1000:.1f}k" if rounded < 10_000 else f"{rounded / 1000:.0f}k"
 
 
 def given_table(document: AdviseDocument) -> Table:
@@ -186,14 +191,15 @@ def reasons_prose(document: AdviseDocument) -> Iterator[Paragraph]:
     """Yield the reasons of each way, and what the paper says of its method, once."""
     told: set[str] = set()
     for each in document.ways:
-        yield Paragraph(f"{each.rank}. {each.title}" if each.rank else f"{each.title}: excluded", "heading")
-        for reason in each.reasons:
-            yield Paragraph(f"{VERDICTS[reason.verdict]}: {reason.text} [{reason.source}].", "bullet", hang=2)
+        yield Paragraph(_heading(each), "heading")
+        best = f"{each.best}, {each.best_speedup:.2f} times in the nearest mix"
+        yield Paragraph(f"Ports and systems: {', '.join(each.members)}. Fastest: {best}.", "bullet", hang=2)
+        yield from map(_told, each.reasons)
         if each.method not in told:
             told.add(each.method)
             for said in document.statements:
                 if said.method == each.method:
-                    yield Paragraph(f"Paper, section {said.section}: {said.text}", "bullet", hang=2)
+                    yield _statement(said)
 
 
 def locks_tables(document: AdviseDocument) -> Iterator[Table]:
@@ -236,7 +242,7 @@ def print_advice(document: AdviseDocument, out: TextIO, details: bool = False) -
     if details:
         print_prose(reasons_prose(document), out)
     else:
-        print_prose(_short(document.ways), out)
+        print_prose(_short(document), out)
     for table in locks_tables(document):
         out.write("\n")
         print_tables((table,), out)
@@ -246,16 +252,32 @@ def print_advice(document: AdviseDocument, out: TextIO, details: bool = False) -
         print_prose([Paragraph("--details adds what the paper says of each method.", "note")], out)
 
 
-def _short(ways: Sequence[Ranked]) -> Iterator[Paragraph]:
-    for each in ways:
-        if each.reasons:
-            yield Paragraph(
-                f"{each.rank}. {each.title}" if each.rank else f"{each.title}: excluded", "heading"
-            )
-            for reason in each.reasons:
-                yield Paragraph(
-                    f"{VERDICTS[reason.verdict]}: {reason.text} [{reason.source}].", "bullet", hang=2
-                )
+def _short(document: AdviseDocument) -> Iterator[Paragraph]:
+    """Yield what matters most: of an excluded way only why, of others all but what is merely noted, and of
+    the first ones what the paper concludes."""
+    for each in document.ways:
+        wanted = ("excluded",) if each.excluded else ("against", "if", "for")
+        chosen = [reason for reason in each.reasons if reason.verdict in wanted]
+        first = each.rank is not None and each.rank <= FIRST
+        said = [
+            s for s in document.statements if s.method == each.method and s.section == CONCLUSIONS and first
+        ]
+        if chosen or said:
+            yield Paragraph(_heading(each), "heading")
+            yield from map(_told, chosen)
+            yield from map(_statement, said)
+
+
+def _statement(said: Statement) -> Paragraph:
+    return Paragraph(f"Paper, section {said.section}: {said.text}", "bullet", hang=2)
+
+
+def _heading(each: Ranked) -> str:
+    return f"{each.rank}. {each.title}" if each.rank else f"{each.title}: excluded"
+
+
+def _told(reason: Reason) -> Paragraph:
+    return Paragraph(f"{VERDICTS[reason.verdict]}: {reason.text} [{reason.source}].", "bullet", hang=2)
 
 
 def summary(document: AdviseDocument) -> str:
@@ -265,7 +287,7 @@ def summary(document: AdviseDocument) -> str:
         return "Every method is excluded: give up one of the demands."
     first = left[0]
     text = f"Fastest of those that are left: {first.title.lower()}, {first.speedup.middle:.1f} times."
-    cheaper = [each for each in left[1:] if each.on_front and each.speedup.middle > 1]
+    cheaper = [each for each in left[1:] if each.on_front and round(each.speedup.middle, 1) > 1]
     if cheaper:
         text += " For less: " + ", ".join(
             f"{each.title.lower()} ({each.speedup.middle:.1f} times, about "
