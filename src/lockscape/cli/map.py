@@ -21,8 +21,8 @@ if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands 
 @click.option("--cpus", type=click.IntRange(2, 1024), default=8, show_default=True, metavar="N",
               help="On how many processors; curves go there in powers of two.")  # fmt: skip
 @click.option("--workload", "workloads", multiple=True, metavar="NAME|FILE.toml",
-              help="What is run; give it again for more.  [default: postmark, kernelbuild, netserve and "
-                   "compute]")  # fmt: skip
+              help="What is run; give it again for more.  [default: postmark, mailserver, "
+                   "kernelbuild, netserve and compute]")  # fmt: skip
 @click.option("--machine", default="pentium4", show_default=True, metavar="NAME",
               help="The machine preset, the same for all.")  # fmt: skip
 @click.option("--full", is_flag=True, help="PostMark of the paper's size, not a small one.")
