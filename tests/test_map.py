@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -216,12 +217,12 @@ def test_the_front_of_what_is_one_kernel() -> None:
 
 
 def test_what_could_not_be_run_has_no_place() -> None:
-    lost = item("giant")
-    lost = type(lost)(**{**{f: getattr(lost, f) for f in lost.__struct_fields__}, "scaling": (),
-                         "missing": (Missing(BUSY, "cannot go on"),)})  # fmt: skip
+    lost = msgspec.structs.replace(item("giant"), scaling=(), missing=(Missing(BUSY, "cannot go on"),))
     space = design_space([lost, item("fine")], 8)
     assert [place.name for place in space.places] == ["fine"]
     assert space.absent == {"giant": "cannot go on"}
+    with pytest.raises(InputError, match="nothing has a place on the map: cannot go on"):
+        map_svg(map_document(made_up(lost), Stopwatch().manifest()))
 
 
 def test_names_of_everything() -> None:
@@ -518,6 +519,7 @@ def test_the_command(call: Command, tmp_path: Path) -> None:
         (["--machine", "cray"], "cray"),
         (["--curve", "linux-2.6"], "give NAME=FILE"),
         (["--curve", "linux-2.6=nothing.csv"], "nothing.csv"),
+        (["--curve", "linux-2.6=sdm.csv"], "2 curves, none of linux-2.6 (a, b)"),
         (["--cpus", "1"], "1 is not in the range"),
         (
             ["giant", "--workload", "compute", "--cpus", "2", "--svg", "no/such/folder/x.svg"],
@@ -525,8 +527,12 @@ def test_the_command(call: Command, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_used(call: Command, arguments: list[str], words: str, tmp_path: Path) -> None:
-    result = call("map", *arguments, "--resume", str(tmp_path), "-j", "1")
+def test_what_cannot_be_used(
+    call: Command, arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sdm.csv").write_text("name,cpus,speedup\na,1,1\na,2,2\nb,1,1\nb,2,1\n")
+    result = call("map", *arguments, "--resume", "runs", "-j", "1")
     assert result.code in (1, 2)
     assert words in result.err
     assert len(result.err.strip().splitlines()) == 1

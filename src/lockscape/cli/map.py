@@ -88,10 +88,11 @@ def _curve(text: str) -> "GivenCurve":
     if not (name and equals and file):
         raise click.UsageError(f"--curve {text!r}: give NAME=FILE, such as linux-2.6=booted.json")
     found = read_curves(file)
-    if len(found) > 1:
+    chosen = found if len(found) == 1 else [each for each in found if each.name == name]
+    if len(chosen) != 1:
         known = ", ".join(each.name for each in found[:6])
-        raise InputError(f"{file}: {len(found)} curves ({known}); give a file with one")
-    return GivenCurve(name, file, given_scaling("given", found[0]))
+        raise InputError(f"{file}: {len(found)} curves, none of {name} ({known}); give a file with one curve")
+    return GivenCurve(name, file, given_scaling("given", chosen[0]))
 
 
 def _map(
