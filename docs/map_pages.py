@@ -13,7 +13,7 @@ from markdown import markdown, table
 
 from lockscape.report.map import MapDocument, about_map
 from lockscape.report.map_svg import map_svg
-from lockscape.report.map_tables import WIDE, conclusions_rows, kernels_table, places_tables, summary
+from lockscape.report.map_tables import conclusions_rows, kernels_table, places_tables, summary
 
 FOLDER = Path(__file__).parent / "laboratory"
 PICTURE = FOLDER / "figure3.svg"
@@ -35,7 +35,7 @@ def about() -> Iterator[str]:
 
 def places() -> Iterator[str]:
     """Yield what each port and system takes and gives."""
-    for each in places_tables(recorded(), WIDE):
+    for each in places_tables(recorded()):
         yield from markdown(each)
 
 

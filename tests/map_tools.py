@@ -44,7 +44,7 @@ def item(
 
 def tradeoff(*items: Item, cpus: int = CPUS) -> Tradeoff:
     """Return what was measured of some items."""
-    works = [each.workload for each in items[0].scaling] if items else [BUSY]
+    works = [each.workload for item_ in items[:1] for each in item_.scaling] or [BUSY]
     shares = tuple(KernelShare(work, 0.1 if work == IDLE else 0.9) for work in works)
     return Tradeoff(cpus, "pentium4", 0, PostmarkOptions(), shares, items)
 

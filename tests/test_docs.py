@@ -279,6 +279,22 @@ def test_simulated_regions_of_systems_are_current(generator: ModuleType) -> None
         assert current == text, f"{path.name}: run python docs/generate.py"
 
 
+def test_the_picture_of_the_map_is_current(generator: ModuleType) -> None:
+    pages = generator.map_pages
+    assert pages.map_svg(pages.recorded()) == pages.PICTURE.read_text("utf-8"), "run python docs/generate.py"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_recorded_map_is_what_is_measured(generator: ModuleType, tmp_path: Path) -> None:
+    from lockscape.experiments.tradeoff import all_names, tradeoff
+
+    found = tradeoff(all_names(), folder=tmp_path)
+    assert found == generator.map_pages.recorded().tradeoff, (
+        "run lockscape map --json > docs/laboratory/map.json"
+    )
+
+
 def test_stated_agreement_is_the_measured_one() -> None:
     from lockscape import catalog
     from lockscape.report.bundled import bundled

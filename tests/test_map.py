@@ -5,9 +5,11 @@ import io
 import json
 import math
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,10 +26,13 @@ from lockscape.experiments.laws import Curve
 from lockscape.experiments.preemption import Marked, Preemption, preemption
 from lockscape.experiments.scalability_axis import counts, geometric_mean, given_scaling, scaling
 from lockscape.experiments.tradeoff import Missing, Question, all_names, tradeoff
+from lockscape.ports.effort import both
 from lockscape.ports.plan import load_plan, parse_plan
+from lockscape.ports.port import kernel_count, port
 from lockscape.report.labels import place_names
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.map import Drawn, map_document
+from lockscape.report.map_plot import round_numbers
 from lockscape.report.map_svg import map_svg
 from lockscape.report.source_effort import source_efforts
 from lockscape.workloads.postmark import PostmarkOptions
@@ -60,6 +65,14 @@ def test_a_ports_effort_is_that_of_the_listing(tmp_path: Path) -> None:
     (kept,) = (tmp_path / "counts").iterdir()
     kept.write_bytes(b"damaged")
     assert port_efforts(plans, tmp_path) == [found], "what is damaged is counted again"
+
+
+def test_what_a_lock_does_by_itself_is_no_line() -> None:
+    lines = [line.strip() for line in both(port(load_plan("linux-2.6"))).lines("dput")[1]]
+    assert any(line.startswith("spin_lock(") for line in lines)
+    for one, two in pairwise(lines):
+        assert not (one == "preempt_off()" and two.startswith(("spin_lock(", "rcu_read_lock(")))
+        assert not (one.startswith(("spin_unlock(", "rcu_read_unlock(")) and two == "preempt_on()")
 
 
 def test_real_kernels_are_those_of_tables_2_and_3() -> None:
@@ -194,13 +207,22 @@ def test_places_and_regions() -> None:
     assert over.speedup == pytest.approx(2.0 * 7.2 / 8)
 
 
+def test_the_front_of_what_is_one_kernel() -> None:
+    guests = item("virtualization-full", effort(30), kernels=8, postmark=8.0, compute=8.0)
+    space = design_space([item("giant", effort(20)), guests, item("fine", effort(90), **HIGH)], 8)
+    assert [place.on_front for place in space.places] == [True, True, False]
+    assert [place.on_front_of_one for place in space.places] == [True, False, True]
+    names = ("giant", "application-kernel", "virtualization-full", "virtualization-para-one", "cells")
+    assert [kernel_count(load_plan(name), 8) for name in names] == [1, 1, 8, 1, 4]
+
+
 def test_what_could_not_be_run_has_no_place() -> None:
-    lost = item("giant")
-    lost = type(lost)(**{**{f: getattr(lost, f) for f in lost.__struct_fields__}, "scaling": (),
-                         "missing": (Missing(BUSY, "cannot go on"),)})  # fmt: skip
+    lost = msgspec.structs.replace(item("giant"), scaling=(), missing=(Missing(BUSY, "cannot go on"),))
     space = design_space([lost, item("fine")], 8)
     assert [place.name for place in space.places] == ["fine"]
     assert space.absent == {"giant": "cannot go on"}
+    with pytest.raises(InputError, match="nothing has a place on the map: cannot go on"):
+        map_svg(map_document(made_up(lost), Stopwatch().manifest()))
 
 
 def test_names_of_everything() -> None:
@@ -430,6 +452,19 @@ def test_names_keep_out_of_each_others_way() -> None:
             )
 
 
+@pytest.mark.parametrize(
+    ("xs", "expected"),
+    [
+        ([19.0, 956.0], [10, 20, 50, 100, 200, 500, 1000]),
+        ([100.0], [100, 200]),
+        ([1.0], [1, 2]),
+        ([3.0, 4.0], [2, 5]),
+    ],
+)
+def test_scales_of_effort(xs: list[float], expected: list[float]) -> None:
+    assert round_numbers(xs) == expected
+
+
 def test_the_picture_is_xml_with_words_and_nothing_loaded() -> None:
     items = [*standard(), item("<&\x1b>.toml", effort(500), "m\"'><script>", "own")]
     document = map_document(made_up(*items), Stopwatch().manifest())
@@ -440,7 +475,7 @@ def test_the_picture_is_xml_with_words_and_nothing_loaded() -> None:
     assert root.attrib["aria-labelledby"].split() == [
         root.find(f"{space}{t}").attrib["id"] for t in ("title", "desc")
     ]
-    assert "On the Pareto front" in (root.find(f"{space}desc").text or "")
+    assert "Pareto front: " in (root.find(f"{space}desc").text or "")
     assert len(root.findall(f"{space}g")) == len(items)
     assert "script" not in {each.tag.removeprefix(space) for each in root.iter()}
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
@@ -484,6 +519,7 @@ def test_the_command(call: Command, tmp_path: Path) -> None:
         (["--machine", "cray"], "cray"),
         (["--curve", "linux-2.6"], "give NAME=FILE"),
         (["--curve", "linux-2.6=nothing.csv"], "nothing.csv"),
+        (["--curve", "linux-2.6=sdm.csv"], "2 curves, none of linux-2.6 (a, b)"),
         (["--cpus", "1"], "1 is not in the range"),
         (
             ["giant", "--workload", "compute", "--cpus", "2", "--svg", "no/such/folder/x.svg"],
@@ -491,8 +527,12 @@ def test_the_command(call: Command, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_used(call: Command, arguments: list[str], words: str, tmp_path: Path) -> None:
-    result = call("map", *arguments, "--resume", str(tmp_path), "-j", "1")
+def test_what_cannot_be_used(
+    call: Command, arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sdm.csv").write_text("name,cpus,speedup\na,1,1\na,2,2\nb,1,1\nb,2,1\n")
+    result = call("map", *arguments, "--resume", "runs", "-j", "1")
     assert result.code in (1, 2)
     assert words in result.err
     assert len(result.err.strip().splitlines()) == 1

@@ -21,8 +21,8 @@ if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands 
 @click.option("--cpus", type=click.IntRange(2, 1024), default=8, show_default=True, metavar="N",
               help="On how many processors; curves go there in powers of two.")  # fmt: skip
 @click.option("--workload", "workloads", multiple=True, metavar="NAME|FILE.toml",
-              help="What is run; give it again for more.  [default: postmark, kernelbuild, netserve and "
-                   "compute]")  # fmt: skip
+              help="What is run; give it again for more.  [default: postmark, mailserver, "
+                   "kernelbuild, netserve and compute]")  # fmt: skip
 @click.option("--machine", default="pentium4", show_default=True, metavar="NAME",
               help="The machine preset, the same for all.")  # fmt: skip
 @click.option("--full", is_flag=True, help="PostMark of the paper's size, not a small one.")
@@ -88,10 +88,11 @@ def _curve(text: str) -> "GivenCurve":
     if not (name and equals and file):
         raise click.UsageError(f"--curve {text!r}: give NAME=FILE, such as linux-2.6=booted.json")
     found = read_curves(file)
-    if len(found) > 1:
+    chosen = found if len(found) == 1 else [each for each in found if each.name == name]
+    if len(chosen) != 1:
         known = ", ".join(each.name for each in found[:6])
-        raise InputError(f"{file}: {len(found)} curves ({known}); give a file with one")
-    return GivenCurve(name, file, given_scaling("given", found[0]))
+        raise InputError(f"{file}: {len(found)} curves, none of {name} ({known}); give a file with one curve")
+    return GivenCurve(name, file, given_scaling("given", chosen[0]))
 
 
 def _map(

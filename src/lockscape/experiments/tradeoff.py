@@ -24,9 +24,10 @@ from lockscape.workloads.choose import choose_workload
 from lockscape.workloads.postmark import PAPER, PROCESSES, PostmarkOptions
 from lockscape.workloads.workload_file import Workload
 
-WORKLOADS = ("postmark", "kernelbuild", "netserve", "compute")
-"""What tells methods apart: files, nearly all in the kernel; processes and files; a network card with
-requests from outside; and programs that hardly call the kernel. By default."""
+WORKLOADS = ("postmark", "mailserver", "kernelbuild", "netserve", "compute")
+"""What tells methods apart: files of one's own, nearly all in the kernel; the same with common files;
+processes and files; a network card with requests from outside; and programs that hardly call the kernel. By
+default."""
 
 SMALL = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=100, transactions=300)
 """PostMark so small that a map is made in minutes; the kernel's share is that of the full size."""

@@ -82,10 +82,10 @@ def _along(corners: Sequence[Point]) -> Iterator[Point]:
 
 
 def round_numbers(xs: Sequence[float]) -> list[float]:
-    """Return round numbers, 1, 2 and 5 times powers of ten, that span the values."""
+    """Return round numbers, 1, 2 and 5 times powers of ten, two or more, that span positive values."""
     low, high = min(xs), max(xs)
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
     rounds = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
-    first = max((each for each in rounds if each <= low), default=low)
-    last = min((each for each in rounds if each >= high), default=high)
+    first = max(each for each in rounds if each <= low)
+    last = min(each for each in rounds if each >= high and each > first)
     return [each for each in rounds if first <= each <= last]

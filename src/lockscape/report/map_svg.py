@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockscape import catalog
+from lockscape.errors import InputError
 from lockscape.experiments.design_space import Place, Point, Space
 from lockscape.report.labels import Box, Name, place_names, place_titles
 from lockscape.report.map import OVER, MapDocument, ordered
@@ -90,6 +91,8 @@ def map_svg(document: MapDocument, id: str = "map") -> str:
     Raises `InputError` if nothing has a place.
     """
     space = document.space
+    if not space.places:
+        raise InputError(f"nothing has a place on the map: {'; '.join(space.absent.values())[:200]}")
     scale = _Scale(space)
     titles: dict[str, str] = {method.id: method.title for method in catalog.methods()}
     shapes, taken = _shapes(space, scale, titles)

@@ -12,7 +12,7 @@ from lockscape.report.map import MapDocument, about_map, ordered
 from lockscape.report.map_plot import marks_of, print_space
 from lockscape.report.prose import Paragraph, print_prose
 from lockscape.report.speedups import width_of
-from lockscape.report.table import Row, Table, print_tables
+from lockscape.report.table import Row, Table, print_tables, table_width
 
 
 def print_map(document: MapDocument, out: TextIO, details: bool = False) -> None:
@@ -32,8 +32,11 @@ def print_map(document: MapDocument, out: TextIO, details: bool = False) -> None
     print_prose(_conclusions(document, details), out)
 
 
-def places_tables(document: MapDocument, width: int) -> Iterator[Table]:
-    """Yield what each port and system takes and gives, by method; two tables where there is no room."""
+def places_tables(document: MapDocument, width: int | None = None) -> tuple[Table, ...]:
+    """Return what each port and system takes and gives, by method: two tables if one has no room.
+
+    `width`: how many columns there are; None: as many as are needed.
+    """
     marks = marks_of(document)
     places = ordered(document)
     items = {item.name: item for item in document.tradeoff.items}
@@ -43,16 +46,15 @@ def places_tables(document: MapDocument, width: int) -> Iterator[Table]:
     heads = (*workloads, "mean", *(["5-95%"] if document.samples else []), "")
     names = [f"{marks[place.name]} {place.name}" for place in places]
     notes = tuple(_notes(document))
-    if width >= WIDE:
-        cells = [(*one, *two) for one, two in zip(effort, given, strict=True)]
-        yield _by_method(document, "What each takes and gives", (*EFFORT_HEADS, *heads), names, cells, notes)
-    else:
-        yield _by_method(document, "What each takes", EFFORT_HEADS, names, effort, notes[:1])
-        yield _by_method(document, "How many times faster it gets", heads, names, given, notes[1:])
+    cells = [(*one, *two) for one, two in zip(effort, given, strict=True)]
+    whole = _by_method(document, "What each takes and gives", (*EFFORT_HEADS, *heads), names, cells, notes)
+    if width is None or table_width(whole) <= width:
+        return (whole,)
+    return (
+        _by_method(document, "What each takes", EFFORT_HEADS, names, effort, notes[:1]),
+        _by_method(document, "How many times faster it gets", heads, names, given, notes[1:]),
+    )
 
-
-WIDE = 100
-"""Columns from which effort and speedups have room in one table."""
 
 EFFORT_HEADS = ("sites", "changed", "new", "lines")
 

@@ -73,6 +73,12 @@ def print_tables(tables: Sequence[Table], out: TextIO) -> None:
         )
 
 
+def table_width(table: Table) -> int:
+    """Return how many columns a table takes where there is room."""
+    widths, gap = _fit(table, [[cell_text(cell) for cell in row] for row in table.rows], None)
+    return sum(widths) + len(gap) * (len(widths) - 1)
+
+
 def _lines(table: Table, room: int | None) -> Iterator["Text"]:
     """Yield heading, rule and rows, without blanks at their ends; `room` is in columns, None for any."""
     from rich.text import Text
