@@ -11,6 +11,7 @@ from lockscape.machine import layout as at
 from lockscape.machine.faults import Rules
 from lockscape.machine.sleeping import own_preemption
 from lockscape.machine.waiting import circle, waiting
+from lockscape.program.assemble import Program
 from lockscape.program.language import (
     current,
     exit_process,
@@ -191,7 +192,7 @@ def test_sleep_with_preemption_off():
 
 def test_the_schedulers_own_preemption_is_no_reason():
     def scheduler(*body):
-        return {"schedule": Function("schedule", (), body)}
+        return Program({"schedule": Function("schedule", (), body)}, {}, {})
 
     switch = Do(Op("switch_to", (Var("p"),)))
     off, on = Sync("preempt_off"), Sync("preempt_on")

@@ -127,10 +127,7 @@ def rows_of_holds(port: Port, binary: Binary, function: str) -> dict[int, int]:
 
 def _rows(binary: Binary, function: str, wanted: Callable[[list[int]], bool]) -> list[int]:
     """Return the rows of a function that are wanted."""
-    return [
-        k for k in range(binary.starts[function], len(binary.where))
-        if binary.where[k] == function and wanted(binary.code[k].tolist())
-    ]  # fmt: skip
+    return [k for k in binary.rows(function) if wanted(binary.code[k].tolist())]
 
 
 def _swap_rows(kernel: Kernel, function: str) -> list[int]:

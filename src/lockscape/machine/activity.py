@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lockscape.machine import layout as at
 from lockscape.machine.findings import Rules
 from lockscape.machine.sleeping import dropped_on_sleep, own_preemption
@@ -133,17 +135,16 @@ class Tracker:
     def __init__(self, state: State, rules: Rules) -> None:
         self.preemptible = rules.preemptible
         locks = [state.program.locks[name] for name in state.binary.locks]
-        dropped = dropped_on_sleep(state.program.functions)
-        self.own_preemption = own_preemption(state.program.functions)
+        dropped = dropped_on_sleep(state.program)
+        self.own_preemption = own_preemption(state.program)
         self.locks = locks
         self.sleeps = [lock.sleeps for lock in locks]
         self.recursive = [lock.recursive for lock in locks]
         self.by_processor = [lock.owner == "processor" for lock in locks]
         self.dropped_on_sleep = [lock.name in dropped for lock in locks]
         code = state.binary.code
-        self.saves_depth = {
-            k for k, row in enumerate(code.tolist()) if row[0] in (op.ACQUIRE, op.RELEASE) and row[6] >= 0
-        }
+        saving = np.isin(code[:, 0], (op.ACQUIRE, op.RELEASE)) & (code[:, 6] >= 0)
+        self.saves_depth = set(np.flatnonzero(saving).tolist())
         self.locksets: dict[frozenset[Token], Lockset] = {}
         self.clocks: list[Clock] = []
         self.followed: list[Clock] = []

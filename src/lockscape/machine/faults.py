@@ -55,8 +55,8 @@ class Detector:
         self.sections = Sections(state, self.places, self.findings)
         self.publishing = Publishing(self.tracker, self.places, self.findings)
         self.order = LockOrder(self.tracker, self.rules, self.places, self.findings)
-        self.opcodes = [int(row[0]) for row in state.binary.code]
-        self.results = [int(row[5]) for row in state.binary.code]
+        self.opcodes: list[int] = state.binary.code[:, 0].tolist()
+        self.results: list[int] = state.binary.code[:, 5].tolist()
         self.sent: dict[tuple[int, int], Clock] = {}
         self.woken: dict[int, Clock] = {}
         self.completed = 0

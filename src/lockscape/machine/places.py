@@ -52,9 +52,7 @@ class Places:
         """Return the listing's line of each row: the function is assembled again, keeping the statements."""
         program = self.state.program
         code = _Located(function, Names(program, lambda _: 1, True, self.binary.classes, self.binary.locks))
-        start = self.binary.starts[name]
-        end = next((k for k in range(start, len(self.binary.where)) if self.binary.where[k] != name), None)
-        actual = [int(row[0]) for row in self.binary.code[start:end]]
+        actual = [int(row[0]) for row in self.binary.code[self.binary.rows(name)]]
         lines = _lines_of(function.body)
         found: list[int] = []
         for row, statement in zip(code.rows, code.statements, strict=True):

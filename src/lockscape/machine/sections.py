@@ -16,6 +16,8 @@ all those now going on began can never be part of a cycle and is forgotten.
 from collections import deque
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from lockscape.machine.activity import Activity
 from lockscape.machine.findings import Findings, Now
 from lockscape.machine.lifetimes import Known, Part
@@ -73,9 +75,8 @@ class Sections:
         self.live: dict[int, int] = {}
         self.finished: deque[Execution] = deque()
         self.clock = 0
-        self.adds = {
-            k for k, row in enumerate(state.binary.code.tolist()) if row[0] == op.ADD_FIELD and row[5] < 0
-        }
+        code = state.binary.code
+        self.adds = set(np.flatnonzero((code[:, 0] == op.ADD_FIELD) & (code[:, 5] < 0)).tolist())
 
     def begin(self, act: Activity, number: int) -> None:
         """A section begins."""

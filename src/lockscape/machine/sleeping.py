@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from lockscape.program.nodes import Body, Function, Sync
-from lockscape.program.walk import bodies, called, walk
+from lockscape.program.assemble import Program
+from lockscape.program.nodes import Body, Sync
+from lockscape.program.walk import bodies, calls_in
 
 if TYPE_CHECKING:
     from lockscape.machine.activity import Activity, Tracker
@@ -16,11 +17,11 @@ SWITCH = "switch_to"
 """The operation that gives a processor to another context."""
 
 
-def dropped_on_sleep(functions: Mapping[str, Function]) -> frozenset[str]:
+def dropped_on_sleep(program: Program) -> frozenset[str]:
     """Return the locks that the scheduler lets go: those dropped around code that reaches a switch."""
-    switching = _functions_that_switch(functions)
+    switching = _functions_that_switch(program.calls)
     found: set[str] = set()
-    for function in functions.values():
+    for function in program.functions.values():
         for body in _bodies(function.body):
             for k, node in enumerate(body):
                 if (
@@ -32,11 +33,10 @@ def dropped_on_sleep(functions: Mapping[str, Function]) -> frozenset[str]:
     return frozenset(found)
 
 
-def own_preemption(functions: Mapping[str, Function]) -> int:
+def own_preemption(program: Program) -> int:
     """Return how often the scheduler has preemption off itself when it switches, besides its locks."""
-    return max(
-        (_preemption_at_switch(f.body) for f in functions.values() if _switches(f.body, set())), default=0
-    )
+    switching = (program.functions[name] for name, names in program.calls.items() if SWITCH in names)
+    return max((_preemption_at_switch(function.body) for function in switching), default=0)
 
 
 def _preemption_at_switch(body: Body) -> int:
@@ -65,8 +65,7 @@ def _until_retake(body: Body, k: int) -> Body:
     return rest[:end]
 
 
-def _functions_that_switch(functions: Mapping[str, Function]) -> set[str]:
-    calls = {name: _called(f.body) for name, f in functions.items()}
+def _functions_that_switch(calls: Mapping[str, frozenset[str]]) -> set[str]:
     found: set[str] = set()
     grown = True
     while grown:
@@ -76,13 +75,8 @@ def _functions_that_switch(functions: Mapping[str, Function]) -> set[str]:
     return found
 
 
-def _called(body: Body) -> set[str]:
-    """Return the functions and operations that a body calls."""
-    return {name for statement in walk(body) for name in called(statement)}
-
-
 def _switches(body: Body, switching: set[str]) -> bool:
-    names = _called(body)
+    names = calls_in(body)
     return SWITCH in names or bool(names & switching)
 
 

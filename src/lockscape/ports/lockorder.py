@@ -12,7 +12,7 @@ from itertools import pairwise
 from lockscape.errors import InputError
 from lockscape.ports.port import Port
 from lockscape.program.nodes import Body, Function, Hold, If, Section, Stmt, Sync, While
-from lockscape.program.walk import called, walk
+from lockscape.program.walk import called, calls_in, walk
 
 Edges = dict[tuple[str, str], str]
 """(lock held, lock taken) -> the function in which that is first seen."""
@@ -87,7 +87,7 @@ class _Reader:
     def close(self) -> None:
         """Find which locks each function takes, itself or in what it calls."""
         own = {name: set(_acquired(f.body)) for name, f in self.functions.items()}
-        calls = {name: {c for s in walk(f.body) for c in called(s)} for name, f in self.functions.items()}
+        calls = {name: calls_in(f.body) for name, f in self.functions.items()}
         self.taken = own
         changed = True
         while changed:

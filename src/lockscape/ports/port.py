@@ -18,7 +18,6 @@ from lockscape.program.locks import LockClass
 from lockscape.program.lower import lower
 from lockscape.program.nodes import Function
 from lockscape.program.objects import layout
-from lockscape.program.walk import called, walk
 
 DAEMONS = {
     "flush_thread": "flush_thread", "swapping": "swap_thread", "interrupt_threads": "interrupt_thread",
@@ -85,7 +84,7 @@ class Port:
             name = left.pop()
             if name not in found and name in functions:
                 found.add(name)
-                left += [c for s in walk(functions[name].body) for c in called(s)]
+                left += self.program.calls[name]
         return found
 
     def mutated(self, mutant: Mutant) -> "Port":

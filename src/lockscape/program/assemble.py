@@ -14,6 +14,7 @@ from lockscape.program.layout import ROW
 from lockscape.program.locks import LockClass
 from lockscape.program.nodes import Function
 from lockscape.program.objects import Layout
+from lockscape.program.walk import calls_in
 
 CostOf = Callable[[str], int]
 """Gives the cycles of a named cost; raises `InputError` for a name that it does not have."""
@@ -30,6 +31,11 @@ class Program:
     """Fields (class, name) that the port's object table makes atomic."""
     double: bool = True
     """Whether the hardware compares and swaps two words at once."""
+
+    @functools.cached_property
+    def calls(self) -> dict[str, frozenset[str]]:
+        """The functions and operations that each function calls itself."""
+        return {name: calls_in(function.body) for name, function in self.functions.items()}
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,11 @@ class Binary:
     classes: list[str]
     locks: list[str]
     sections: list[str]
+
+    def rows(self, function: str) -> range:
+        """Return the rows of a function that has some."""
+        start, rows = self.starts[function], len(self.where)
+        return range(start, next((k for k in range(start, rows) if self.where[k] != function), rows))
 
 
 @dataclass

@@ -71,13 +71,18 @@ def replaced(tree: Any, old: Any, new: Any) -> Any:
     return replace(tree, **changed)  # type: ignore[type-var]
 
 
+def calls_in(body: Body) -> frozenset[str]:
+    """Return the functions and operations that a body calls."""
+    return frozenset(_name(node) for node in nodes(body) if isinstance(node, Call | Op))
+
+
+def _name(node: Call | Op) -> str:
+    return node.function if isinstance(node, Call) else node.name
+
+
 def called(statement: Stmt) -> list[str]:
     """Return the functions and operations that a statement calls itself, not in its bodies."""
     names = _parts(type(statement))  # type: ignore[arg-type]
     own = (getattr(statement, name) for name in names if name not in BODIES)
     found = (node for value in own for node in nodes(value))
-    return [
-        node.function if isinstance(node, Call) else node.name
-        for node in found
-        if isinstance(node, Call | Op)
-    ]
+    return [_name(node) for node in found if isinstance(node, Call | Op)]
