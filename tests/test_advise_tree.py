@@ -110,3 +110,12 @@ def test_other_processors_are_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [each.name for each in made.tradeoff.items] == ["giant", "fine"]
     assert made.tradeoff.items[0].scaling[0].points[-1].cpus == 3
     assert [each.workload for each in made.shares] == [each.workload for each in recorded().shares]
+
+
+def test_the_json_fits_its_schema(call: Command, tmp_path: Path) -> None:
+    from test_schemas import check
+
+    tree = str(write_tree(tmp_path / "linux", FILES))
+    kept = ("--resume", str(tmp_path / "runs"), "-j", "1", "--json")
+    check("advise", call("advise", tree, "--workload", "netserve", "--profile", "net=50,user=50", *kept).out)
+    check("advise", call("advise", "--no-locks", "--fault-containment", "--preemptible", "--json").out)
