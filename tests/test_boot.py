@@ -273,6 +273,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is_booted(lockscape: Comm
     for more, why in (
         (("--number", "250000", "--size", "10000"), "give fewer files"),
         (("--workload", "trace:x"), "'trace:x' is not one of"),
+        (("--cpus", "300"), "at most 255 processors"),
         (("--modules", "no-such-folder"), "does not exist"),
         (("--seed", "2147483647", "--seed-each"), "the last process would have no seed"),
     ):

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boot_tools import KERNEL_FILES, image, module, package
-from lockscape.errors import InputError
+from lockscape.errors import FetchError, InputError, MissingToolError
+from lockscape.real.debian import debian_kernel
 from lockscape.real.guest.cpio import Entry, archive, file, folder
 from lockscape.real.guest.ext2 import BLOCK_BYTES, DISK_BYTES, empty_ext2, find_mke2fs
 from lockscape.real.guest.initramfs import Guest, initramfs
@@ -285,3 +286,72 @@ def test_the_empty_ext2_is_one_with_linear_directories(tmp_path: Path) -> None:
     assert facts["Inode count"] == "262144"
     assert "dir_index" not in facts["Filesystem features"]
     assert "has_journal" not in facts["Filesystem features"]
+
+
+# ---- Debian's packages, with an apt that is none ----
+
+APT_CACHE = """#!/bin/sh
+echo "cache $*" >> "$LOG"
+cat "$SHOWN"
+"""
+APT_GET = """#!/bin/sh
+echo "get $*" >> "$LOG"
+case "$*" in
+*update*) echo "E: Failed to fetch https://host.example/x  404" >&2; exit 100 ;;
+*download*) cp "$PACKAGE" . || { echo "E: Can't find it" >&2; exit 100; } ;;
+esac
+"""
+
+
+@pytest.fixture
+def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of what apt is asked (log), knows (shown) and has (one package)."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in (("apt-get", APT_GET), ("apt-cache", APT_CACHE)):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    package_file = tmp_path / "linux-image-9.8.7-cloud-amd64_9.8.7-1_amd64.deb"
+    package_file.write_bytes(package(KERNEL_FILES))
+    (tmp_path / "shown").write_text(
+        "Package: linux-image-cloud-amd64\nDepends: linux-image-9.8.7-cloud-amd64 (= 9.8.7-1)\nDescription: x\n"
+    )
+    for name, path in (("LOG", tmp_path / "log"), ("SHOWN", tmp_path / "shown"), ("PACKAGE", package_file)):
+        monkeypatch.setenv(name, str(path))
+    return tmp_path
+
+
+def test_debians_kernel_is_fetched_once_and_looked_for_again_if_asked(apt: Path) -> None:
+    for update, asked in ((False, 3), (False, 3), (True, 6)):
+        folder, named = debian_kernel("debian", update, apt / "store")
+        assert (folder / "boot/vmlinuz-9.8.7-test").is_file()
+        assert named == "linux-image-9.8.7-cloud-amd64 9.8.7-1"
+        assert len((apt / "log").read_text().splitlines()) == asked
+    log = (apt / "log").read_text()
+    assert f"Dir::State={apt}/store/apt/amd64" in log
+    assert "APT::Architecture=amd64" in log
+    assert "install" not in log
+
+
+def test_an_older_package_makes_room_for_a_newer_one(apt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    debian_kernel("debian", False, apt / "store")
+    newer = apt / "linux-image-9.9.0-cloud-amd64_9.9.0-1_amd64.deb"
+    newer.write_bytes(package(KERNEL_FILES | {"./boot/config": b"newer"}))
+    monkeypatch.setenv("PACKAGE", str(newer))
+    (apt / "shown").write_text("Depends: linux-image-9.9.0-cloud-amd64 (= 9.9.0-1)\n")
+    assert debian_kernel("debian", True, apt / "store")[1] == "linux-image-9.9.0-cloud-amd64 9.9.0-1"
+    assert debian_kernel("debian", False, apt / "store")[1] == "linux-image-9.9.0-cloud-amd64 9.9.0-1"
+
+
+def test_what_apt_cannot_do_is_told_without_addresses(apt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACKAGE", str(apt / "gone"))
+    with pytest.raises(FetchError, match=r"cannot download linux-image-9\.8\.7-cloud-amd64: Can't find it"):
+        debian_kernel("debian", False, apt / "store")
+    (apt / "shown").write_text("")
+    with pytest.raises(FetchError, match="no package linux-image-cloud-amd64: Failed to fetch …") as told:
+        debian_kernel("debian", False, apt / "store")
+    assert "host.example" not in str(told.value)
+    monkeypatch.setenv("PATH", str(apt / "nothing"))
+    with pytest.raises(MissingToolError, match="no apt-get"):
+        debian_kernel("debian", False, apt / "store")

@@ -19,6 +19,7 @@ from lockscape.real.kernels import Kernel
 from lockscape.real.simulator.guest import Guest as RunningGuest
 from lockscape.real.simulator.qemu import (
     CPU_MODELS,
+    MOST_PROCESSORS,
     Machine,
     Qemu,
     command,
@@ -89,6 +90,8 @@ def boot(
     `told` gets the share that is done. Raises `MissingToolError` for a tool that is missing, `InputError` for
     what cannot be run, `GuestError` for a guest that failed. No process and no file is left behind.
     """
+    if settings.points[-1] > MOST_PROCESSORS:
+        raise InputError(f"--cpus {settings.points[-1]}: QEMU's PC has at most {MOST_PROCESSORS} processors")
     qemu = find_qemu()
     modules = _modules(kernel, settings.file_system)
     with stoppable(), tempfile.TemporaryDirectory(prefix="lockscape-boot-") as folder:

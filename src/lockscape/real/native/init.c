@@ -50,17 +50,17 @@ static void mark_phase(int which)
 
 typedef char every_call_has_a_mark[(int)CALL_KINDS <= (int)CALLS ? 1 : -1];
 
-enum { BLOCK_BYTES = 4096, LINE = 512, MOST = 256 };
+enum { BLOCK_BYTES = 4096, MOST = 256, SETTLE_NS = 50000000 };
 
 #if defined(__x86_64__)
 enum {
-    NR_pipe = 22, NR_fork = 57, NR_exit = 60, NR_wait4 = 61, NR_chdir = 80, NR_mount = 165, NR_reboot = 169,
-    NR_iopl = 172, NR_init_module = 175, NR_ioctl = 16
+    NR_ioctl = 16, NR_pipe = 22, NR_nanosleep = 35, NR_fork = 57, NR_exit = 60, NR_wait4 = 61, NR_fcntl = 72, NR_chdir = 80, NR_mount = 165, NR_reboot = 169,
+    NR_iopl = 172, NR_init_module = 175
 };
 #else
 enum {
-    NR_exit = 1, NR_fork = 2, NR_chdir = 12, NR_mount = 21, NR_pipe = 42, NR_reboot = 88, NR_iopl = 110,
-    NR_wait4 = 114, NR_init_module = 128, NR_ioctl = 54
+    NR_exit = 1, NR_fork = 2, NR_chdir = 12, NR_mount = 21, NR_pipe = 42, NR_ioctl = 54, NR_fcntl = 55,
+    NR_reboot = 88, NR_iopl = 110, NR_wait4 = 114, NR_init_module = 128, NR_nanosleep = 162
 };
 #endif
 
@@ -236,7 +236,8 @@ static void be_process(int number, int ready, const int *start)
         give_up("chdir", directories[number % directory_count], -result);
     sys_close(start[1]);
     sys_write(ready, &byte, 1);
-    sys_read(start[0], &byte, 1); /* ends when process 1 closes its end */
+    while (sys_read(start[0], &byte, 1) == -11 /* EAGAIN, until process 1 closes its end */)
+        ;
     if (run_stream(streams[number % stream_count].at, streams[number % stream_count].bytes, "") < 0) {
         describe_failure(text);
         say("lockscape: process failed ");
@@ -253,12 +254,16 @@ static void say_counters(const char *name)
     say_lines(name, "/proc/interrupts", "LOC:");
 }
 
+/* Processes wait for the start in a loop, and for a while: asleep, all could be on one processor, and it would
+ * take the kernel some ticks to spread them, which weigh much in a short run. */
 static void run(int count)
 {
     int ready[2], start[2], number, status, ended = 0;
+    long settle[2] = {0, SETTLE_NS};
     char byte;
     if (!directory_count || !stream_count || is_error(call1(NR_pipe, ready)) || is_error(call1(NR_pipe, start)))
         give_up("pipe", "", 0);
+    call3(NR_fcntl, start[0], 4 /* F_SETFL */, 04000 /* O_NONBLOCK */);
     for (number = 0; number < count; number++) {
         long child = call1(NR_fork, 0);
         if (is_error(child))
@@ -268,6 +273,7 @@ static void run(int count)
     }
     for (number = 0; number < count; number++)
         sys_read(ready[0], &byte, 1);
+    call3(NR_nanosleep, settle, 0, 0);
     say_counters("before");
     MARK(MARK_REGION, 0);
     sys_close(start[1]);
