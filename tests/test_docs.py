@@ -56,6 +56,15 @@ NOT_EXECUTED = {
         "lockscape boot debian --cpus 1 --processes 1",
         "lockscape boot debian --json | lockscape laws -",
     ],
+    "docs/real/model.md": [
+        "lockscape boot debian --cpus 1 --processes 1 --json > boot.json",
+        "lockscape calibrate boot.json",
+        "lockscape calibrate boot.json --json > mine.json",
+        "lockscape simulate linux-2.6 --costs mine.json",
+        "lockscape boot debian --json > booted.json",
+        "lockscape simulate linux-2.6 --costs linux-6.1-measured --json > simulated.json",
+        "lockscape compare booted.json simulated.json",
+    ],
     "docs/development.md": [
         "uv run --group test pytest",
         "uv run --group test pytest -m slow",

@@ -11,7 +11,7 @@ import pytest
 from cli_tools import Command
 from host_tools import SMALL, alive, children_of, start_long, wait_until_gone
 from lockscape.experiments.curve_file import read_curves
-from lockscape.real import executors, facts, host, scratch
+from lockscape.real import executors, facts, host, scratch, stopping
 from lockscape.real.executors import Postmark
 from lockscape.real.room import check_room
 from lockscape.real.together import Ended, RunError
@@ -280,11 +280,11 @@ def test_a_directory_that_is_moved_away_is_emptied_and_what_took_its_name_is_not
 
 
 def test_handlers_of_signals_are_as_before_afterwards(tmp_path: Path) -> None:
-    before = [signal.getsignal(number) for number in scratch.STOPPING]
+    before = [signal.getsignal(number) for number in stopping.STOPPING]
     with scratch.scratch(tmp_path), pytest.raises(SystemExit):
         assert signal.getsignal(signal.SIGTERM) != before[1]
         signal.raise_signal(signal.SIGTERM)
-    assert [signal.getsignal(number) for number in scratch.STOPPING] == before
+    assert [signal.getsignal(number) for number in stopping.STOPPING] == before
 
 
 def test_the_default_directory_lies_in_memory_where_that_is_possible() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from lockscape.errors import InputError
-from lockscape.real.contention_perf import read_perf
+from lockscape.real.contention_perf import is_perf, read_perf
 
 ANSWER_SECONDS = 30.0
 """perf that has not answered after so long is given up."""
@@ -150,9 +150,10 @@ def waits_in(text: str) -> tuple[LockWait, ...]:
 
     What is no table (perf says only why there is none) has no rows.
     """
+    lines = text.splitlines()
     try:
-        rows = read_perf(text.splitlines(), "perf").locks
-    except InputError:
+        rows = read_perf(lines, "perf").locks if is_perf(lines) else ()
+    except InputError:  # a heading without rows
         return ()
     waits = [
         LockWait(r.name, r.type, r.waits or 0, round(r.wait_s * 1e9), round((r.wait_max_s or 0) * 1e9))
