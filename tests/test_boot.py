@@ -269,6 +269,30 @@ def test_an_interruption_ends_all_guests(tmp_path: Path, kernel: str) -> None:
             path.unlink()
 
 
+def test_a_guest_that_was_stopped_does_not_hang(tmp_path: Path, kernel: str) -> None:
+    mark = tmp_path / "started"
+    does = f"""
+open({str(mark)!r}, "w").write(str(os.getpid()))
+time.sleep(0.5)
+{DONE}"""
+    environment = os.environ | {"LOCKSCAPE_QEMU": str(fake_qemu(tmp_path / "q", does))}
+    command = [sys.executable, "-m", "lockscape", "boot", kernel, *SMALL, "--cpus", "1", "--timeout", "3"]
+    running = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not (mark.exists() and mark.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    both = (running.pid, int(mark.read_text()))
+    for pid in both:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(3.5)
+    for pid in both:
+        os.kill(pid, signal.SIGCONT)
+    said = running.communicate(timeout=60)[1]
+    assert running.returncode == 0, said
+
+
 def test_what_cannot_be_run_is_refused_before_anything_is_booted(lockscape: Command, kernel: str) -> None:
     for more, why in (
         (("--number", "250000", "--size", "10000"), "give fewer files"),

@@ -92,6 +92,10 @@ class Guest:
         """Since when it has not got on: no text, no call, and no instruction in user mode."""
         return time.monotonic() - self._alive
 
+    def forgive(self, seconds: float) -> None:
+        """Do not count so many seconds, in which nobody looked."""
+        self._alive = min(self._alive + seconds, time.monotonic())
+
     def read(self, output: IO[bytes]) -> bool:
         """Take what has arrived on one of the outputs. Returns False at its end."""
         data = os.read(output.fileno(), PIECE_BYTES)

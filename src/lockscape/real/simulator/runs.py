@@ -3,6 +3,7 @@
 import contextlib
 import os
 import selectors
+import time
 from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,9 @@ from lockscape.real.simulator.guest import Guest
 
 LOOK_S = 0.2
 """Between two looks whether a guest hangs."""
+
+STOPPED_S = 2.0
+"""When so much more has gone by since the last look, this program was stopped, and its guests perhaps too."""
 
 
 class Task(NamedTuple):
@@ -36,6 +40,7 @@ def run_all(
     ended = 0
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
         stack.callback(_close, running)
+        looked = time.monotonic()
         while waiting or running:
             while waiting and len(running) < jobs:
                 number = waiting.pop()
@@ -45,8 +50,11 @@ def run_all(
             for key, _ in selector.select(LOOK_S):
                 if not running[key.data].read(key.fileobj):  # type: ignore[arg-type]
                     selector.unregister(key.fileobj)
+            gone_s, looked = time.monotonic() - looked, time.monotonic()
             open_ones = {key.data for key in selector.get_map().values()}
             for number, guest in list(running.items()):
+                if gone_s > STOPPED_S:
+                    guest.forgive(gone_s)
                 guest.check(patience_s)
                 if number not in open_ones:
                     _check_end(guest, guest.finish())
