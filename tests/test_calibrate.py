@@ -129,5 +129,10 @@ def test_curves_side_by_side(tmp_path: Path) -> None:
     shown = CliRunner().invoke(main, ["compare", *names]).output
     assert "0.75" in shown
     assert "1.25" in shown
+    (tmp_path / "c.csv").write_text("cpus,throughput\n1,20\n2,30\n")  # speedups are made of it
+    third = json.loads(
+        CliRunner().invoke(main, ["compare", names[0], str(tmp_path / "c.csv"), "--json"]).output
+    )
+    assert [p["speedup"] for p in third["curves"][1]["points"]] == [1, 1.5, None]
     alone = CliRunner().invoke(main, ["compare", names[0]])
     assert alone.exit_code != 0

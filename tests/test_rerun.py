@@ -24,6 +24,7 @@ from lockscape.experiments.trials import trials
 from lockscape.inputs import noted, noting, read_file
 from lockscape.report.repeated import compared, parse_result
 from lockscape.workloads.postmark_commands import read_commands
+from test_calibrate import boot_document
 from test_schemas import check
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
@@ -49,9 +50,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder to work in, with something to read of every kind; runs are kept in another."""
     here = tmp_path / "here"
     here.mkdir()
-    for name in ("outside.toml", "my-rtos.toml", "toy-rtos.toml", "watch.toml", "sdm91.csv", "small.pm"):
+    for name in (
+        "outside.toml",
+        "my-rtos.toml",
+        "toy-rtos.toml",
+        "watch.toml",
+        "sdm91.csv",
+        "small.pm",
+        "lock_stat.txt",
+    ):
         shutil.copy(EXAMPLES / name, here)
     write_tree(here / "linux", LINUX_FILES)
+    (here / "other.csv").write_text("cpus,speedup\n1,1\n2,1.8\n")
+    (here / "third.csv").write_text("cpus,speedup\n1,1\n2,1.9\n")
+    calls = {"open-read": (50, 900.0), "open-create": (50, 30_000.0), "fstat": (100, 700.0)}
+    (here / "boot.json").write_text(json.dumps(boot_document(calls, 60_000)))
     (here / "make.strace").write_text(STRACE)
     (here / "grid.toml").write_text(EXPERIMENT)
     monkeypatch.chdir(here)
@@ -106,6 +119,8 @@ CASES = {
     "laws": ["laws", "sdm91.csv"],
     "verify": ["verify", "aix"],
     "port": ["port", "giant", "unlink_entry", "--sources"],
+    "compare": ["compare", "third.csv", "other.csv"],
+    "contention": ["contention", "lock_stat.txt", "--cpus", "4", "--elapsed", "100"],
 }
 """What can be repeated, by name: every command, and ways of it that read or write something else."""
 
@@ -121,6 +136,9 @@ SLOW = {
     "workloads": ["workloads", "watch.toml", "--strace", "make.strace"],
     "unlock": ["unlock", "linux-2.0", *SMALL, "--cpus", "2", "--steps", "1", "--wide", "1", "--trials", "1",
                "-j", "1"],
+    "map": ["map", "giant", "coarse", "--cpus", "2", "--workload", "compute", "--svg", "map.svg", "-j", "1"],
+    "advise": ["advise", "--workload", "compute", "--no-locks", "-j", "1"],
+    "calibrate": ["calibrate", "boot.json", "-j", "1"],
     "whatif": ["whatif", "giant", *SMALL, "--cpus", "2", "--trials", "1", "-j", "1"],
 }  # fmt: skip
 """What takes longer."""
@@ -154,11 +172,11 @@ def check_identical(arguments: list[str], lockscape: Command) -> None:
     assert document["command"] == ["lockscape", *arguments, "--json"]
 
 
-WRITES = {"output", "trace", "resume", "scheduler"}
+WRITES = {"output", "trace", "resume", "scheduler", "svg"}
 """Options that write files or connect to others: they are not followed. What else has a file reads it."""
 
 READS = {"file", "workload", "profile", "traces", "curves", "trees", "names", "systems", "system", "target",
-         "experiment", "base", "baseline"}  # fmt: skip
+         "experiment", "base", "baseline", "costs", "tree", "measured", "workloads"}  # fmt: skip
 
 
 def parameters() -> Iterator[tuple[str, click.Parameter]]:

@@ -73,7 +73,7 @@ def test_a_worker_needs_no_file_of_the_client(tmp_path: Path) -> None:
 
 def test_a_worker_with_other_sources_is_refused() -> None:
     assert _make_there(spec(), sources_digest(), None).result == result()
-    with pytest.raises(InputError, match="install the same version on all workers"):
+    with pytest.raises(InputError, match="install the same versions on all workers"):
         _make_there(spec(), "other", None)
 
 

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockscape.cli.options import form_of, jobs_option, kept_options, output_options, runs_progress
+from lockscape.cli.options import (
+    form_of,
+    instead,
+    jobs_option,
+    kept_options,
+    nothing,
+    output_options,
+    runs_progress,
+)
 from lockscape.errors import InputError
 from lockscape.report.manifest import Stopwatch
 
@@ -37,6 +45,7 @@ if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands 
 @click.option("--curve", "curves", multiple=True, metavar="NAME=FILE",
               help="A real kernel's curve, booted, run or measured: linux-2.6=FILE.")  # fmt: skip
 @click.option("--svg", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+              callback=instead(nothing),
               help="Write the drawing as SVG, too.")  # fmt: skip
 @click.option("--details", is_flag=True,
               help="With the conclusions' words and rules, peaks and laws, Table 1's sizes.")  # fmt: skip

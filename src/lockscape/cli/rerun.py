@@ -18,11 +18,13 @@ from lockscape.report.rerun import print_rerun, rerun_csv, rerun_document
 
 REPEATABLE = (
     "study", "systems", "methods", "census", "footprint", "simulate", "unlock", "sweep", "figure2", "whatif",
-    "table1", "laws", "verify", "port", "workloads",
+    "table1", "laws", "verify", "port", "workloads", "advise", "calibrate", "compare", "contention", "map",
 )  # fmt: skip
 """Commands that are made again: they give the same result twice, and what they write is held back."""
 
 REFUSED = {
+    "boot": "guests are in step only within a quantum; boot again and put both curves into lockscape compare",
+    "host": "it measures this host, which is never the same twice; put both curves into lockscape compare",
     "fetch": "it downloads, and a file of another's does not say from where",
     "rerun": "repeat the result that it names",
 }

@@ -22,6 +22,7 @@ from lockscape.errors import InputError, reason_of
 from lockscape.experiments.curve import Progress, run_all
 from lockscape.experiments.result import RunResult, RunSpec
 from lockscape.experiments.sample import kernel_steps
+from lockscape.inputs import read_file
 from lockscape.workloads.postmark import PostmarkOptions
 from lockscape.workloads.stdio import Libc
 
@@ -129,7 +130,7 @@ def read_measurement(path: Path) -> Measurement:
     """
     remedy = "give that of: lockscape boot KERNEL --cpus 1 --processes 1 --json"
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_Boot)
+        found = msgspec.json.decode(read_file(path), type=_Boot)
     except OSError as error:
         raise InputError(f"{path}: {reason_of(error)}; {remedy}") from error
     except msgspec.MsgspecError as error:

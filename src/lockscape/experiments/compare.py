@@ -39,10 +39,10 @@ def compare(names: Sequence[str]) -> list[Compared]:
     if "-" in names:
         raise InputError("-: curves are read twice here; give files")
     found = [
-        (curve.name, name, _by_cpus(curve), times.get(curve.name, {}))
+        (curve.name, name, _speedups(curve), times.get(curve.name, {}))
         for name in dict.fromkeys(names)
         for times in [_times(name)]
-        for curve in read_curves(name, "speedup")
+        for curve in read_curves(name)
     ]
     if len(found) < 2:
         raise InputError("one curve has nothing to be compared with; give another file")
@@ -69,6 +69,14 @@ def _times(name: str) -> dict[str, dict[int, float]]:
         return {curve.name: _by_cpus(curve) for curve in read_curves(name, measure)}
     except InputError:  # reading its speedups tells whatever else is wrong with it
         return {}
+
+
+def _speedups(curve: Curve) -> dict[int, float]:
+    """Return a curve's speedups, over its smallest number of processors if it has throughputs or times."""
+    if curve.measure == "speedup":
+        return _by_cpus(curve)
+    speeds = curve.throughputs()
+    return dict(zip(curve.cpus, (speeds / speeds[0]).tolist(), strict=True))
 
 
 def _by_cpus(curve: Curve) -> dict[int, float]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from lockscape.errors import InputError, reason_of, unknown
+from lockscape.inputs import read_file
 
 
 class Costs(NamedTuple):
@@ -39,7 +40,7 @@ def read_costs(name: str) -> Costs:
         if name in cost_files():
             data = (_folder() / f"{name}.json").read_bytes()
         elif "/" in name or name.endswith(".json"):
-            data = Path(name).read_bytes()
+            data = read_file(Path(name))
         else:
             raise InputError(f"{unknown('costs', name, cost_files())}; or give a FILE.json of calibrate")
         found = msgspec.json.decode(data, type=_Document)

@@ -27,13 +27,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lockscape.errors import InputError
 from lockscape.inputs import note_package
 from lockscape.program.objects import Object
+
+if TYPE_CHECKING:  # it brings modules for e-mail and sockets, which most commands never need
+    from importlib.metadata import EntryPoint
 
 GROUP = "lockscape.methods"
 
@@ -93,6 +95,8 @@ def found() -> tuple[tuple[Package, ...], tuple[Broken, ...]]:
     """Return the installed packages, and those that cannot be used. None of their code is executed."""
     packages: dict[str, Package] = {}
     broken: list[Broken] = []
+    from importlib.metadata import entry_points
+
     for entry in entry_points(group=GROUP):
         name = entry.dist.name if entry.dist is not None else entry.name
         try:
@@ -105,11 +109,11 @@ def found() -> tuple[tuple[Package, ...], tuple[Broken, ...]]:
     return tuple(sorted(packages.values(), key=lambda each: each.name)), tuple(broken)
 
 
-def _version(entry: EntryPoint) -> str:
+def _version(entry: "EntryPoint") -> str:
     return entry.dist.version if entry.dist is not None else "?"
 
 
-def _folder(entry: EntryPoint) -> Path:
+def _folder(entry: "EntryPoint") -> Path:
     spec = importlib.util.find_spec(entry.module)
     places = [] if spec is None else list(spec.submodule_search_locations or ())
     if not places or not Path(places[0]).is_dir():

@@ -1,10 +1,10 @@
 """Reads how long locks were waited for: perf lock contention, /proc/lock_stat, or a run of lockscape."""
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lockscape.errors import InputError, reason_of
+from lockscape.inputs import read_file, read_standard_input
 from lockscape.real.contention_lockstat import is_lock_stat, read_lock_stat
 from lockscape.real.contention_perf import is_perf, read_perf
 from lockscape.real.contention_rows import Choice, Measurement
@@ -52,10 +52,9 @@ def read_contention(name: str, choice: Choice = Choice()) -> Measurement:  # noq
 def _bytes(name: str, shown: str) -> bytes:
     try:
         if name == "-":
-            data = sys.stdin.buffer.read(LARGEST + 1)
+            data = read_standard_input(LARGEST + 1)
         else:
-            with Path(name).open("rb") as file:
-                data = file.read(LARGEST + 1)
+            data = read_file(Path(name), LARGEST + 1)
     except OSError as error:
         raise InputError(f"{shown}: {reason_of(error)}; give {ACCEPTED}") from error
     if len(data) > LARGEST:
