@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -138,12 +139,23 @@ def test_nobody_waited(lockscape, file) -> None:
     assert out == "perf lock contention by caller: nobody waited for a lock.\n"
 
 
+CONTENDS = """
+import os, time
+part, end = next((n for n in range(3) if os.fork() == 0), 3), time.monotonic() + 0.5
+while time.monotonic() < end:
+    os.close(os.open(str(part), os.O_CREAT))
+    os.unlink(str(part))
+"""
+"""Four processes that create and delete in one directory: a machine at rest has nothing to record."""
+
+
 def test_what_perf_itself_prints(lockscape, tmp_path: Path) -> None:
     """The real program, on this machine's own locks, if its kernel lets them be recorded."""
     perf, data = require("perf"), str(tmp_path / "perf.data")
     recorded = subprocess.run(
-        [perf, "lock", "record", "-a", "-o", data, "--", "sleep", "0.3"],
+        [perf, "lock", "record", "-a", "-o", data, "--", sys.executable, "-c", CONTENDS],
         capture_output=True,
+        cwd=tmp_path,
         text=True,
         check=False,
     )

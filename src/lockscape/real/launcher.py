@@ -46,4 +46,5 @@ def main() -> None:
     os.execv("/bin/sh", ["sh", "-c", WAIT, sys.argv[6]])
 
 
-main()
+if __name__ == "__main__":
+    main()
