@@ -21,7 +21,6 @@ CONTAINED = (*GUESTS, "cells")
 """Ways with a kernel for each guest or cell: what takes one down leaves the others."""
 
 NEED_CAS = ("lock-free", "reimplementation")
-DOUBLE = "double_cas"
 
 Verdict = Literal["excluded", "against", "if", "for", "note"]
 """``if``: it depends on something that is not known."""

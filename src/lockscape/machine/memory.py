@@ -12,7 +12,6 @@ SLOTS_PER_LINE = 8
 """Entries of 16 bytes in a line of 128 bytes (Pentium 4)."""
 
 BITS_PER_WORD = 32
-WORDS_PER_LINE = 32
 FIRST_SLOTS = 64
 
 
