@@ -12,7 +12,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process that a test starts translates all it imports
+os.environ.pop(
+    "PYTHONDONTWRITEBYTECODE", None
+)  # else each process that a test starts translates all it imports
 sys.dont_write_bytecode = False
 
 COMPILING = (

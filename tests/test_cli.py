@@ -74,7 +74,12 @@ except SystemExit:
     ],
 )
 def test_errors_are_one_line_with_a_code(
-    call: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, message: str
+    call: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = call(*arguments)
