@@ -218,9 +218,9 @@ def called(arguments: list[str], given: str, joined: bool) -> tuple[int, str, st
     errors = out if joined else io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given.encode("utf-8")), "utf-8"))
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-            with pytest.raises(SystemExit) as stop:
-                lockscape(arguments)
+        writing = contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors)
+        with writing[0], writing[1], pytest.raises(SystemExit) as stop:
+            lockscape(arguments)
     printed, said = (each.buffer.getvalue().decode("utf-8") for each in (out, errors))  # type: ignore[attr-defined]
     return int(stop.value.code or 0), printed, "" if joined else said
 

@@ -65,9 +65,10 @@ OLD_FILES = ENTRIES_PER_PAGE + 2
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A run, equal only to itself: `together` all processes in one directory, which has `files` files that no process has seen;
-    `emptied`: the processes delete all that they make; `memory_pages`: of a kernel with swapping, 0: enough;
-    `tree`: further files that were there before; `sleeps`: it ends by sleeping, which takes ticks."""
+    """A run, equal only to itself: `together` all processes in one directory, which has `files` files that no
+    process has seen; `emptied`: the processes delete all that they make; `memory_pages`: of a kernel with
+    swapping, 0: enough; `tree`: further files that were there before; `sleeps`: it ends by sleeping, which
+    takes ticks."""
 
     name: str
     streams: tuple[Stream, ...]

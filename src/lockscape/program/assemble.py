@@ -22,8 +22,8 @@ CostOf = Callable[[str], int]
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Lowered functions with what their names mean: input of `assemble`. Equal only to itself, so that what is
-    worked out of one can be kept."""
+    """Lowered functions with what their names mean: input of `assemble`. It is equal only to itself, so that
+    what is worked out of one can be kept."""
 
     functions: Mapping[str, Function]
     layouts: Mapping[str, Layout]
