@@ -12,9 +12,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-os.environ.pop(
-    "PYTHONDONTWRITEBYTECODE", None
-)  # else each process that a test starts translates all it imports
+# else each process that a test starts translates all that it imports, numba first of all
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 COMPILING = (
@@ -48,7 +47,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker of pytest-xdist which file is locked while it is compiled."""
-    node.workerinput["lock"] = node.config.stash[LOCK]
+    node.workerinput["lock"] = node.config.stash.get(LOCK, os.devnull)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

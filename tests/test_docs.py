@@ -101,8 +101,8 @@ DATA = {
 """Info strings of blocks that hold no commands."""
 
 
-UNWANTED = {"FORCE_COLOR", "NO_COLOR", "LOCKSCAPE_BASE", "PYTHONDONTWRITEBYTECODE"}
-"""Variables that would change what is printed, or make numba compile itself in every process."""
+UNWANTED = {"FORCE_COLOR", "NO_COLOR", "LOCKSCAPE_BASE"}
+"""Variables that would change what is printed."""
 
 
 class Block(NamedTuple):
