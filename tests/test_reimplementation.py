@@ -17,8 +17,8 @@ from trial_tools import kernel
 PLANS = ("reimplementation", "reimplementation-shared")
 
 SHOWN_HERE = (0, 2, 4, 6, 7, 8)
-"""Trials of the fast tests: all calls, memory, files and the disk. Of the others `trial_tools.every_plan` has
-those that no other shows, for one of the two plans."""
+"""Trials of the fast tests: all calls, memory, files and the disk. What families, pairs, pipes, sockets, signals
+and swapping show, one of the two plans shows in the tests of these (`every_plan`) and in test_mutation.py."""
 
 SHARED = parse_workload(
     """
