@@ -1,23 +1,60 @@
 """Shared fixtures, and what is done once for all processes that tests run in."""
 
+import fcntl
 import os
+import subprocess
 import sys
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+# else each process that a test starts translates all that it imports, numba first of all
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+COMPILING = (
+    "from lockscape.machine import compiled, engine; compiled.prepare(engine.run)",
+    "from lockscape.machine import compiled, engine; compiled.prepare(engine.run_free); "
+    "from lockscape.source.lexer import load_lexer; load_lexer()",
+)
+"""What compiles all that numba has to, in about as much time each: with a core for each of them."""
+
+LOCK = pytest.StashKey[str]()
+"""Name of a file that is locked as long as something is compiled."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Compile the engine before pytest-xdist starts its workers: each of them would do so at the same time."""
-    if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
-        from lockscape.machine.compiled import prepare
-        from lockscape.machine.engine import run, run_free
+    """Begin to compile before pytest-xdist starts its workers: each of them would do so at the same time."""
+    config = session.config
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        return
+    lock = NamedTemporaryFile(prefix="lockscape-tests-")  # noqa: SIM115  # closed with the session
+    config.add_cleanup(lock.close)
+    config.stash[LOCK] = lock.name
+    held = os.open(lock.name, os.O_RDWR)
+    fcntl.flock(held, fcntl.LOCK_EX)  # until the last of those that have this descriptor ends
+    for code in COMPILING:
+        process = subprocess.Popen([sys.executable, "-c", code], pass_fds=[held])
+        config.add_cleanup(process.wait)
+    os.close(held)
 
-        prepare(run)
-        prepare(run_free)
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist which file is locked while it is compiled."""
+    node.workerinput["lock"] = node.config.stash.get(LOCK, os.devnull)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let a worker wait, after it has collected the tests, until all is compiled."""
+    if hasattr(session.config, "workerinput"):
+        with open(session.config.workerinput["lock"]) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
 
 
 @pytest.fixture(scope="session")

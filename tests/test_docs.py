@@ -4,10 +4,15 @@ A block with the info string ``console`` is a list of commands (``$ …``), each
 on standard output and standard error. ``...`` matches anything: alone on a line any number of lines, inside a
 line any characters. Commands run in a copy of ``docs/examples``, 80 columns wide. Only ``lockscape`` may be
 called, with a pipe to a few standard tools, and ``uv pip install``. A block ``pycon`` is a doctest.
+
+The README's commands, and those of blocks that install something, run in a shell; on all other pages
+``lockscape`` runs inside the test process, which saves its start each time.
 """
 
+import contextlib
 import doctest
 import importlib.util
+import io
 import os
 import re
 import shlex
@@ -20,6 +25,7 @@ from typing import NamedTuple
 
 import pytest
 
+from lockscape.cli.main import run as lockscape
 from tools import require
 
 ROOT = Path(__file__).parents[1]
@@ -95,8 +101,8 @@ DATA = {
 """Info strings of blocks that hold no commands."""
 
 
-UNWANTED = {"FORCE_COLOR", "NO_COLOR", "LOCKSCAPE_BASE", "PYTHONDONTWRITEBYTECODE"}
-"""Variables that would change what is printed, or make numba compile itself in every process."""
+UNWANTED = {"FORCE_COLOR", "NO_COLOR", "LOCKSCAPE_BASE"}
+"""Variables that would change what is printed."""
 
 
 class Block(NamedTuple):
@@ -138,20 +144,23 @@ def examples_of(block: Block) -> list[Example]:
     return [Example(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
 
 
-def programs_of(command: str) -> list[str]:
-    """Return the programs of a pipeline; anything else that a shell could do fails here."""
+def pipeline(command: str) -> list[list[str]]:
+    """Return the words of each command of a pipeline; anything else that a shell could do fails here."""
     words = shlex.shlex(command, posix=True, punctuation_chars=True)
     words.whitespace_split = True
     assert not set("$`\n") & set(command), command
-    first, found = True, []
+    found: list[list[str]] = [[]]
     for word in words:
         if set(word) <= set("();<>|&"):
             assert word == "|", f"{word!r} in {command!r}"
-            first = True
-        elif first:
-            found.append(word)
-            first = False
+            found.append([])
+        else:
+            found[-1].append(word)
     return found
+
+
+def programs_of(command: str) -> list[str]:
+    return [words[0] for words in pipeline(command)]
 
 
 def matcher(expected: str) -> re.Pattern[str]:
@@ -163,17 +172,16 @@ def matcher(expected: str) -> re.Pattern[str]:
     return re.compile("".join(parts))
 
 
-def run(command: str, folder: Path) -> tuple[int, str]:
-    assert set(programs_of(command)) <= PROGRAMS, command
+def settings_of(folder: Path) -> dict[str, str]:
+    return {"COLUMNS": "80", "LOCKSCAPE_CACHE": str(folder / "cache"), "PYTHONUTF8": "1"}
+
+
+def in_a_shell(command: str, folder: Path) -> tuple[int, str]:
+    """Run a pipeline as a shell does; return its exit code and what it prints."""
     if "uv" in programs_of(command):
         require("uv")
     environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
-    environment |= {
-        "COLUMNS": "80",
-        "LOCKSCAPE_CACHE": str(folder / "cache"),
-        "PYTHON": sys.executable,
-        "PYTHONUTF8": "1",
-    }
+    environment |= settings_of(folder) | {"PYTHON": sys.executable}
     environment["PYTHONPATH"] = os.pathsep.join(
         [*filter(None, [environment.get("PYTHONPATH")]), str(folder / "installed")]
     )
@@ -181,16 +189,53 @@ def run(command: str, folder: Path) -> tuple[int, str]:
         ["sh", "-c", f"{FUNCTIONS}{command}\n"], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, timeout=60, check=False,
     )  # fmt: skip
-    lines = done.stdout.decode("utf-8").splitlines()
-    return done.returncode, "".join(f"{line.rstrip()}\n" for line in lines)
+    return done.returncode, done.stdout.decode("utf-8")
+
+
+def here(command: str, folder: Path) -> tuple[int, str]:
+    """Run the commands of a pipeline one after the other, lockscape in this process."""
+    code, out, errors = 0, "", ""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in UNWANTED:
+            patch.delenv(name, raising=False)
+        for name, value in settings_of(folder).items():
+            patch.setenv(name, value)
+        stages = pipeline(command)
+        for words in stages:
+            if words[0] == "lockscape":
+                code, out, said = called(words[1:], out, joined=words is stages[-1])
+                errors += said
+            else:
+                done = subprocess.run(words, input=out, capture_output=True, encoding="utf-8", check=False)
+                code, out, errors = done.returncode, done.stdout, errors + done.stderr
+    return code, errors + out
+
+
+def called(arguments: list[str], given: str, joined: bool) -> tuple[int, str, str]:
+    """Call lockscape; return its exit code, output and errors, which are in the output if `joined`."""
+    out = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
+    errors = out if joined else io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given.encode("utf-8")), "utf-8"))
+        writing = contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors)
+        with writing[0], writing[1], pytest.raises(SystemExit) as stop:
+            lockscape(arguments)
+    printed, said = (each.buffer.getvalue().decode("utf-8") for each in (out, errors))  # type: ignore[attr-defined]
+    return int(stop.value.code or 0), printed, "" if joined else said
 
 
 @pytest.mark.parametrize("block", blocks("console"))
 def test_examples_print_what_the_page_says(block: Block, tmp_path: Path) -> None:
     folder = tmp_path / "examples"
     shutil.copytree(DOCS / "examples", folder)
-    for command, expected in examples_of(block):
-        code, found = run(command, folder)
+    examples = examples_of(block)
+    programs = {program for command, _ in examples for program in programs_of(command)}
+    assert programs <= PROGRAMS
+    run = in_a_shell if block.page == "README.md" or "uv" in programs else here
+    for command, expected in examples:
+        code, printed = run(command, folder)
+        found = "".join(f"{line.rstrip()}\n" for line in printed.splitlines())
         if not matcher(expected).fullmatch(found):
             assert found == expected, f"{block.page}:{block.line}: {command}"
         failed = any(line.startswith("lockscape: ") for line in found.splitlines())

@@ -84,9 +84,19 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=1500, deadline=None)
-@given(st.lists(PIECES, max_size=60).map(b"".join))
+TEXTS = st.lists(PIECES, max_size=60).map(b"".join)
+
+
+@settings(max_examples=400, deadline=None)
+@given(TEXTS)
 def test_agrees_with_the_readable_lexer(text: bytes) -> None:
+    assert found(text)[0] == places(text, set(NAMES))
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None)
+@given(TEXTS)
+def test_agrees_with_the_readable_lexer_on_many_texts(text: bytes) -> None:
     assert found(text)[0] == places(text, set(NAMES))
 
 

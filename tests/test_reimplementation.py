@@ -16,6 +16,10 @@ from trial_tools import kernel
 
 PLANS = ("reimplementation", "reimplementation-shared")
 
+SHOWN_HERE = (0, 2, 4, 6, 7, 8)
+"""Trials of the fast tests: all calls, memory, files and the disk. What families, pairs, pipes, sockets, signals
+and swapping show, one of the two plans shows in the tests of these (`every_plan`) and in test_mutation.py."""
+
 SHARED = parse_workload(
     """
     title = "Files that all write"
@@ -50,7 +54,10 @@ def test_a_run_adds_up(name: str, cpus: int) -> None:
 
 
 @pytest.mark.parametrize("name", PLANS)
-@pytest.mark.parametrize("number", range(len(trials())))
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(n, marks=() if n in SHOWN_HERE else pytest.mark.slow) for n in range(len(trials()))],
+)
 def test_no_fault(name: str, number: int) -> None:
     _, wrong = run_trial(kernel(name), trials()[number], Detector)
     assert wrong == ""

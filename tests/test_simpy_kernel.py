@@ -32,6 +32,7 @@ from lockscape.workloads.load import Stream, load, postmark_stream
 from lockscape.workloads.network import peers, server
 from lockscape.workloads.scramble import scramble
 from simpy_kernel_machine import DEVICE_FIRST
+from trial_tools import SHOWN
 
 LINES = ("line_transfer", "line_memory", "line_upgrade", "spin_handover")
 LOCK_KINDS = ("bkl", "spinlock", "rwlock", "seqlock", "sema", "rwsem")
@@ -267,6 +268,10 @@ FUNNELS = {"coarse-funnel", "coarse-master", "master-slave"}
 """Ports that a preemptible kernel cannot have."""
 
 every_port = pytest.mark.parametrize("name", PORTS)
+shown_ports = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in SHOWN else pytest.mark.slow) for name in PORTS]
+)
+"""The same, but slow for all ports that are not `SHOWN`: `test_every_other_port_takes_the_same_time` is of each."""
 
 
 @ports
@@ -314,14 +319,14 @@ def test_every_other_port_takes_the_same_time(name):
     agree(name, Case(3, ("scramble", 4, 8, 3, 1, 5000), True, drawn_costs(1, 100), 20, ticks, fair=False))
 
 
-@pytest.mark.parametrize("name", PORTS)
+@shown_ports
 def test_families_take_the_same_time(name):
     """Processes that make others, which execute programs, share pages and are waited for, or are not."""
     ticks = CLOCK_HZ // 100_000
     agree(name, Case(3, ("families", 3, 7), True, drawn_costs(2, 100), 20, ticks, fair=False))
 
 
-@pytest.mark.parametrize("name", PORTS)
+@shown_ports
 def test_servers_and_peers_take_the_same_time(name):
     """Processes that talk, with clients of the outside world by way of the card, and with each other."""
     ticks, options = CLOCK_HZ // 100_000, (("wire_byte_cycles", 5), ("round_trip_cycles", 7777))

@@ -109,12 +109,28 @@ def under_pressure(count, seed, cpus, forks=True):
 
 @every_plan
 def test_every_port_swaps_without_a_fault(name):
+    assert run_trial(kernel(name, swapping=1), under_pressure(3, 1, 3), Detector)[1] == ""
+
+
+@pytest.mark.slow
+@every_plan
+def test_every_port_swaps_without_a_fault_when_more_processes_grow(name):
     for trial in (under_pressure(6, 1, 4), under_pressure(4, 2, 2, forks=False)):
         assert run_trial(kernel(name, swapping=1), trial, Detector)[1] == ""
 
 
-@settings(max_examples=8, deadline=None)
-@given(seed=st.integers(0, 1 << 20), name=st.sampled_from(PLANS), count=st.integers(3, 7))
+def fault_under_pressure(seed, name, count):
+    return run_trial(kernel(name, swapping=1), under_pressure(count, seed, 1 + seed % 4), Detector)[1]
+
+
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 1 << 20), name=st.sampled_from(PLANS), count=st.integers(3, 4))
 def test_drawn_processes_swap_without_a_fault(seed, name, count):
-    trial = under_pressure(count, seed, 1 + seed % 4)
-    assert run_trial(kernel(name, swapping=1), trial, Detector)[1] == ""
+    assert fault_under_pressure(seed, name, count) == ""
+
+
+@pytest.mark.slow
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1 << 20), name=st.sampled_from(PLANS), count=st.integers(3, 7))
+def test_many_drawn_processes_swap_without_a_fault(seed, name, count):
+    assert fault_under_pressure(seed, name, count) == ""

@@ -23,10 +23,9 @@ def spec(name: str, cpus: int = 2, processes: int = 2, **options: int) -> RunSpe
     return RunSpec(name, found.plan, cpus, processes, SMALL, "each", machine=found.machine)
 
 
-@pytest.mark.parametrize("number", [0, 5])
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_two_trials_find_nothing(name: str, number: int) -> None:
-    assert run_trial(kernel(name), trials()[number], Detector)[1] == ""
+def test_the_first_trial_finds_nothing(name: str) -> None:
+    assert run_trial(kernel(name), trials()[0], Detector)[1] == ""
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ every_plan = pytest.mark.parametrize(
     "name",
     [
         pytest.param(name, marks=() if name in SHOWN else pytest.mark.slow)
-        for name in (*plan_names(), *SYSTEMS)
+        for name in dict.fromkeys((*plan_names(), *SYSTEMS))
         if name != "uniprocessor"
     ],
 )

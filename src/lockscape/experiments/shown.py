@@ -63,13 +63,13 @@ def handlers_for(key: bytes) -> Handlers:
 def changed_bare(task: tuple[bytes, Trial]) -> Unprotected:
     """Return what a trial changes without locks that it otherwise has for it."""
     key, trial = task
-    return unprotected_parts(_watched(kernel_for(key), trial))
+    return unprotected_parts(_watched(key, trial))
 
 
 def look(task: tuple[bytes, Trial, Sequence[Mutant], Unprotected]) -> list[Seen]:
     """Run a trial of the port as it is; return what it shows of each mutant's place."""
     key, trial, mutants, bare = task
-    witness = _watched(kernel_for(key), trial)
+    witness = _watched(key, trial)
     need = Need(witness, bare)
     still = _without_ticks(key, trial, mutants)
     return [
@@ -97,9 +97,10 @@ def _without_ticks(key: bytes, trial: Trial, mutants: Sequence[Mutant]) -> Visit
     return _sound(kernel_for(key, trial.sleeps), trial, Visits) if wanted else None
 
 
-def _watched(kernel: Kernel, trial: Trial) -> Witness:
-    """Run a trial of the port as it is under a witness."""
-    return _sound(kernel, trial, Witness)
+@functools.lru_cache(maxsize=1)
+def _watched(key: bytes, trial: Trial) -> Witness:
+    """Run a trial of the port as it is under a witness, kept for who asks for the same one next."""
+    return _sound(kernel_for(key), trial, Witness)
 
 
 def _sound(kernel: Kernel, trial: Trial, watch: Callable[[State, Rules], Watcher]) -> Watcher:

@@ -63,11 +63,12 @@ OLD_FILES = ENTRIES_PER_PAGE + 2
 """Files that were there before, more than one page of a directory has room for."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
-    """A run: `together` all processes in one directory, which has `files` files that no process has seen;
-    `emptied`: the processes delete all that they make; `memory_pages`: of a kernel with swapping, 0: enough;
-    `tree`: further files that were there before; `sleeps`: it ends by sleeping, which takes ticks."""
+    """A run, equal only to itself: `together` all processes in one directory, which has `files` files that no
+    process has seen; `emptied`: the processes delete all that they make; `memory_pages`: of a kernel with
+    swapping, 0: enough; `tree`: further files that were there before; `sleeps`: it ends by sleeping, which
+    takes ticks."""
 
     name: str
     streams: tuple[Stream, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 SWITCH = "switch_to"
 """The operation that gives a processor to another context."""
 
+KEPT = 8
+"""Programs for which it is kept what is worked out here: each run of one asks for it."""
 
+
+@functools.lru_cache(KEPT)
 def dropped_on_sleep(program: Program) -> frozenset[str]:
     """Return the locks that the scheduler lets go: those dropped around code that reaches a switch."""
     switching = _functions_that_switch(program.calls)
@@ -33,6 +38,7 @@ def dropped_on_sleep(program: Program) -> frozenset[str]:
     return frozenset(found)
 
 
+@functools.lru_cache(KEPT)
 def own_preemption(program: Program) -> int:
     """Return how often the scheduler has preemption off itself when it switches, besides its locks."""
     switching = (program.functions[name] for name, names in program.calls.items() if SWITCH in names)

@@ -20,9 +20,10 @@ CostOf = Callable[[str], int]
 """Gives the cycles of a named cost; raises `InputError` for a name that it does not have."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
-    """Lowered functions with what their names mean: input of `assemble`."""
+    """Lowered functions with what their names mean: input of `assemble`. It is equal only to itself, so that
+    what is worked out of one can be kept."""
 
     functions: Mapping[str, Function]
     layouts: Mapping[str, Layout]
