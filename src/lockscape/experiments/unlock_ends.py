@@ -51,9 +51,9 @@ class Ends:
 def ends(system: str, target: str | None = None) -> Ends:
     """Return where the path of a system begins and ends: at `target`, or else at what is known for it.
 
-    That is its ablation ``SYSTEM-fine``, or the system itself if it is fine-grained. Raises `InputError` for a
-    system that is not made multiprocessor by locks alone, one for which no end is known, and one that is
-    another kernel than its end.
+    That is its ablation ``SYSTEM-fine``, or the system itself if that is fine-grained. Raises `InputError`
+    for a system that is not made multiprocessor by locks alone, one for which no end is known, and one that
+    is another kernel than its end.
     """
     own = choose_plan(system)
     fine = _target(system, own) if target is None else choose_plan(target)
