@@ -3,10 +3,11 @@
     python benchmarks/figure2.py [--transactions 10000] [--files 1000] [--repeat 3] [--only methods]
 
 Figure 2 is the whole process `lockscape simulate` for four systems on 1 to 8 processors, with start-up,
-on all cores: its seconds and the largest memory of a process. The methods, a port of each that has one, are
-timed in the same way, and so are all 22 systems, and these with 64 processes on 64 processors. Steps per
-second are executed rows of the program over CPU seconds of one core, after the engine is compiled, medians of
-the repetitions; a waiting processor's looks at its lock are no steps.
+on all cores: its seconds, the seconds of cores that it used, and the largest memory of a process. The
+methods, a port of each that has one, are timed in the same way, and so are all 22 systems, and these with 64
+processes on 64 processors. Steps per second are executed rows of the program over CPU seconds of one core,
+after the engine is compiled, medians of the repetitions; a waiting processor's looks at its lock are no
+steps.
 """
 
 import argparse
@@ -51,12 +52,14 @@ def figure(name: str, transactions: int, files: int, folder: str) -> None:
         "--processes", str(processes), "--transactions", str(transactions), "--number", str(files),
         "--resume", folder, "--json",
     ]  # fmt: skip
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     subprocess.run(command, stdout=subprocess.DEVNULL, env=ENVIRONMENT, check=True)
     seconds = time.perf_counter() - start
-    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     size = f"{cpus} processors, {processes} x {transactions:,} transactions"
-    print(f"{what}, {size}: {seconds:.1f} s, {largest:.0f} MB")
+    cores = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{what}, {size}: {seconds:.1f} s, {cores:.1f} s of cores, {used.ru_maxrss / 1024:.0f} MB")
 
 
 def steps(name: str, cpus: int, transactions: int, files: int, repeat: int) -> None:

@@ -21,6 +21,7 @@ from lockscape.experiments.figure2 import (
     differing,
     encode,
     recorded,
+    run_ablation,
     run_sample,
     sample_specs,
     shares,
@@ -29,6 +30,7 @@ from lockscape.experiments.figure2 import (
 from lockscape.experiments.result import RunSpec
 from lockscape.experiments.run import damage, load_run, run_to_end
 from lockscape.experiments.statements import STATEMENTS, SYSTEMS
+from lockscape.experiments.trials import kernel_of, run_trial, trials
 from lockscape.machine.faults import Detector
 from lockscape.report.figure2 import curve_tables, figure2_document, print_figure2
 from lockscape.report.manifest import Stopwatch
@@ -132,6 +134,24 @@ def test_an_ablation_builds_and_has_no_fault(name):
     assert [fault.message for fault in detector.faults] == []
     assert damage(loaded) == []
     assert ablation_plan(name) != choose_plan(ablated_system(name))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_no_trial_finds_a_fault_in_an_ablation(name):
+    kernel = kernel_of(ablation_plan(name), swapping=1)
+    assert {trial.name: run_trial(kernel, trial, Detector)[1] for trial in trials()} == {
+        trial.name: "" for trial in trials()
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_a_recorded_ablation_gives_the_same_bits_again(name):
+    (was,) = (each for each in recorded("pentium4").ablations if each.name == name)
+    assert run_ablation(name, commit=was.commit) == was
 
 
 def test_no_record_of_a_machine_is_told():

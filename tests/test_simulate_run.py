@@ -23,6 +23,8 @@ from lockscape.machine.execute import RunError
 from lockscape.ports.plan import load_plan, parse_plan, plan_names
 from lockscape.systems.load import system_ids
 from lockscape.workloads import fsck, postmark, stdio
+from lockscape.workloads.choose import choose_workload
+from lockscape.workloads.workload_file import Workload
 from simulate_tools import WORK, result, spec
 
 PLANS = ("giant", "coarse", "fine")
@@ -233,6 +235,17 @@ def test_a_deadlock_ends_with_who_waits_for_whom(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(RunError, match=r"mine on 2 processors cannot go on: .*one") as error:
         simulate(msgspec.structs.replace(spec("giant", 2), plan=plan, system="mine"))
     assert "\n" not in str(error.value)
+
+
+def test_all_may_wait_for_a_disk_as_long_as_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "PATIENCE_S", 0.5)
+    plan = load_plan("giant")
+    slow = msgspec.structs.replace(plan, options=plan.options | {"disk_cycles": 2_000_000_000})
+    mail = choose_workload("mailsync")
+    assert isinstance(mail, Workload)
+    work = mail.changed(operations=2, processes=2)
+    found = simulate(msgspec.structs.replace(spec("giant", 2, processes=2, workload=work), plan=slow))
+    assert found.makespan_cycles > 2 * 2_000_000_000  # each request takes a second
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from lockscape.experiments.trials import kernel_of, run_trial, trials
 from lockscape.experiments.unlock import Setting, _Walk
 from lockscape.experiments.unlock_ends import Ends, ends
 from lockscape.machine.faults import Detector
-from lockscape.ports.effort import NO_CHANGE, Effort
+from lockscape.ports.effort import NO_CHANGE, Effort, added_sites, both, difference, effort
 from lockscape.ports.lockorder import check_order
 from lockscape.ports.plan import Plan, load_plan
 from lockscape.report.unlock import UnlockDocument, print_unlock, unlock_csv
@@ -297,6 +297,13 @@ def test_recorded_paths_give_the_same_bits_again(workload):
         ]
     made = [point.result.makespan_s for point in run_all(specs)]
     assert made == [each for step in found.path.steps for each in (step.makespan_s, step.alone_s)]
+    built = [kernel_port(spec.plan) for spec in specs[::2]]
+    counted = [effort(both(each)) for each in built]
+    edited = [counted[0].change, *map(difference, built, built[1:])]
+    assert [
+        (each.sites, added_sites(each), each.change.changed, change.changed)
+        for each, change in zip(counted, edited, strict=True)
+    ] == [(step.sites, step.added, step.lines, step.edited) for step in found.path.steps]
 
 
 def test_the_csv_has_a_row_for_each_step(document):

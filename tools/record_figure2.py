@@ -1,16 +1,21 @@
 """Makes Figure 2 over samples of all costs and its ablations, and writes the record, once per release.
 
     python tools/record_figure2.py --folder RUNS --samples 200 [--machine pentium4]
+    python tools/record_figure2.py --folder RUNS --ablations linux-2.0-fine
 
 Each finished run is kept in the folder, so that it can be interrupted and goes on where it stopped; a change
 of any source file that a run depends on begins anew. The record (`lockscape/experiments/recorded`) holds the
 makespans and throughputs of every sample as integers. The sources must be committed: the record names them.
+With `--ablations` these are run again, and all else stays as it was recorded.
 """
 
 import argparse
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
+
+import msgspec
 
 import lockscape
 from lockscape.experiments import figure2
@@ -36,17 +41,39 @@ def commit_of_sources() -> str:
     return git("rev-parse", "HEAD")
 
 
+def record_ablations(names: Collection[str], given: argparse.Namespace, commit: str) -> None:
+    """Run ablations again and write them into the record in place of what it has of them."""
+    before = figure2.recorded(given.machine)
+    found = {each.name: each for each in before.ablations}
+    for name in names:
+        found[name] = figure2.run_ablation(
+            name, given.machine, folder=given.folder, workers=given.jobs, commit=commit
+        )
+    write(msgspec.structs.replace(before, ablations=tuple(found[name] for name in figure2.ABLATIONS)))
+
+
+def write(record: figure2.Record) -> None:
+    """Write a record to its place."""
+    OUT.mkdir(exist_ok=True)
+    (OUT / f"figure2-{record.machine}.json").write_bytes(figure2.encode(record))
+
+
 def main() -> None:
-    """Run the samples in order, and write the file after each."""
+    """Run the samples in order, and write the file after each; or ablations only."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--samples", type=int, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--samples", type=int)
+    what.add_argument("--ablations", nargs="+", choices=figure2.ABLATIONS, metavar="NAME")
     parser.add_argument("--machine", default="pentium4")
     parser.add_argument("--jobs", type=int, default=None)
     given = parser.parse_args()
     commit = commit_of_sources()
+    if given.ablations:
+        record_ablations(given.ablations, given, commit)
+        return
     samples: list[figure2.SampleRecord] = []
     ablations: tuple[figure2.AblationRecord, ...] = ()
     for number in range(given.samples + 1):
@@ -62,8 +89,7 @@ def main() -> None:
             specs[0].processes, specs[0].seeding, specs[0].postmark,
             {name: plan_digest(choose_plan(name)) for name in SYSTEMS}, tuple(samples), ablations,
         )  # fmt: skip
-        OUT.mkdir(exist_ok=True)
-        (OUT / f"figure2-{given.machine}.json").write_bytes(figure2.encode(record))
+        write(record)
         print(f"sample {number}: {samples[-1].makespan_cycles}", file=sys.stderr, flush=True)
 
 

@@ -3,13 +3,15 @@
     python tools/record_table1.py --folder RUNS [--machine pentium4] [--only ID ...]
 
 Finished runs are kept in the folder, so that it goes on where it was interrupted. With `--only` the other
-systems stay as they were recorded. The sources must be committed: the record names them.
+systems stay as they were recorded, and those say at which revision they were measured. The sources must be
+committed: the record names them.
 """
 
 import argparse
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from record_figure2 import OUT, commit_of_sources
 
 import lockscape
@@ -34,26 +36,31 @@ def main() -> None:
     given = parser.parse_args()
     commit = commit_of_sources()
     keep: dict[str, Any] = {"machine": given.machine, "folder": given.folder, "workers": given.jobs}
-    idle = measured.alone(UNIPROCESSOR, **keep)
     before = measured.recorded(given.machine) if given.only else None
-    known = {each.system: each for each in before.systems} if before else {}
-    causes = {each.system: each for each in before.causes} if before else {}
-    failed = dict(before.failed) if before else {}
+    record = before or measured.Record(
+        measured.FORMAT, lockscape.__version__, commit, sources_digest(), given.machine,
+        measured.alone(UNIPROCESSOR, **keep), (), {}, (),
+    )  # fmt: skip
+    known = {each.system: each for each in record.systems}
+    causes = {each.system: each for each in record.causes}
+    failed = dict(record.failed)
+
+    def measure(name: str, **how: Any) -> measured.Measured:
+        found = measured.measure(name, **how, **keep)
+        return msgspec.structs.replace(found, commit=commit) if before else found
+
     for system in catalog.systems():
         if given.only is None or system.id in given.only:
             try:
-                known[system.id] = measured.measure(system.id, reference=reference_of(system), **keep)
+                known[system.id] = measure(system.id, reference=reference_of(system))
                 failed.pop(system.id, None)
             except RunError as error:
                 failed[system.id] = str(error).removeprefix(f"{system.id}: ")
     for name in measured.CAUSES:
         if given.only is None or name in given.only:
-            causes[name] = measured.measure(name, plan=ablation_plan(name), **keep)
-    record = measured.Record(
-        measured.FORMAT, lockscape.__version__, commit, sources_digest(), given.machine, idle,
-        tuple(known[each.id] for each in catalog.systems() if each.id in known), failed,
-        tuple(causes.values()),
-    )  # fmt: skip
+            causes[name] = measure(name, plan=ablation_plan(name))
+    systems = tuple(known[each.id] for each in catalog.systems() if each.id in known)
+    record = msgspec.structs.replace(record, systems=systems, failed=failed, causes=tuple(causes.values()))
     (OUT / f"table1-{given.machine}.json").write_bytes(measured.encode(record))
 
 

@@ -55,13 +55,17 @@ class SampleRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AblationRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A variant of a system with the stated costs, for 1, 2, … 8 processors as in a `SampleRecord`."""
+    """A variant of a system with the stated costs, for 1, 2, … 8 processors as in a `SampleRecord`.
+
+    `commit`: the revision whose sources ran, if it is not the record's.
+    """
 
     name: str
     system: str
     title: str
     makespan_cycles: tuple[int, ...]
     steady_per_s: tuple[int, ...]
+    commit: str = ""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -146,14 +150,15 @@ def run_ablation(
     work: PostmarkOptions = PAPER,
     folder: Path | None = None,
     workers: int | None = None,
+    commit: str = "",
 ) -> AblationRecord:
-    """Make the runs of an ablation, or take from `folder` those that it has."""
+    """Make the runs of an ablation, or take from `folder` those that it has; `commit` is what is recorded."""
     plan = ablation_plan(name)
     points = run_all([RunSpec(name, plan, n, postmark=work, machine=machine) for n in CPUS], folder, workers)
     return AblationRecord(
         name, ablated_system(name), plan.title,
         tuple(point.result.makespan_cycles for point in points),
-        tuple(round(point.result.steady_per_s or 0) for point in points),
+        tuple(round(point.result.steady_per_s or 0) for point in points), commit,
     )  # fmt: skip
 
 

@@ -84,7 +84,7 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `responds`, `runs`: processes that interrupts woke until user mode, and all that were woken until they
     run; `begins`, `handled`: all interrupts; `waits` then. `calls`, `work_waits`: of PostMark on 8
     processors, and `makespan_cycles` of that on one and on 8. `against`: the kernel alone that the system is
-    compared with.
+    compared with. `commit`: the revision whose sources ran, if it is not the record's.
     """
 
     system: str
@@ -99,6 +99,7 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     work_waits: Waits
     makespan_cycles: tuple[int, int]
     against: Alone | None
+    commit: str = ""
 
     @property
     def speedup(self) -> float:
@@ -241,8 +242,8 @@ def encode(record: Record) -> bytes:
 
 
 def differing(was: Measured, now: Measured) -> str:
-    """Return the first field in which two measurements differ, with both values, or nothing."""
+    """Return the first field but `commit` in which two measurements differ, with both values, or nothing."""
     for name in was.__struct_fields__:
-        if getattr(was, name) != getattr(now, name):
+        if name != "commit" and getattr(was, name) != getattr(now, name):
             return f"{name} {getattr(was, name)}, now {getattr(now, name)}"
     return ""

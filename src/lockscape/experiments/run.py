@@ -35,8 +35,9 @@ LEAST_POLL_CYCLES = 2_000_000
 whose runs last for simulated hours, less often."""
 
 PATIENCE_S = 100
-"""Simulated seconds in which no process begins a new operation, after which a run is given up; on a slow
-machine as many looks at it."""
+"""Simulated seconds in which no process begins a new operation and no device works, after which a run is given
+up; on a slow machine as many looks at it. All processes may wait for minutes until the disk has written what
+many of them left dirty."""
 
 SETTLING = 1000
 SETTLING_CYCLES = 100_000
@@ -230,11 +231,14 @@ def run_to_end(
         if (rows >= begins).all() and (rows < ends).all():
             window = [*window[:1], (until, done)]
         begun = done + int(state.m[made + at.C_WORK].sum())
-        same = same + 1 if begun == last else 0
+        if begun != last:
+            same = 0
+        elif not _busy_until(state):
+            same += 1
         last = begun
         if same > PATIENCE_S * POLLS_PER_S:
             seconds = same * resolution // (loaded.costs.clock_mhz * 1_000_000)
-            why = f"no process began an operation for {seconds:,} simulated seconds"
+            why = f"no process began an operation for {seconds:,} simulated seconds, and no device worked"
             raise RunError(f"{_who(loaded)} cannot go on: {no_progress(state, why).message}")
         if progress is not None:
             progress(_share(loaded, done))

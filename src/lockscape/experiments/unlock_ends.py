@@ -7,20 +7,20 @@ lock for each object. In between the giant lock is taken around each section who
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from importlib import resources
 
 import msgspec
 
 from lockscape.errors import InputError
-from lockscape.experiments.choose import check_plan, choose_plan
+from lockscape.experiments.choose import choose_plan
 from lockscape.experiments.releases import kernel_port
 from lockscape.kernel.build import options
 from lockscape.ports.merge import merged, parts
-from lockscape.ports.plan import Plan, Rule, load_plan, parse_plan, relocked
+from lockscape.ports.plan import Plan, Rule, load_plan, relocked
 from lockscape.ports.port import Port
 from lockscape.program.locks import LockClass
 from lockscape.program.nodes import Hold
 from lockscape.program.walk import walk
+from lockscape.systems.load import ablation_names, load_ablation
 
 GIANT = "giant"
 """The plan whose locking a kernel has at the beginning, unless its own is one lock from entry to exit."""
@@ -51,9 +51,9 @@ class Ends:
 def ends(system: str, target: str | None = None) -> Ends:
     """Return where the path of a system begins and ends: at `target`, or else at what is known for it.
 
-    That is a file in `targets`, or the system itself if it is fine-grained. Raises `InputError` for a system
-    that is not made multiprocessor by locks alone, one for which no end is known, and one that is another
-    kernel than its end.
+    That is its ablation ``SYSTEM-fine``, or the system itself if that is fine-grained. Raises `InputError`
+    for a system that is not made multiprocessor by locks alone, one for which no end is known, and one that
+    is another kernel than its end.
     """
     own = choose_plan(system)
     fine = _target(system, own) if target is None else choose_plan(target)
@@ -78,12 +78,9 @@ def _held(kernel: Port) -> set[str]:
 
 def _target(system: str, own: Plan) -> Plan:
     """Return the fine-grained kernel that is known for a system."""
-    name = "-".join(system.casefold().split())
-    file = resources.files("lockscape.experiments") / "targets" / f"{name}.toml"
-    if file.is_file():
-        plan = parse_plan(file.read_text("utf-8"), name)
-        check_plan(plan, name)
-        return plan
+    known = f"{'-'.join(system.casefold().split())}-fine"
+    if known in ablation_names():
+        return load_ablation(known)
     try:
         found = parts(own)
     except InputError:

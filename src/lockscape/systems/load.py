@@ -75,13 +75,17 @@ def system_ids() -> list[str]:
     return [system.id for system in catalog.systems()]
 
 
-def ablation_text(name: str) -> str:
-    """Return the file of an ablation: a variant of a plan that shows a cause. Raises `InputError`."""
+def ablation_names() -> list[str]:
+    """Return the names of the ablations: variants of plans that show a cause."""
     folder = resources.files("lockscape.systems") / "ablations"
-    known = sorted(p.name.removesuffix(".toml") for p in folder.iterdir())
-    if name not in known:
-        raise InputError(unknown("ablation", name, known))
-    return (folder / f"{name}.toml").read_text("utf-8")
+    return sorted(p.name.removesuffix(".toml") for p in folder.iterdir())
+
+
+def ablation_text(name: str) -> str:
+    """Return the file of an ablation. Raises `InputError` for one that there is not."""
+    if name not in ablation_names():
+        raise InputError(unknown("ablation", name, ablation_names()))
+    return (resources.files("lockscape.systems") / "ablations" / f"{name}.toml").read_text("utf-8")
 
 
 def load_ablation(name: str) -> Plan:
