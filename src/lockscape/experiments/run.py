@@ -35,9 +35,9 @@ LEAST_POLL_CYCLES = 2_000_000
 whose runs last for simulated hours, less often."""
 
 PATIENCE_S = 100
-"""Simulated seconds in which no process begins a new operation and no device works, after which a run is given
-up; on a slow machine as many looks at it. All processes may wait for minutes until the disk has written what
-many of them left dirty."""
+"""Simulated seconds in which no process begins a new operation and no device works, after which a run is
+given up; on a slow machine as many looks at it. All processes may wait for minutes until the disk has written
+what many of them left dirty."""
 
 SETTLING = 1000
 SETTLING_CYCLES = 100_000
