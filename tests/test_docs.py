@@ -290,7 +290,7 @@ def test_simulated_regions_of_systems_are_current(generator: ModuleType) -> None
 
 def test_the_picture_of_the_map_is_current(generator: ModuleType) -> None:
     pages = generator.map_pages
-    assert pages.map_svg(pages.recorded()) == pages.PICTURE.read_text("utf-8"), "run python docs/generate.py"
+    assert pages.map_svg(pages.recorded_map()) == pages.PICTURE.read_text("utf-8"), "run python docs/generate.py"
 
 
 @pytest.mark.slow
@@ -299,8 +299,8 @@ def test_the_recorded_map_is_what_is_measured(generator: ModuleType, tmp_path: P
     from lockscape.experiments.tradeoff import all_names, tradeoff
 
     found = tradeoff(all_names(), folder=tmp_path)
-    assert found == generator.map_pages.recorded().tradeoff, (
-        "run lockscape map --json > docs/laboratory/map.json"
+    assert found == generator.map_pages.recorded_map().tradeoff, (
+        "run lockscape map --json > src/lockscape/experiments/recorded/map.json"
     )
 
 
