@@ -36,7 +36,7 @@ uv() { command uv "$@" --target installed --python "$PYTHON" --no-deps --no-buil
 
 NOT_EXECUTED = {
     "README.md": [
-        "pip install uv && uv run lockscape study",
+        "pip install uv && uv run lockscape study --quick",
         "pip install uv && uv run --group test pytest",
         "lockscape fetch linux-2.6.11.7",
     ],
@@ -47,6 +47,7 @@ NOT_EXECUTED = {
     ],
     "docs/laboratory/unlock.md": ["lockscape unlock linux-2.0 --number 500 --transactions 1000 --json"],
     "docs/laboratory/proof.md": ["lockscape port linux-2.4 --mutants"],
+    "docs/report.md": ["lockscape study --quick", "lockscape study"],
     "docs/real/host.md": [
         "lockscape host postmark one-directory one-file compute --repeat 9",
         "lockscape host postmark --json | lockscape laws -",
@@ -290,7 +291,9 @@ def test_simulated_regions_of_systems_are_current(generator: ModuleType) -> None
 
 def test_the_picture_of_the_map_is_current(generator: ModuleType) -> None:
     pages = generator.map_pages
-    assert pages.map_svg(pages.recorded_map()) == pages.PICTURE.read_text("utf-8"), "run python docs/generate.py"
+    assert pages.map_svg(pages.recorded_map()) == pages.PICTURE.read_text("utf-8"), (
+        "run python docs/generate.py"
+    )
 
 
 @pytest.mark.slow

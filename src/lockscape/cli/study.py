@@ -39,11 +39,11 @@ DEFAULT_PAGE = "lockscape-report.html"
     callback=instead(nothing), help="Where the page is written; a file there is replaced.",
 )  # fmt: skip
 @click.option("--quick", "size", flag_value="quick",
-              help="Run a small PostMark only: seconds. What that weakens is said where it is shown.")  # fmt: skip
+              help="Run a small PostMark only: seconds. The page says what that weakens.")  # fmt: skip
 @click.option("--recorded", "size", flag_value="recorded",
               help="Run nothing: all figures are those that come with lockscape.")  # fmt: skip
 @click.option("--booted", "booted", multiple=True, metavar="FILE",
-              help="A real kernel's curve beside Figure 2: what 'lockscape boot … --json' printed.")  # fmt: skip
+              help="A real kernel's curve in Figure 2: what 'lockscape boot --json' printed.")  # fmt: skip
 @kept_options
 @jobs_option
 @output_options
@@ -51,7 +51,7 @@ def study(
     trees: tuple[str, ...], page: str | None, size: str | None, booted: tuple[str, ...], resume: str | None,
     fresh: bool, jobs: int | None, form: str | None = None,
 ) -> None:  # fmt: skip
-    """Make the whole study again, and write it as a page: the paper's tables, figures and statements, checked.
+    """Make the whole study again, and write it as a page: tables, figures, and statements, checked.
 
     Runs PostMark on all 22 systems on 1 to 8 processors (Figure 2) and what the map needs (Figure 3): some
     minutes, and seconds the next time, for finished runs are kept. Tables 2 and 3 of the study's four kernels

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lockscape.report.chart import round_step
+from lockscape.report.line_chart import scale_step
 
 ROW, BAR = 21.0, 14.0
 """Height of a row, and of the bar in it, in units of the drawing (about pixels)."""
@@ -45,7 +45,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class BarRows:
-    """A chart of bars in percent of `unit`. `ticks`: labels of the scale with their places."""
+    """A chart of bars, values in `unit`. `ticks`: labels of the scale with their places."""
 
     id: str
     title: str
@@ -60,40 +60,43 @@ class BarRows:
 
 
 def bar_rows(
-    id: str, title: str, unit: str, rows: Sequence[Row], *, width: float = 760.0, whole: bool = False
+    id: str, title: str, unit: str, rows: Sequence[Row], *, width: float = 1040.0, shares: bool = False
 ) -> BarRows:
-    """Return a chart of shares (1 is all of `unit`); `whole`: the scale goes to 100%, else to the largest."""
+    """Return a chart of values from 0 to the largest; `shares`: from 0 to 1, which are written in percent."""
     left = max((len(row.name) for row in rows), default=0) * CHARACTER + 10
     tails = max((len(row.tail) for row in rows), default=0) * CHARACTER + 12
     longest = max((sum(v for _, v in row.segments) for row in rows), default=0.0)
-    top = 1.0 if whole else max(longest, 0.001)
+    top = 1.0 if shares else max(longest, 0.001)
     right = width - (tails if tails > 12 else 18)
     per_unit = (right - left) / top
-    bars = tuple(_bar(row, TOP + n * ROW, left, per_unit) for n, row in enumerate(rows))
-    step = round_step(100 * top)
+    bars = tuple(_bar(row, TOP + n * ROW, left, per_unit, shares) for n, row in enumerate(rows))
+    step = scale_step(top)
     ticks = tuple(
-        (f"{n * step:g}%", round(left + n * step / 100 * per_unit, 1))
-        for n in range(int(100 * top / step + 1e-9) + 1)
+        (f"{n * step:.0%}" if shares else f"{n * step:g}", round(left + n * step * per_unit, 1))
+        for n in range(int(top / step + 1e-9) + 1)
     )
     base = TOP + len(rows) * ROW
-    said = "; ".join(f"{row.name}: {_said(row)}" for row in rows)
+    said = "; ".join(f"{row.name}: {_said(row, shares)}" for row in rows)
     return BarRows(
-        id, title, unit, f"{title}, in percent of {unit}. {said}.", width, base + BOTTOM, round(left, 1),
-        base, bars, ticks,
+        id, title, unit, f"{title}: {unit}. {said}.", width, base + BOTTOM, round(left, 1), base, bars, ticks
     )  # fmt: skip
 
 
-def _said(row: Row) -> str:
-    parts = ", ".join(f"{kind} {100 * value:.1f}%" for kind, value in row.segments if value >= 0.0005)
-    return f"{parts or '0%'}{f' ({row.tail})' if row.tail else ''}"
+def _text(value: float, share: bool) -> str:
+    return f"{value:.1%}" if share else f"{value:.2f}"
 
 
-def _bar(row: Row, y: float, left: float, per_unit: float) -> Bar:
+def _said(row: Row, shares: bool) -> str:
+    parts = ", ".join(f"{kind} {_text(value, shares)}" for kind, value in row.segments if value >= 0.0005)
+    return f"{parts or '0'}{f' ({row.tail})' if row.tail else ''}"
+
+
+def _bar(row: Row, y: float, left: float, per_unit: float, share: bool) -> Bar:
     at, segments = left, []
     for kind, value in row.segments:
         if value > 0:
             width = value * per_unit
-            says = f"{row.name}: {kind} {100 * value:.1f}%"
+            says = f"{row.name}, {kind}: {_text(value, share)}"
             segments.append(Segment(kind, round(at, 2), round(width, 2), says))
             at += width
     return Bar(row, round(y + (ROW - BAR) / 2, 1), tuple(segments), round(at + 5, 1))

@@ -8,8 +8,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lockscape.report.chart import round_step
-
 CHARACTER = 6.3
 """Width of a character of a name at the end of a curve, in units of the drawing (about pixels)."""
 
@@ -29,8 +27,8 @@ Value = tuple[float, float]
 class Series:
     """A curve to draw: an id for what shows and hides it, its name, and the colour (a method's id).
 
-    `look`: its number among curves of its colour. `band`: (x, low, high) around it. `quiet`: in the background,
-    without marks and name.
+    `look`: its number among curves of its colour. `band`: (x, low, high) around it. `quiet`: in the
+    background, without marks and name.
     """
 
     id: str
@@ -75,7 +73,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class LineChart:
-    """A chart of curves. `ideal`: the line of a speedup of N on N processors, as far as it is in the frame."""
+    """A chart of curves. `ideal`: the line of a speedup of N on N processors, as far as it is inside."""
 
     id: str
     title: str
@@ -97,16 +95,17 @@ class LineChart:
 class Frame:
     """How a chart is made: its size, what its axes are, and whether names and the ideal line are drawn.
 
-    `digits`: of values in words. `least`: the scale of y goes at least so far.
+    `digits`: of values in words. `least`: the scale of y goes at least so far, in at most so many `steps`.
     """
 
-    width: float = 760.0
-    height: float = 420.0
+    width: float = 1040.0
+    height: float = 460.0
     x_title: str = "processors"
     y_title: str = "speedup"
     names: bool = True
     ideal: bool = True
     least: float = 1.0
+    steps: int = 8
     digits: int = 2
     x_ticks: Sequence[float] = field(default_factory=tuple)
 
@@ -134,12 +133,12 @@ def line_chart(id: str, title: str, series: Sequence[Series], frame: Frame) -> L
     """Return a chart of curves with values of at least 0; every curve has a point."""
     xs = sorted({x for each in series for x, _ in each.points})
     highs = [y for each in series for _, y in each.points] + [h for s in series for _, _, h in s.band]
-    step = round_step(max(frame.least, *highs))
+    step = scale_step(max(frame.least, *highs), frame.steps)
     steps = math.ceil(round(max(frame.least, *highs) / step, 6))
-    room = max((len(s.name) for s in series if not s.quiet), default=0) * CHARACTER + 30 if frame.names else 10
-    scale = _Scale(
-        xs[0], xs[-1], steps * step, 36.0, frame.width - room, frame.height - BOTTOM
+    room = (
+        max((len(s.name) for s in series if not s.quiet), default=0) * CHARACTER + 30 if frame.names else 10
     )
+    scale = _Scale(xs[0], xs[-1], steps * step, 36.0, frame.width - room, frame.height - BOTTOM)
     across = tuple(Tick(f"{n * step:g}", scale.y(n * step)) for n in range(steps + 1))
     ticks = frame.x_ticks or _ticks(xs)
     down = tuple(Tick(f"{x:,g}", scale.x(x)) for x in ticks)
@@ -154,8 +153,14 @@ def _ticks(xs: Sequence[float]) -> Sequence[float]:
     """Return where the scale of x has lines: at all points if they are few, else at round numbers."""
     if len(xs) <= 14:
         return xs
-    step = round_step(xs[-1] - xs[0])
+    step = scale_step(xs[-1] - xs[0])
     return [n * step for n in range(math.ceil(xs[0] / step), math.floor(xs[-1] / step) + 1)]
+
+
+def scale_step(largest: float, most: int = 8) -> float:
+    """Return 1, 2 or 5 times a power of ten: at most so many such steps reach `largest`, which is above 0."""
+    power = 10.0 ** math.floor(math.log10(largest / most))
+    return next(power * factor for factor in (1, 2, 5, 10) if largest / (power * factor) <= most)
 
 
 def _words(title: str, series: Sequence[Series], frame: Frame) -> str:
@@ -185,7 +190,7 @@ def _curve(each: Series, scale: _Scale, frame: Frame, name_y: float | None) -> C
     if not each.quiet:
         spots = tuple(
             Spot(px, py, mark(each.look, px, py),
-                 f"{each.name}, {x:g} {_unit(frame.x_title, x)}: {y:.{frame.digits}f}")
+                 f"{each.name}, {x:,g} {_unit(frame.x_title, x)}: {y:.{frame.digits}f}")
             for (px, py), (x, y) in zip(points, each.points, strict=True)
         )  # fmt: skip
     lead = ""
@@ -219,14 +224,14 @@ def _ideal(scale: _Scale) -> str:
 def mark(look: int, x: float, y: float, size: float = 4.0) -> str:
     """Return the mark of a look as a path around a point."""
     s, kind = size, MARKS[look % len(MARKS)]
+    i = 0.35 * s  # half the thickness of the cross
     corners = {
         "square": ((-s, -s), (s, -s), (s, s), (-s, s)),
         "diamond": ((0, -1.3 * s), (1.3 * s, 0), (0, 1.3 * s), (-1.3 * s, 0)),
         "up": ((0, -1.2 * s), (1.2 * s, s), (-1.2 * s, s)),
         "down": ((0, 1.2 * s), (1.2 * s, -s), (-1.2 * s, -s)),
-        "cross": ((-s, -0.35 * s), (-0.35 * s, -0.35 * s), (-0.35 * s, -s), (0.35 * s, -s), (0.35 * s, -0.35 * s),
-                  (s, -0.35 * s), (s, 0.35 * s), (0.35 * s, 0.35 * s), (0.35 * s, s), (-0.35 * s, s),
-                  (-0.35 * s, 0.35 * s), (-s, 0.35 * s)),
+        "cross": ((-s, -i), (-i, -i), (-i, -s), (i, -s), (i, -i), (s, -i), (s, i), (i, i), (i, s), (-i, s),
+                  (-i, i), (-s, i)),
     }  # fmt: skip
     if kind == "circle":
         return f"M{x - s:g},{y:g}a{s:g},{s:g} 0 1 0 {2 * s:g},0a{s:g},{s:g} 0 1 0 {-2 * s:g},0z"
@@ -245,9 +250,10 @@ def spread(wanted: Sequence[float], top: float, bottom: float, gap: float = LINE
     groups: list[tuple[float, list[int]]] = []
     for number in order:
         groups.append((min(max(wanted[number], top), bottom), [number]))
-        while len(groups) > 1 and groups[-1][0] - groups[-2][0] < gap * (
-            len(groups[-1][1]) + len(groups[-2][1])
-        ) / 2:
+        while (
+            len(groups) > 1
+            and groups[-1][0] - groups[-2][0] < gap * (len(groups[-1][1]) + len(groups[-2][1])) / 2
+        ):
             (below, more), (above, some) = groups.pop(), groups.pop()
             both = some + more
             middle = (above * len(some) + below * len(more)) / len(both)

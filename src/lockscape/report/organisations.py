@@ -52,8 +52,8 @@ class Arrow:
 class Organisation:
     """A panel of Figure 1: its letter, what it is, in two sentences how it works, and an example's kernels.
 
-    `method` is the id that gives the colour; `plan` a port or system here, which has `kernels` kernels with files
-    on 8 processors.
+    `method` is the id that gives the colour; `plan` a port or system here, which has `kernels` kernels
+    with files on 8 processors.
     """
 
     letter: str
@@ -113,7 +113,7 @@ def _coarse() -> Drawn:
 
 def _fine() -> Drawn:
     boxes = [*_outside(), Box("kernel", 10, 60, 232, 90, "kernel")]
-    for n, text in enumerate(("inode", "inode", "page", "page", "name", "file", "socket", "queue", "queue")):
+    for n, text in enumerate(("inode", "inode", "page", "page", "name", "file", "socket", "task", "task")):
         column, row = n % 5, n // 5
         boxes.append(Box("object", 18 + 44 * column, 82 + 32 * row, 40, 24, text, lock=True))
     boxes.append(Box("object", 194, 114, 40, 24, "…", lock=True))
@@ -132,7 +132,7 @@ def _master() -> Drawn:
 
 def _application() -> Drawn:
     boxes = [
-        *_row("process", ("bootstrap thread", "process", "process"), 10, 8, 232, 22),
+        *_row("process", ("bootstrap", "process", "process"), 10, 8, 232, 22),
         *_row("processor", ("CPU 0", "CPU 1", "CPU 2"), 10, 166, 232, 22),
         Box("kernel", 10, 60, 73, 90, "kernel"), Box("kernel", 90, 104, 152, 46, "small kernel"),
     ]  # fmt: skip
@@ -152,17 +152,17 @@ def _piglet() -> Drawn:
 def _cache() -> Drawn:
     boxes = [
         *_outside(),
-        Box("kernel", 10, 52, 110, 40, "application kernel"), Box("kernel", 132, 52, 110, 40, "another one"),
-        Box("kernel", 10, 104, 232, 46, "Cache Kernel"),
-        *_row("object", ("thread", "thread", "space", "space"), 22, 124, 208, 20),
+        Box("kernel", 10, 60, 110, 36, "application kernel"), Box("kernel", 132, 60, 110, 36, "another one"),
+        Box("kernel", 10, 106, 232, 46, "Cache Kernel"),
+        *_row("object", ("thread", "thread", "space", "space"), 22, 127, 208, 20),
     ]  # fmt: skip
-    return boxes, (flash(65, 50), flash(187, 50)), (Arrow(40, 92, 40, 122), Arrow(214, 122, 214, 92))
+    return boxes, (flash(48, 58), flash(204, 58)), (Arrow(40, 96, 40, 125), Arrow(214, 125, 214, 96))
 
 
 def _virtual() -> Drawn:
     boxes = [
         *_outside(),
-        *_row("kernel", ("guest's kernel", "guest's kernel", "guest's kernel"), 10, 60, 232, 50),
+        *_row("kernel", ("kernel", "kernel", "kernel"), 10, 60, 232, 50),
         Box("hypervisor", 10, 122, 232, 30, "hypervisor"),
     ]
     return boxes, CALLS, ()
@@ -171,12 +171,12 @@ def _virtual() -> Drawn:
 def _k42() -> Drawn:
     boxes = [
         *_outside(), Box("kernel", 10, 60, 232, 90, "objects, distributed"),
-        *_row("part", ("", "", ""), 18, 80, 216, 64),
+        *_row("part", ("", "", ""), 18, 84, 216, 60),
     ]  # fmt: skip
     for column in range(3):
         for row, text in enumerate(("files", "memory")):
-            boxes.append(Box("object", 28 + 74 * column, 88 + 26 * row, 48, 20, text))
-    return boxes, CALLS, (Arrow(78, 98, 100, 98), Arrow(152, 98, 174, 98))
+            boxes.append(Box("object", 26 + 74 * column, 90 + 26 * row, 52, 20, text))
+    return boxes, CALLS, (Arrow(78, 100, 99, 100), Arrow(152, 100, 173, 100))
 
 
 _PANELS: tuple[tuple[str, str, str, str, str, Callable[[], Drawn]], ...] = (
@@ -187,8 +187,8 @@ _PANELS: tuple[tuple[str, str, str, str, str, Callable[[], Drawn]], ...] = (
      "A lock for each subsystem: two processors can be in the kernel if they are in different ones. Calls "
      "that need several wait for each.", _coarse),
     ("c", "Fine-grained locking", "fine", "linux-2.6",
-     "A lock for each object: processors wait only for who uses the same inode, page or queue. There are many "
-     "places to get right.", _fine),
+     "A lock for each object: processors wait only for who uses the same inode, page or task. There are "
+     "many places to get right.", _fine),
     ("d", "Master-slave", "asymmetric", "master-slave",
      "Only the master runs the kernel. A process that calls it leaves its slave for the master's queue, and "
      "returns when the call is done.", _master),
@@ -196,8 +196,8 @@ _PANELS: tuple[tuple[str, str, str, str, str, Callable[[], Drawn]], ...] = (
      "The kernel stays as it is, on one processor. On the others programs run on a small kernel, whose calls "
      "a bootstrap thread does for them.", _application),
     ("f", "Piglet", "asymmetric", "piglet",
-     "One processor does nothing but drive devices: it polls them, and takes and gives messages without a "
-     "lock.", _piglet),
+     "Beside an ordinary kernel one processor does nothing but drive devices: it polls them, and takes and "
+     "gives messages without a lock.", _piglet),
     ("g", "Cache Kernel", "lock-free", "cache-kernel",
      "A very small kernel without locks holds the threads and address spaces that are in use, like a cache. "
      "Application kernels above hold the rest.", _cache),

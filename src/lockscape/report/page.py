@@ -1,4 +1,4 @@
-"""The study as one self-contained HTML page: nothing is loaded from anywhere, and it reads well without a script."""
+"""The study as one self-contained HTML page: nothing is loaded, and it reads well without its script."""
 
 import base64
 import hashlib

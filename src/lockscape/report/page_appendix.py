@@ -1,4 +1,4 @@
-"""The page's appendix: every assumption with its source, the locking plans, and how each result came about."""
+"""The page's appendix: assumptions with their sources, locking plans, and how each result came about."""
 
 import shlex
 from dataclasses import dataclass
@@ -42,13 +42,17 @@ def appendix_context(document: StudyDocument) -> dict[str, Any]:
 
 
 SIZES = {
-    "full": "This page is of a full study: PostMark of the paper’s size on all systems, and the map, were run for it.",
+    "full": (
+        "This page is of a full study: PostMark of the paper’s size on all systems, and the map, were run "
+        "for it."
+    ),
     "quick": (
-        "This page is of a quick study: only a small PostMark was run for it. What that weakens is marked where it "
-        "stands; what would take minutes was recorded for the release. `lockscape study` makes the full one."
+        "This page is of a quick study: only a small PostMark was run for it. What that weakens is marked "
+        "where it stands; what would take minutes was recorded for the release. lockscape study makes the "
+        "full one."
     ),
     "recorded": (
-        "Nothing was run for this page: all figures were recorded for the release. `lockscape study` runs them."
+        "Nothing was run for this page: all figures were recorded for the release. lockscape study runs them."
     ),
 }
 """What was run, by the size of the study."""
@@ -60,5 +64,3 @@ def _model(id: str, name: str) -> Model:
     return Model(
         id, name, found.plan, found.machine, found.machine_evidence, limit, found.mechanisms, found.estimates
     )  # fmt: skip
-
-

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockscape import catalog
-from lockscape.experiments.result import MODES, LockStatistics
+from lockscape.experiments.result import LockStatistics
 from lockscape.report.bar_rows import BarRows, Row, bar_rows
 from lockscape.report.study import StudyDocument
 from lockscape.report.study_runs import StudyCurve, StudyCurves, StudyPoint
 
 CPUS = (1, 2, 4, 8)
 """Numbers of processors that are shown."""
+
+ORDER = ("user", "kernel", "hypervisor", "interrupt", "spin", "idle")
+"""What a processor's time is spent in, in the order in which it is drawn."""
 
 SHOWN = 5
 """Locks of a system in the table."""
@@ -44,7 +47,7 @@ def locks_context(document: StudyDocument) -> dict[str, Any]:
     return {
         "waits": [] if curves is None else list(_waits(curves)),
         "lock_heads": HEADS,
-        "modes": [mode for mode in MODES if curves is not None and _spent(curves, mode)],
+        "modes": [mode for mode in ORDER if curves is not None and _spent(curves, mode)],
         "locks_shown": SHOWN,
     }
 
@@ -60,13 +63,13 @@ def _waits(curves: StudyCurves) -> Iterator[Waits]:
         pairs = [(each, each.at(cpus)) for each in ordered]
         label = "1 processor" if cpus == 1 else f"{cpus} processors"
         time = bar_rows(
-            f"time-{cpus}", f"Where the time goes on {label}", "all processors’ time",
-            [Row(c.name, _named(names, c, p, cpus), [(mode, p.time_shares[mode]) for mode in MODES])
-             for c, p in pairs], whole=True,
+            f"time-{cpus}", f"Where the time goes on {label}", "share of all processors’ time",
+            [Row(c.name, _named(names, c, p, cpus), [(mode, p.time_shares[mode]) for mode in ORDER])
+             for c, p in pairs], shares=True,
         )  # fmt: skip
         waits = bar_rows(
-            f"waits-{cpus}", f"Waiting for locks on {label}", "all processes’ time",
-            [_wait_row(_named(names, c, p, cpus), c, p, curves) for c, p in pairs],
+            f"waits-{cpus}", f"Waiting for locks on {label}", "how many wait at a time, on average",
+            [_wait_row(_named(names, c, p, cpus), c, p) for c, p in pairs],
         )  # fmt: skip
         rows = tuple(row for c, p in pairs for row in _rows(names[c.name], c, p, curves.machine.clock_mhz))
         yield Waits(label, time, waits, rows)
@@ -78,10 +81,17 @@ def _named(names: dict[str, str], curve: StudyCurve, point: StudyPoint, cpus: in
     return name if point.cpus == cpus else f"{name} (on {point.cpus})"
 
 
-def _wait_row(name: str, curve: StudyCurve, point: StudyPoint, curves: StudyCurves) -> Row:
-    """Return how long processes waited for the lock that is waited for longest, and for the other ones."""
-    whole = point.makespan_cycles * curves.workload.processes
-    waited = [lock.wait_cycles / whole for lock in point.locks]
+def waiting(lock: LockStatistics, point: StudyPoint) -> float:
+    """Return how many wait for a lock at a time, on average over a run.
+
+    They are processes, and processors that look for one.
+    """
+    return lock.wait_cycles / point.makespan_cycles
+
+
+def _wait_row(name: str, curve: StudyCurve, point: StudyPoint) -> Row:
+    """Return how many wait for the lock that is waited for longest, and for the other ones."""
+    waited = [waiting(lock, point) for lock in point.locks]
     if not waited or not waited[0]:
         return Row(curve.name, name, [], "none")
     return Row(

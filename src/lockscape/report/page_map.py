@@ -1,4 +1,4 @@
-"""Figure 3 on the page: the map on several numbers of processors, its tables, and what the paper concludes."""
+"""Figure 3 on the page: the map on several numbers of processors, its tables, and the conclusions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ class Map:
 
 @dataclass(frozen=True)
 class Judged:
-    """A statement: its short name, the paper's words, the rule, where it stands, and (source, verdict, numbers)
-    for each check. `verdicts` are the ids that a filter chooses by."""
+    """A statement: its short name, the paper's words, the rule, where it stands, and (source, verdict,
+    numbers) for each check. `verdicts` are the ids that a filter chooses by."""
 
     name: str
     text: str

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lockscape import catalog
+from lockscape.experiments import measured
+from lockscape.experiments.study import MACHINE
 from lockscape.report import counting
-from lockscape.report.catalog import KIND_TITLES
+from lockscape.report.catalog import KIND_TITLES, SystemRecord
 from lockscape.report.chart import Panel, panel
 from lockscape.report.footnotes import Footnotes
 from lockscape.report.study import ChangeRow, LockRow, StudyDocument
@@ -21,6 +23,7 @@ from lockscape.report.study_tables import (
     stand_in_versions,
     tree_notes,
 )
+from lockscape.report.table1 import Cell, numbers_table, table1_document
 from lockscape.source.profile import load_profile
 
 MAX_PROBLEMS = 200
@@ -92,9 +95,12 @@ class Notes:
 def tables_context(document: StudyDocument) -> dict[str, Any]:
     """Return what the template needs of Tables 1 to 3, the claims about them, and other trees."""
     notes = {name: Notes(name) for name in ("table1", "table2", "table3")}
+    words = table1_document(measured.recorded(MACHINE), document.manifest)
     return {
         "counting": counting,
         "table1": _table1(document, notes["table1"]),
+        "table1_document": words,
+        "table1_numbers": numbers_table(words),
         "table2": _table2(document, notes["table2"]),
         "table3": _table3(document, notes["table3"]),
         "modern": _modern(document),
@@ -116,16 +122,41 @@ def tables_context(document: StudyDocument) -> dict[str, Any]:
 
 
 def _table1(document: StudyDocument, notes: Notes) -> list[dict[str, Any]]:
+    found = {each.id: {"latency": each.latency, "scalability": each.scalability}
+             for each in document.table1_measured}  # fmt: skip
     return [
         {
             "system": system,
             "cells": [
-                (column.id, system.printed[column.id], notes.at(system.id, column.id))
+                (
+                    column.id,
+                    system.printed[column.id],
+                    notes.at(system.id, column.id),
+                    _again(found.get(system.id, {}).get(column.id), column.id),
+                    _order(system, column.id),
+                )
                 for column in catalog.table1().columns[1:]
             ],
         }
         for system in document.table1
     ]
+
+
+def _order(system: SystemRecord, column: str) -> float | None:
+    """Return what a cell is sorted by, if not by its text."""
+    if column == "code_lines":
+        return None if system.code_lines is None else sum(system.code_lines)
+    return system.development_days if column == "development_time" else None
+
+
+def _again(cell: Cell | None, column: str) -> str:
+    """Return a measured word of Table 1 with its number; ``=`` for the paper's word."""
+    if cell is None:
+        return ""
+    number = (
+        f"{cell.over:.2f} of it" if cell.over is not None else f"{cell.ratio:,.{1 + (column != 'latency')}f}×"
+    )
+    return f"{'=' if cell.agrees else cell.measured} ({number})"
 
 
 def _headings(columns: Iterable[tuple[str, str, str]], notes: Notes) -> list[dict[str, Any]]:

@@ -49,12 +49,14 @@ def _steps(path: UnlockDocument, id: str, label: str) -> LineChart:
         Series("one", "on one processor", "giant", one, 1),
         Series("end", "all locks of their own", "booted", end, 2),
     ]
-    title = f"Unlocking {path.path.system} step by step, {label}: speedup over the giant lock on one processor"
-    return line_chart(id, title, series, Frame(x_title="steps", ideal=False, height=340.0))
+    title = (
+        f"Unlocking {path.path.system} step by step, {label}: speedup over the giant lock on one processor"
+    )
+    return line_chart(id, title, series, Frame(x_title="steps", ideal=False, height=360.0))
 
 
 def _lines(path: UnlockDocument, id: str, label: str) -> LineChart:
     work = [(0.0, 1.0), *((float(each.edited), each.speedup) for each in path.steps)]
     series = [Series("many", f"on {path.path.cpus} processors", "fine", work, 0)]
     title = f"The same over the lines that were edited by then, {label}"
-    return line_chart(id, title, series, Frame(x_title="lines", ideal=False, height=300.0))
+    return line_chart(id, title, series, Frame(x_title="lines", ideal=False, height=320.0))

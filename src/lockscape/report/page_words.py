@@ -1,5 +1,6 @@
-"""What the page says in sentences: each is made from the document's numbers, so that no run can contradict it."""
+"""What the page says in sentences: each is made from the document's numbers; no run can contradict it."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from lockscape.experiments import figure2
 from lockscape.experiments.study import MACHINE
 from lockscape.report.figure2 import verdict
 from lockscape.report.page_locks import CPUS as LOCK_CPUS
+from lockscape.report.page_locks import waiting
 from lockscape.report.study import StudyDocument
 from lockscape.report.study_runs import StudyCurves, StudyStatement, four_kernels
 
@@ -22,6 +24,7 @@ def words_context(document: StudyDocument) -> dict[str, Any]:
         "said": {
             "table1": list(_table1(document)),
             "figure2": list(_figure2(document)),
+            "causes": list(_causes()),
             "everyone": list(_everyone(document)),
             "locks": list(_locks(document.curves)) if document.curves else [],
             "unlock": list(_unlock(document)),
@@ -70,9 +73,9 @@ def _tables(document: StudyDocument) -> Iterator[str]:
     changes = [row for row in document.table3 if row.source == "published"]
     yield (
         f"From Linux {first.version} to {last.version} the places that take or release a lock grew from "
-        f"{sum(first.counts.values()):,} to {sum(last.counts.values()):,} (Table 2), and the share of lines that "
-        f"multiprocessor support changes from {100 * changes[0].share:.1f}% to {100 * changes[-1].share:.1f}% "
-        f"(Table 3). Counted again in the source, the large figures of Table 2 are at most {max(offs):.1%} off."
+        f"{sum(first.counts.values()):,} to {sum(last.counts.values()):,} (Table 2), and the share of lines "
+        f"that multiprocessor support changes from {changes[0].share:.1%} to {changes[-1].share:.1%} (Table "
+        f"3). Counted again in the source, the large figures of Table 2 are at most {max(offs):.1%} off."
     )
 
 
@@ -84,13 +87,14 @@ def _table1(document: StudyDocument) -> Iterator[str]:
         if cell is not None and cell.agrees is not None
     ]
     agree = sum(cell.agrees is True for _, _, cell in cells)
-    differ = [f"{name} ({quality})" for name, quality, cell in cells if cell.agrees is False]
     yield (
         f"Where Table 1 has a word for latency or scalability, the simulated system gets the same one in "
         f"{agree} of {len(cells)} cells."
     )
-    if differ:
-        yield f"They differ for {listed(differ)}; why is told below the table."
+    for quality in ("latency", "scalability"):
+        differ = [name for name, what, cell in cells if what == quality and cell.agrees is False]
+        if differ:
+            yield f"The word for {quality} is another one for {listed(differ)}."
 
 
 def _figure2(document: StudyDocument) -> Iterator[str]:
@@ -100,9 +104,10 @@ def _figure2(document: StudyDocument) -> Iterator[str]:
     open_ = [name for name in judged if name not in holds + fails]
     samples = len(figure2.recorded(MACHINE).samples) - 1
     yield (
-        f"Of the paper’s {len(judged)} statements about Figure 2, over {samples} samples of all costs: "
-        f"{_named(holds, 'holds', 'hold')}, {_named(fails, 'does not hold', 'do not hold')}, and "
-        f"{_named(open_, 'is', 'are')} undetermined by evidence."
+        f"The paper makes {len(judged)} statements about how four Linux kernels scale (Figure 2). Over "
+        f"{samples} samples of all costs {len(holds)} {'holds' if len(holds) == 1 else 'hold'} "
+        f"({_quoted(holds)}), {len(fails)} {'does' if len(fails) == 1 else 'do'} not ({_quoted(fails)}), and "
+        f"for {len(open_)} what is known of the costs does not decide it ({_quoted(open_)})."
     )
     if document.curves is not None:
         yield _now(document.statements, document.size)
@@ -110,11 +115,14 @@ def _figure2(document: StudyDocument) -> Iterator[str]:
             yield _same_bits(document.curves)
 
 
+def _quoted(names: Sequence[str]) -> str:
+    return listed([f"“{name}”" for name in names])
+
+
 def _named(names: Sequence[str], one: str, many: str) -> str:
     if not names:
         return f"none {one}"
-    told = listed([f"“{name}”" for name in names])
-    return f"{told} {one if len(names) == 1 else many}"
+    return f"{_quoted(names)} {one if len(names) == 1 else many}"
 
 
 def _now(statements: Sequence[StudyStatement], size: str) -> str:
@@ -134,8 +142,25 @@ def _same_bits(curves: StudyCurves) -> str:
     where = figure2.differing(recorded, now)
     runs = sum(len(cycles) for cycles in now.makespan_cycles.values())
     if not where:
-        return f"All {runs} runs of these four kernels gave the very cycles that were recorded for the release."
+        return (
+            f"All {runs} runs of these four kernels gave the very cycles that were recorded for the release."
+        )
     return f"This study’s runs are not those that were recorded for the release: they differ first {where}."
+
+
+def _causes() -> Iterator[str]:
+    """Yield for each of the four kernels the one change that moves it most on the most processors."""
+    record = figure2.recorded(MACHINE)
+    names = {system.id: system.name for system in catalog.systems()}
+    for name, cycles in record.samples[0].makespan_cycles.items():
+        changed = [each for each in record.ablations if each.system == name]
+        if changed:
+            most = max(changed, key=lambda each: abs(math.log(each.makespan_cycles[-1] / cycles[-1])))
+            before, after = cycles[0] / cycles[-1], cycles[0] / most.makespan_cycles[-1]
+            yield (
+                f"{names[name]} is {before:.2f} times as fast on {len(cycles)} processors as on one. What "
+                f"moves it most is {most.name}, with which it is {after:.2f} times as fast: {most.title}."
+            )
 
 
 def _everyone(document: StudyDocument) -> Iterator[str]:
@@ -150,7 +175,9 @@ def _everyone(document: StudyDocument) -> Iterator[str]:
             for item, curve in found
             if curve is not None
         ]
-    well = [f"{name} ({s:.1f})" for name, n, s in sorted(ends, key=lambda e: -e[2]) if n > 1 and s >= n / HALF]
+    well = [
+        f"{name} ({s:.1f})" for name, n, s in sorted(ends, key=lambda e: -e[2]) if n > 1 and s >= n / HALF
+    ]
     worse = [name for name, n, s in ends if n > 1 and s < 1]
     yield (
         f"With PostMark {times(len(well), 'system')} of {len(ends)} "
@@ -169,16 +196,16 @@ def _everyone(document: StudyDocument) -> Iterator[str]:
 def _locks(curves: StudyCurves) -> Iterator[str]:
     names = {system.id: system.name for system in catalog.systems()}
     cpus = LOCK_CPUS[-1]
-    shares = []
-    for each in curves.systems:
-        point = each.at(cpus)
-        if point.locks and point.locks[0].wait_cycles:
-            share = point.locks[0].wait_cycles / (point.makespan_cycles * curves.workload.processes)
-            shares.append((share, names[each.name], point.locks[0].lock))
-    heavy = [f"{name} ({lock}, {share:.0%})" for share, name, lock in sorted(shares, reverse=True) if share >= 0.1]
+    found = [
+        (waiting(point.locks[0], point), names[each.name], point.locks[0].lock)
+        for each in curves.systems
+        for point in [each.at(cpus)]
+        if point.locks
+    ]
+    heavy = [f"{name} ({lock}, {many:.1f})" for many, name, lock in sorted(found, reverse=True) if many >= 1]
     yield (
-        f"On {cpus} processors, {times(len(heavy), 'system')} spend at least a tenth of all processes’ time waiting "
-        f"for a single lock: {listed(heavy)}."
+        f"On {cpus} processors at least one process or processor is waiting for one and the same lock at any "
+        f"time, on average, in {times(len(heavy), 'system')}: {listed(heavy)}."
     )
 
 
@@ -189,8 +216,9 @@ def _unlock(document: StudyDocument) -> Iterator[str]:
             best = max(steps[1:], key=lambda step: step.gain)
             what = listed(best.state.locks) if best.state.locks else "the giant lock around each section only"
             yield (
-                f"Taking one lock after the other out of a giant one makes the kernel {steps[-1].speedup:.1f} times "
-                f"as fast on {each.path.cpus} processors as that was on one, in {steps[-1].state.number} steps; "
+                "Taking one lock after the other out of a giant one makes the kernel "
+                f"{steps[-1].speedup:.1f} times as fast on {each.path.cpus} processors as that was on one, "
+                f"in {steps[-1].state.number} steps; "
                 f"before the first it is {steps[0].speedup:.2f} times as fast. The step that gains most, "
                 f"{best.gain:+.0%}, is {what}."
             )
@@ -207,22 +235,19 @@ def _map(document: StudyDocument) -> Iterator[str]:
     front = sorted((p for p in space.places if p.on_front_of_one), key=lambda p: p.effort)
     told = [f"{p.name} ({p.effort:,.0f} lines, {p.speedup:.1f}×)" for p in front]
     yield (
-        f"Among what stays one kernel, nothing takes fewer lines and scales better on {space.cpus} processors "
-        f"than {listed(told)}."
+        f"On {space.cpus} processors, in the mean over all workloads, each of these single kernels scales "
+        f"better than all others that take no more lines: {listed(told)}."
     )
     whole = sorted((p for p in space.places if p.on_front), key=lambda p: p.effort)
     yield (
-        "If several kernels with files of their own are allowed, that front is "
+        "If several kernels side by side count as well, each with files of its own, these are "
         f"{listed([f'{p.name} ({p.effort:,.0f} lines, {p.speedup:.1f}×)' for p in whole])}."
     )
     titles: dict[str, str] = {method.id: method.title for method in catalog.methods()}
-    for region in space.regions:
+    for region in sorted(space.regions, key=lambda region: [*titles].index(region.method)):
         means = [y for _, y in region.core]
         efforts = [x for x, _ in region.core]
-        title = titles.get(region.method, region.method)
         yield (
-            f"{title}: {min(efforts):,.0f} to {max(efforts):,.0f} lines, {min(means):.1f} to {max(means):.1f} "
-            "times as fast in the mean."
+            f"{titles[region.method]}: {min(efforts):,.0f} to {max(efforts):,.0f} lines, {min(means):.1f} to "
+            f"{max(means):.1f} times as fast in the mean."
         )
-
-

@@ -1,7 +1,8 @@
 """Results that were made once and come with lockscape, as documents: the map, and paths from a giant lock.
 
-A record is what its command printed with ``--json``, as it is; its manifest says which that was, when, and with
-which version. They stand in `lockscape.experiments.recorded`, beside the samples of Figure 2 and Table 1.
+A record is what its command printed with ``--json``, as it is; its manifest says which that was, when, and
+with which version. They stand in `lockscape.experiments.recorded`, beside the samples of Figure 2 and
+those of Table 1.
 """
 
 import shlex
@@ -20,8 +21,7 @@ UNLOCKED = ("postmark", "kernelbuild")
 
 
 class RecordedResult(msgspec.Struct, frozen=True):
-    """What of a study came with lockscape: made by which version, of which `commit` or when, and how to make it
-    again.
+    """What of a study came with lockscape: made by which version, of which `commit` or when, and how again.
 
     `again`: commands that make it, or a part of it, again.
     """

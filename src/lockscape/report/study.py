@@ -130,8 +130,8 @@ class StudyDocument(msgspec.Struct, frozen=True):
 
     `size`: how much of it was run. `curves`: PostMark on all systems (Figure 2), None if nothing was run;
     `map`: scalability against effort (Figure 3), with the checked conclusions. `records`: what came with
-    lockscape instead: the samples behind `statements`, `table1_measured`, `unlocked`, and `map` unless it is of
-    this study.
+    lockscape instead: the samples behind `statements`, `table1_measured`, `unlocked`, and `map` unless it is
+    of this study.
     """
 
     schema_version: int
@@ -196,9 +196,7 @@ def _map(studied: Studied | None, manifest: Manifest) -> MapDocument | None:
     """Return the map of this study, if it made one."""
     if studied is None or studied.tradeoff is None:
         return None
-    return map_document(
-        studied.tradeoff, manifest, preemption=studied.preemption, families=studied.families
-    )
+    return map_document(studied.tradeoff, manifest, preemption=studied.preemption, families=studied.families)
 
 
 def _tree(each: Measurement, is_bundled: bool) -> MeasuredTree:

@@ -1,4 +1,4 @@
-"""What a study ran, as a part of its document: curves of all systems, Figure 2's statements, booted kernels."""
+"""What a study ran, as a part of its document: curves, Figure 2's statements, booted kernels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -102,9 +102,7 @@ class Booted(msgspec.Struct, frozen=True):
 def study_curves(points: Sequence[Point], manifest: Manifest) -> StudyCurves:
     """Return the curves of finished runs, the baseline's among them."""
     ran = simulate_document((), manifest, about=points[0].spec)
-    over = next(
-        p.result.makespan_s for p in points if (p.spec.system, p.spec.cpus) == (BASELINE, 1)
-    )
+    over = next(p.result.makespan_s for p in points if (p.spec.system, p.spec.cpus) == (BASELINE, 1))
     names = dict.fromkeys(point.spec.system for point in points)
     curves = (_curve([p for p in points if p.spec.system == name], over) for name in names)
     return StudyCurves(ran.workload, ran.machines[0], BASELINE, over, tuple(curves))
@@ -180,5 +178,3 @@ def _booted(cpus: int, speedup: float, name: str) -> BootedPoint:
             f"{name}: a speedup of {speedup:g} on {cpus} processors is none; boot the kernel again"
         )
     return BootedPoint(cpus, speedup)
-
-

@@ -173,9 +173,9 @@
 
   // --- tables ----------------------------------------------------------------------------------------------
   const key = (cell) => {
-    const text = (cell ? cell.textContent : "").trim();
+    const text = cell ? (cell.dataset.v ?? cell.textContent).trim() : "";
     const number = parseFloat(text.replaceAll(",", "").replace("\u2212", "-"));
-    return [text === "" ? 1 : 0, Number.isNaN(number) ? text.toLowerCase() : number];
+    return [text === "" || text === "?" ? 1 : 0, Number.isNaN(number) ? text.toLowerCase() : number];
   };
   const compare = (a, b) => {
     if (a[0] !== b[0]) return a[0] - b[0];
