@@ -242,6 +242,11 @@
     return button;
   };
 
+  const openTarget = () => {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (target && target.tagName === "DETAILS") target.open = true;
+  };
+
   document.documentElement.classList.add("js");
   const tools = document.getElementById("tools");
   tools.append(theme(), save());
@@ -251,4 +256,6 @@
   all("svg[role=img]").forEach(chart);
   all("table.sortable").forEach(sortable);
   all(".filters").forEach(filter);
+  addEventListener("hashchange", openTarget);
+  openTarget();
 })();
