@@ -95,7 +95,8 @@ class LineChart:
 class Frame:
     """How a chart is made: its size, what its axes are, and whether names and the ideal line are drawn.
 
-    `digits`: of values in words. `least`: the scale of y goes at least so far, in at most so many `steps`.
+    `longest`: room for a name of so many characters, for charts that stand side by side. `digits`: of values
+    in words. `least`: the scale of y goes at least so far, in at most so many `steps`.
     """
 
     width: float = 1040.0
@@ -103,6 +104,7 @@ class Frame:
     x_title: str = "processors"
     y_title: str = "speedup"
     names: bool = True
+    longest: int = 0
     ideal: bool = True
     least: float = 1.0
     steps: int = 8
@@ -135,9 +137,8 @@ def line_chart(id: str, title: str, series: Sequence[Series], frame: Frame) -> L
     highs = [y for each in series for _, y in each.points] + [h for s in series for _, _, h in s.band]
     step = scale_step(max(frame.least, *highs), frame.steps)
     steps = math.ceil(round(max(frame.least, *highs) / step, 6))
-    room = (
-        max((len(s.name) for s in series if not s.quiet), default=0) * CHARACTER + 30 if frame.names else 10
-    )
+    longest = max([frame.longest, *(len(each.name) for each in series if not each.quiet)])
+    room = longest * CHARACTER + 30 if frame.names else 10
     scale = _Scale(xs[0], xs[-1], steps * step, 36.0, frame.width - room, frame.height - BOTTOM)
     across = tuple(Tick(f"{n * step:g}", scale.y(n * step)) for n in range(steps + 1))
     ticks = frame.x_ticks or _ticks(xs)

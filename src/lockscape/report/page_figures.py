@@ -274,6 +274,7 @@ def _panels(document: StudyDocument) -> Iterator[LineChart]:
             if each.colour != method.id
         ]
         if mine:
-            frame = Frame(width=330.0, height=250.0, least=8.0, steps=4)
+            longest = max(len(each.name) for each in series)
+            frame = Frame(width=330.0, height=250.0, least=8.0, steps=4, longest=longest)
             title = f"{method.title}: {workload}, speedup over {OWN}"
             yield line_chart(f"method-{method.id}-chart", title, [*others, *mine], frame)
