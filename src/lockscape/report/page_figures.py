@@ -56,6 +56,7 @@ def figures_context(document: StudyDocument) -> dict[str, Any]:
         "four": list(_four_variants(document)),
         "everyone": everyone,
         "panels": list(_panels(document)),
+        "weak": everyone[0].weak,
         "keys": keys(),
         "causes": list(ablation_tables(figure2.recorded(MACHINE))),
         **locks_context(document),

@@ -1,6 +1,6 @@
 """Where the time goes and which locks are waited for, on the page: for several numbers of processors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from lockscape.experiments.result import LockStatistics
 from lockscape.report.bar_rows import BarRows, Row, bar_rows
 from lockscape.report.study import StudyDocument
 from lockscape.report.study_runs import StudyCurve, StudyCurves, StudyPoint
+from lockscape.report.table import Table
 
 CPUS = (1, 2, 4, 8)
 """Numbers of processors that are shown."""
@@ -37,6 +38,7 @@ class Waits:
 
     label: str
     time: BarRows
+    times: Table
     waits: BarRows
     rows: tuple[LockRow, ...]
 
@@ -72,7 +74,18 @@ def _waits(curves: StudyCurves) -> Iterator[Waits]:
             [_wait_row(_named(names, c, p, cpus), c, p) for c, p in pairs],
         )  # fmt: skip
         rows = tuple(row for c, p in pairs for row in _rows(names[c.name], c, p, curves.machine.clock_mhz))
-        yield Waits(label, time, waits, rows)
+        yield Waits(label, time, _times(label, [(names[c.name], p) for c, p in pairs]), waits, rows)
+
+
+def _times(label: str, points: Sequence[tuple[str, StudyPoint]]) -> Table:
+    """Return where the time goes as a table, in percent."""
+    rows = tuple(
+        (name, point.cpus, f"{point.makespan_s:.3f}",
+         *(f"{100 * point.time_shares[mode]:.1f}" for mode in ORDER))
+        for name, point in points
+    )  # fmt: skip
+    heads = ("system", "processors", "makespan s", *(f"{mode} %" for mode in ORDER))
+    return Table(f"Where the time goes on {label}", heads, rows)
 
 
 def _named(names: dict[str, str], curve: StudyCurve, point: StudyPoint, cpus: int) -> str:
