@@ -18,7 +18,6 @@ import api_pages
 import click
 import map_pages
 import method_pages
-import msgspec
 import system_pages
 from markdown import markdown, table
 
@@ -30,11 +29,12 @@ from lockscape.experiments.figure2 import recorded
 from lockscape.report.bundled import Measurement, bundled
 from lockscape.report.figure2 import ablation_tables, curve_tables, figure2_document, statements_table
 from lockscape.report.manifest import Stopwatch
+from lockscape.report.records import recorded_unlock
 from lockscape.report.schema import DOCUMENTS, schema
 from lockscape.report.simulate_tables import about_runs
 from lockscape.report.study import ClaimRecord, study_document
 from lockscape.report.table1 import Table1Document, numbers_table, table1_document, words_table
-from lockscape.report.unlock import UnlockDocument, data_table, linux_table, path_table
+from lockscape.report.unlock import data_table, linux_table, path_table
 from lockscape.source.census import Census, Site, census
 from lockscape.source.profile import OPERATIONS, load_profile
 from lockscape.source.tree import Directory
@@ -296,8 +296,7 @@ def figure2_causes() -> Iterator[str]:
 
 def unlocked(workload: str) -> Iterator[str]:
     """Yield a recorded path from the giant lock of Linux 2.0: its steps, and what Linux did."""
-    record = (DOCS / "laboratory" / f"unlock-{workload}.json").read_bytes()
-    document = msgspec.json.decode(record, type=UnlockDocument)
+    document = recorded_unlock(workload)
     for line in about_runs(document.workload, [document.machine], {}):
         yield from (line, "")
     for each in (path_table(document), data_table(document), linux_table(document)):

@@ -185,6 +185,23 @@ def test_laws_are_fitted_to_a_booted_curve(
     assert fitted["fits"]["curve"]["cpus"] == list(range(1, 9))
 
 
+def test_the_study_shows_a_booted_curve(
+    lockscape: Command, kernel: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    result = booted(lockscape, kernel, DONE, monkeypatch, "--json")
+    (tmp_path / "curve.json").write_text(result.out)
+    page = tmp_path / "page.html"
+    done = lockscape("study", "--recorded", "--booted", str(tmp_path / "curve.json"), "-o", str(page), "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    (curve,) = found["booted"]
+    assert (curve["kernel"], curve["workload"]) == ("9.8.7-test", "postmark")
+    assert curve["points"][7] == {"cpus": 8, "speedup": 8.0}
+    assert [each["name"] for each in found["manifest"]["inputs"]] == [str(tmp_path / "curve.json")]
+    text = page.read_text("utf-8")
+    assert "booted 9.8.7-test, 8 processors: 8.00" in text and "QEMU 7.2.22" in text
+
+
 def test_people_are_told_what_was_booted(
     lockscape: Command, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,7 @@ uv() { command uv "$@" --target installed --python "$PYTHON" --no-deps --no-buil
 
 NOT_EXECUTED = {
     "README.md": [
-        "pip install uv && uv run lockscape study",
+        "pip install uv && uv run lockscape study --quick",
         "pip install uv && uv run --group test pytest",
         "lockscape fetch linux-2.6.11.7",
     ],
@@ -53,6 +53,7 @@ NOT_EXECUTED = {
     ],
     "docs/laboratory/unlock.md": ["lockscape unlock linux-2.0 --number 500 --transactions 1000 --json"],
     "docs/laboratory/proof.md": ["lockscape port linux-2.4 --mutants"],
+    "docs/report.md": ["lockscape study --quick", "lockscape study"],
     "docs/real/host.md": [
         "lockscape host postmark one-directory one-file compute --repeat 9",
         "lockscape host postmark --json | lockscape laws -",
@@ -80,6 +81,7 @@ NOT_EXECUTED = {
         "uv run --group docs sphinx-build -q -W -b html docs docs/_build/html",
         "uv run python docs/generate.py",
         "uv run python tools/draw_pictures.py",
+        "uv run --group test python tools/draw_report.py lockscape-report.html",
         "uv run --group test python benchmarks/census.py ~/src/linux-6.1 --repeat 5",
         "uv run python tools/record_measurements.py ~/trees/linux-*",
     ],
@@ -335,7 +337,9 @@ def test_simulated_regions_of_systems_are_current(generator: ModuleType) -> None
 
 def test_the_picture_of_the_map_is_current(generator: ModuleType) -> None:
     pages = generator.map_pages
-    assert pages.map_svg(pages.recorded()) == pages.PICTURE.read_text("utf-8"), "run python docs/generate.py"
+    assert pages.map_svg(pages.recorded_map()) == pages.PICTURE.read_text("utf-8"), (
+        "run python docs/generate.py"
+    )
 
 
 @pytest.mark.slow
@@ -344,8 +348,8 @@ def test_the_recorded_map_is_what_is_measured(generator: ModuleType, tmp_path: P
     from lockscape.experiments.tradeoff import all_names, tradeoff
 
     found = tradeoff(all_names(), folder=tmp_path)
-    assert found == generator.map_pages.recorded().tradeoff, (
-        "run lockscape map --json > docs/laboratory/map.json"
+    assert found == generator.map_pages.recorded_map().tradeoff, (
+        "run lockscape map --json > src/lockscape/experiments/recorded/map.json"
     )
 
 
@@ -370,7 +374,7 @@ def test_stated_agreement_is_the_measured_one() -> None:
 def test_pictures_show_what_is_printed(tmp_path: Path) -> None:
     subprocess.run([sys.executable, ROOT / "tools" / "draw_pictures.py", tmp_path], check=True, timeout=60)
     drawn = sorted(tmp_path.glob("*.svg"))
-    assert [path.name for path in drawn] == sorted(path.name for path in (DOCS / "images").iterdir())
+    assert [path.name for path in drawn] == sorted(path.name for path in (DOCS / "images").glob("*.svg"))
     for path in drawn:
         kept = (DOCS / "images" / path.name).read_text("utf-8")
         texts = [re.findall(r"<text[^>]*>([^<]*)", svg) for svg in (kept, path.read_text("utf-8"))]

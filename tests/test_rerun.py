@@ -96,7 +96,7 @@ def again(lockscape: Command, text: str, *arguments: str) -> tuple[Result, dict[
 
 
 CASES = {
-    "study": ["study", "linux", "-o", "page.html", "-j", "1"],
+    "study": ["study", "linux", "--recorded", "-o", "page.html", "-j", "1"],
     "systems": ["systems", "--method", "fine"],
     "systems show": ["systems", "show", "linux-2.0"],
     "methods": ["methods", "show", "coarse"],

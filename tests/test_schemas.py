@@ -76,7 +76,7 @@ def test_commands_that_read_a_tree(call: Command, tmp_path: Path, arguments: lis
 def test_study_with_trees(call: Command, tmp_path: Path) -> None:
     linux = str(write_tree(tmp_path / "linux", LINUX_FILES))
     bsd = str(write_tree(tmp_path / "bsd", BSD_FILES))
-    check("study", call("study", linux, bsd, "-o", str(tmp_path / "page.html"), "--json").out)
+    check("study", call("study", "--recorded", linux, bsd, "-o", str(tmp_path / "page.html"), "--json").out)
 
 
 def test_a_document_that_breaks_its_schema_is_noticed(call: Command) -> None:

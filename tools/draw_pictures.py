@@ -44,7 +44,7 @@ class Picture(NamedTuple):
 
 
 PICTURES = (
-    Picture("study", ("study",), (("Table 2: ", "[a]"), ("Table 3: ", "[a]"))),
+    Picture("study", ("study", "--recorded"), (("Table 2: ", "[a]"), ("Table 3: ", "[a]"))),
     Picture("figure2", ("figure2",),
             (("What the paper", "2.0 and 2.2 flat: "),
              ("Speedup over linux-2.0 on one processor, stated", "Speedup over"))),

@@ -13,7 +13,7 @@ from lockscape.errors import LockscapeError
 from lockscape.inputs import noting
 
 COMMANDS = {
-    "study": ("study", "The paper's Tables 1, 2 and 3, published and measured, and your trees beside them."),
+    "study": ("study", "The whole study, made again as a report of one page, with your trees beside it."),
     "systems": ("systems", "The 22 systems of Table 1."),
     "methods": ("systems", "The seven ways to make a kernel multiprocessor."),
     "census": ("census", "Count the places that take and release locks (Table 2)."),
@@ -108,7 +108,7 @@ def main() -> None:
     """A laboratory for multiprocessor ports of operating-system kernels.
 
     Which way of making a kernel multiprocessor gives how much scalability, for how much work? Start with
-    `lockscape study`, then give it a kernel's source: `lockscape study ~/src/linux`.
+    `lockscape study --quick`, then give it a kernel's source: `lockscape study --quick ~/src/linux`.
     """
 
 

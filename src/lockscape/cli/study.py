@@ -8,17 +8,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockscape.cli.options import form_of, instead, jobs_option, nothing, output_options, progress_line
+from lockscape.cli.options import (
+    form_of,
+    instead,
+    jobs_option,
+    kept_options,
+    nothing,
+    output_options,
+    progress_line,
+    runs_progress,
+)
 from lockscape.errors import InputError
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.output import emit
-from lockscape.report.page import write_page
-from lockscape.report.study import study_document
-from lockscape.report.study_tables import study_csv, study_tables
 from lockscape.report.text import printable
 
 if TYPE_CHECKING:
+    from lockscape.experiments.study import Studied
     from lockscape.report.bundled import Measurement
+    from lockscape.report.study_runs import Size
     from lockscape.source.scan import TreeInfo
 
 DEFAULT_PAGE = "lockscape-report.html"
@@ -30,23 +38,44 @@ DEFAULT_PAGE = "lockscape-report.html"
     "-o", "--output", "page", default=DEFAULT_PAGE, show_default=True, metavar="FILE.html",
     callback=instead(nothing), help="Where the page is written; a file there is replaced.",
 )  # fmt: skip
+@click.option("--quick", "size", flag_value="quick",
+              help="Run a small PostMark only: seconds. The page says what that weakens.")  # fmt: skip
+@click.option("--recorded", "size", flag_value="recorded",
+              help="Run nothing: all figures are those that come with lockscape.")  # fmt: skip
+@click.option("--booted", "booted", multiple=True, metavar="FILE",
+              help="A real kernel's curve in Figure 2: what 'lockscape boot --json' printed.")  # fmt: skip
+@kept_options
 @jobs_option
 @output_options
-def study(trees: tuple[str, ...], page: str | None, jobs: int | None, form: str | None = None) -> None:
-    """Show the paper's Tables 1, 2 and 3 with what lockscape measured beside them, and write them as a page.
+def study(
+    trees: tuple[str, ...], page: str | None, size: str | None, booted: tuple[str, ...], resume: str | None,
+    fresh: bool, jobs: int | None, form: str | None = None,
+) -> None:  # fmt: skip
+    """Make the whole study again, and write it as a page: tables, figures, and statements, checked.
 
-    Without a TREE nothing is read or downloaded: the figures of the study's four kernels come with lockscape,
-    measured by it on the real source. With trees (a source folder, a tar archive, REPO@REV, the name of a
-    fetched release) these are measured and stand beside them.
+    Runs PostMark on all 22 systems on 1 to 8 processors (Figure 2) and what the map needs (Figure 3): some
+    minutes, and seconds the next time, for finished runs are kept. Tables 2 and 3 of the study's four kernels
+    come with lockscape, measured by it on the real source. With trees (a source folder, a tar archive,
+    REPO@REV, the name of a fetched release) these are measured and stand beside them.
 
     \b
-    lockscape study                                 the published tables, and what was measured
+    lockscape study                                 everything, at the paper's size
+    lockscape study --quick                         the same page in seconds, from small runs and records
     lockscape study ~/src/linux -o linux.html       your kernel beside Linux 2.0 to 2.6
+    lockscape study --booted booted.json            a real kernel's curve in Figure 2
     """
+    from lockscape.report.page import write_page
+    from lockscape.report.study import study_document
+    from lockscape.report.study_runs import read_booted
+    from lockscape.report.study_tables import study_csv, study_tables
+
     watch = Stopwatch()
     target = None if page is None else _page_path(page)
+    chosen: Size = size or "full"  # type: ignore[assignment]
+    real = [curve for name in booted for curve in read_booted(name)]
     measured, infos = _measure(trees, jobs)
-    document = study_document(measured, watch.manifest(infos))
+    studied = _run(chosen, resume, fresh, jobs)
+    document = study_document(measured, watch.manifest(infos), chosen, studied, real)
     output = form_of(form)
     tables = (study_csv(document),) if output == "csv" else study_tables(document)
     try:  # whichever of the two fails (a full disk, a reader that left), the other is not lost
@@ -56,6 +85,17 @@ def study(trees: tuple[str, ...], page: str | None, jobs: int | None, form: str 
         if target is not None:
             write_page(document, target)
             print(f"report: {printable(str(page))}", file=sys.stderr)
+
+
+def _run(size: "Size", resume: str | None, fresh: bool, jobs: int | None) -> "Studied | None":
+    """Make the runs that a study of this size has."""
+    if size == "recorded":
+        return None
+    from lockscape.experiments.store import default_folder
+    from lockscape.experiments.study import FULL, QUICK, Making, study_runs
+
+    folder = Path(resume) if resume is not None else default_folder()
+    return study_runs(FULL if size == "full" else QUICK, Making(folder, jobs, fresh), runs_progress)
 
 
 def _page_path(page: str) -> Path:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
+@cache
 def environment() -> "Environment":
     """Return the templates' environment: everything that is filled in is escaped, control characters too."""
     from jinja2 import Environment, PackageLoader, StrictUndefined

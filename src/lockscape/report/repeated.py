@@ -26,6 +26,7 @@ NOT_COMPARED: dict[str, dict[str, str]] = {
         "systems[].points[].host_s": "how long a run took on the machine that made it",
         "systems[].points[].kept": "whether a run was taken from an earlier one",
     },
+    "study": {"map.manifest": "when the map was made, and how long that took"},
     "sweep": {
         "file": "where the rows were written",
         "made": "how many runs were made",
@@ -36,6 +37,7 @@ NOT_COMPARED: dict[str, dict[str, str]] = {
 
 ABOUT: dict[str, str] = {
     "figure2": "The samples come with lockscape: --check runs some again.",
+    "study": "What the document calls records comes with lockscape: it says how to make that again.",
     "table1": "The measurements come with lockscape: --check makes some again.",
     "laws": "A fit is made in floating point: on another kind of machine its last digits may differ.",
 }

@@ -8,10 +8,24 @@ import msgspec
 from lockscape import catalog
 from lockscape.catalog import Claim, CodeChange, Finding
 from lockscape.catalog.derived import holds
+from lockscape.experiments import measured
+from lockscape.experiments.study import MACHINE, Studied
 from lockscape.report.bundled import Measurement, bundled
 from lockscape.report.catalog import SystemRecord, system_record
 from lockscape.report.manifest import Manifest, Unread
+from lockscape.report.map import MapDocument, map_document
 from lockscape.report.output import SCHEMA_VERSION
+from lockscape.report.records import UNLOCKED, RecordedResult, recorded_map, recorded_unlock, records
+from lockscape.report.study_runs import (
+    Booted,
+    Size,
+    StudyCurves,
+    StudyStatement,
+    study_curves,
+    study_statements,
+)
+from lockscape.report.table1 import SystemCells, table1_document
+from lockscape.report.unlock import UnlockDocument
 
 Source = Literal["published", "measured"]
 Method = Literal["evaluate", "cpp"]
@@ -112,7 +126,13 @@ class OwnTable(msgspec.Struct, frozen=True):
 
 
 class StudyDocument(msgspec.Struct, frozen=True):
-    """The result of ``lockscape study``: all that its tables and its page show."""
+    """The result of ``lockscape study``: all that its tables, its figures and its page show.
+
+    `size`: how much of it was run. `curves`: PostMark on all systems (Figure 2), None if nothing was run;
+    `map`: scalability against effort (Figure 3), with the checked conclusions. `records`: what came with
+    lockscape instead: the samples behind `statements`, `table1_measured`, `unlocked`, and `map` unless it is
+    of this study.
+    """
 
     schema_version: int
     document: Literal["study"]
@@ -126,12 +146,28 @@ class StudyDocument(msgspec.Struct, frozen=True):
     other_families: tuple[OwnTable, ...]
     claims: tuple[ClaimRecord, ...]
     findings: tuple[Finding, ...]
+    size: Size
+    curves: StudyCurves | None
+    statements: tuple[StudyStatement, ...]
+    table1_measured: tuple[SystemCells, ...]
+    unlocked: tuple[UnlockDocument, ...]
+    map: MapDocument
+    booted: tuple[Booted, ...]
+    records: tuple[RecordedResult, ...]
 
 
-def study_document(trees: Sequence[Measurement], manifest: Manifest) -> StudyDocument:
-    """Return the study with the bundled measurements, and these trees beside them."""
+def study_document(
+    trees: Sequence[Measurement], manifest: Manifest, size: Size = "recorded", studied: Studied | None = None,
+    booted: Sequence[Booted] = (),
+) -> StudyDocument:  # fmt: skip
+    """Return the study with the bundled measurements, and these trees beside them.
+
+    `studied`: what was run; None: all figures are those that come with lockscape.
+    """
     known = bundled()
     linux = [tree for tree in trees if "paper" in tree.profiles]
+    curves = study_curves(studied.points, manifest) if studied else None
+    drawn = _map(studied, manifest)
     return StudyDocument(
         schema_version=SCHEMA_VERSION,
         document="study",
@@ -145,7 +181,22 @@ def study_document(trees: Sequence[Measurement], manifest: Manifest) -> StudyDoc
         other_families=tuple(_own(tree) for tree in trees if "paper" not in tree.profiles),
         claims=tuple(_check(claim, known) for claim in catalog.claims()),
         findings=catalog.findings(),
+        size=size,
+        curves=curves,
+        statements=tuple(study_statements(curves, MACHINE, manifest)),
+        table1_measured=table1_document(measured.recorded(MACHINE), manifest).systems,
+        unlocked=tuple(map(recorded_unlock, UNLOCKED)),
+        map=drawn or recorded_map(),
+        booted=tuple(booted),
+        records=records(MACHINE, drawn is None),
     )
+
+
+def _map(studied: Studied | None, manifest: Manifest) -> MapDocument | None:
+    """Return the map of this study, if it made one."""
+    if studied is None or studied.tradeoff is None:
+        return None
+    return map_document(studied.tradeoff, manifest, preemption=studied.preemption, families=studied.families)
 
 
 def _tree(each: Measurement, is_bundled: bool) -> MeasuredTree:

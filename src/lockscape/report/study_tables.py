@@ -14,6 +14,7 @@ from lockscape.report.counting import (
     NOT_SEEN,
     own_counted,
 )
+from lockscape.report.figure_tables import figure_rows, figure_tables
 from lockscape.report.footnotes import Footnotes
 from lockscape.report.study import (
     METHOD_NAMES,
@@ -57,13 +58,15 @@ def study_tables(document: StudyDocument) -> tuple[Table, ...]:
         _modern(document),
         _table3(document),
         _claims(document.claims),
+        *figure_tables(document),
         *(_own(each) for each in document.other_families),
         _trees(document.trees),
     )
 
 
 def study_csv(document: StudyDocument) -> Table:
-    """Return every figure of Tables 2 and 3 in one long table, for a spreadsheet or a plotting program."""
+    """Return every figure of Tables 2 and 3 and of Figures 2 and 3 in one long table, for a spreadsheet or a
+    plotting program."""
     rows: list[Row] = []
     for table, locks in (("table2", document.table2), ("table2_modern", document.table2_modern)):
         profile = "linux" if table == "table2_modern" else "paper"
@@ -73,6 +76,7 @@ def study_csv(document: StudyDocument) -> Table:
     for change in document.table3:
         values = [(name, getattr(change, name)) for name in (*CHANGE_COLUMNS, "share")]
         rows += [("table3", change.version, change.source, change.method, *pair) for pair in values]
+    rows += figure_rows(document)
     for own in document.other_families:
         rows += [
             ("other_families", own.label, "measured", own.profile, kind, n) for kind, n in own.counts.items()
