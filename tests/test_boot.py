@@ -191,7 +191,9 @@ def test_the_study_shows_a_booted_curve(
     result = booted(lockscape, kernel, DONE, monkeypatch, "--json")
     (tmp_path / "curve.json").write_text(result.out)
     page = tmp_path / "page.html"
-    done = lockscape("study", "--recorded", "--booted", str(tmp_path / "curve.json"), "-o", str(page), "--json")
+    done = lockscape(
+        "study", "--recorded", "--booted", str(tmp_path / "curve.json"), "-o", str(page), "--json"
+    )
     assert done.code == 0, done.err
     found = json.loads(done.out)
     (curve,) = found["booted"]
