@@ -33,7 +33,7 @@ BASELINE = "linux-2.0"
 class Size(NamedTuple):
     """How much a study runs: PostMark of this size, on so many processors, and the map or not.
 
-    The kernels of the paper's Figure 2 are run on 1 to 8 processors in any case, for its statements need them.
+    The kernels of the paper's Figure 2 are run on 1 to 8 processors in any case: its statements need them.
     """
 
     postmark: PostmarkOptions
@@ -91,4 +91,3 @@ def study_runs(size: Size, making: Making, meter: Meter) -> Studied:
     counted = preemptions(names, None if making.fresh else making.folder, making.workers)
     rooms = families(names, MAP, making.folder, making.workers, fresh=making.fresh)
     return Studied(points, found, counted, rooms)
-
