@@ -175,7 +175,7 @@ def check_identical(arguments: list[str], lockscape: Command) -> None:
 WRITES = {"output", "trace", "resume", "scheduler", "svg"}
 """Options that write files or connect to others: they are not followed. What else has a file reads it."""
 
-READS = {"file", "workload", "profile", "traces", "curves", "trees", "names", "systems", "system", "target",
+READS = {"booted", "file", "workload", "profile", "traces", "curves", "trees", "names", "systems", "system", "target",
          "experiment", "base", "baseline", "costs", "tree", "measured", "workloads"}  # fmt: skip
 
 

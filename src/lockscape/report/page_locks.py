@@ -79,7 +79,7 @@ def _waits(curves: StudyCurves) -> Iterator[Waits]:
 
 def _times(label: str, points: Sequence[tuple[str, StudyPoint]]) -> Table:
     """Return where the time goes as a table, in percent."""
-    rows = tuple(
+    rows: tuple[tuple[str | int, ...], ...] = tuple(
         (name, point.cpus, f"{point.makespan_s:.3f}",
          *(f"{100 * point.time_shares[mode]:.1f}" for mode in ORDER))
         for name, point in points
