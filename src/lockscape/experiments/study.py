@@ -46,7 +46,7 @@ class Size(NamedTuple):
 FULL = Size(PAPER, CPUS, True)
 """The paper's size: minutes."""
 
-QUICK = Size(msgspec.structs.replace(SMALL, transactions=200), (1, 2, 4, 8), False)
+QUICK = Size(msgspec.structs.replace(SMALL, transactions=100), (1, 2, 4, 8), False)
 """PostMark smaller than on the map: seconds."""
 
 Meter = Callable[[int, str], AbstractContextManager[Progress | None]]

@@ -181,8 +181,8 @@ def _everyone(document: StudyDocument) -> Iterator[str]:
     worse = [name for name, n, s in ends if n > 1 and s < 1]
     yield (
         f"With PostMark {times(len(well), 'system')} of {len(ends)} "
-        f"{'is' if len(well) == 1 else 'are'} at least half as many times as fast as "
-        f"{'it has' if len(well) == 1 else 'they have'} processors: {listed(well)}."
+        f"{'has' if len(well) == 1 else 'have'} at least half of the speedup that as many processors could "
+        f"give: {listed(well)}."
     )
     yield (
         f"{times(len(worse), 'system').capitalize()} "
