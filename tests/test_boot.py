@@ -13,8 +13,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from boot_tools import DONE, KERNEL_FILES, debian, fake_qemu, need_simulator
 from cli_tools import Command
@@ -22,7 +20,6 @@ from lockscape.errors import InputError
 from lockscape.real.compile import NATIVE, compiled
 from lockscape.real.simulator.messages import CallCount, bucket_bounds, percentile, read_message
 from lockscape.real.simulator.qemu import INIT_OPTIONS, PLUGIN_OPTIONS, find_qemu
-from lockscape.real.simulator.runs import shares
 from lockscape.workloads.postmark import PAPER, operations
 from lockscape.workloads.stdio import system_calls
 from test_schemas import check
@@ -438,14 +435,3 @@ def test_a_tmpfs_needs_no_module(lockscape: Command) -> None:
         "--filesystem", "tmpfs",
     )  # fmt: skip
     assert found["postmark"][1]["speedup"] == 1
-
-
-@given(st.sets(st.integers(0, 300), min_size=1, max_size=20), st.integers(1, 30))
-def test_guests_share_all_processors_of_the_host_evenly(processors: set[int], jobs: int) -> None:
-    found = shares(processors, jobs)
-    assert len(found) == jobs
-    assert frozenset[int]().union(*found) == processors
-    often = [sum(cpu in share for share in found) for cpu in processors]
-    sizes = [len(share) for share in found]
-    assert max(often) - min(often) <= 1
-    assert max(sizes) - min(sizes) <= 1

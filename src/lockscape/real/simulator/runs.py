@@ -4,7 +4,7 @@ import contextlib
 import os
 import selectors
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple
 
 from lockscape.real.simulator.guest import Guest
@@ -33,13 +33,10 @@ def run_all(
 ) -> Generator[tuple[int, Guest]]:
     """Run the tasks, `jobs` at once, and yield each task's number and its guest when it has ended.
 
-    Each guest has a share of the host's processors for itself, see `shares`. Raises `GuestError` for the
-    first that fails; then, and when it is interrupted, all others are ended.
+    Raises `GuestError` for the first that fails; then, and when it is interrupted, all others are ended.
     """
     waiting = list(reversed(range(len(tasks))))
     running: dict[int, Guest] = {}
-    free = shares(os.sched_getaffinity(0), jobs)
-    taken: dict[int, frozenset[int]] = {}
     ended = 0
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
         stack.callback(_close, running)
@@ -47,9 +44,7 @@ def run_all(
         while waiting or running:
             while waiting and len(running) < jobs:
                 number = waiting.pop()
-                taken[number] = free.pop()
-                with _on(taken[number]):
-                    running[number] = _started(tasks[number])
+                running[number] = _started(tasks[number])
                 for output in running[number].outputs:
                     selector.register(output, selectors.EVENT_READ, number)
             for key, _ in selector.select(LOOK_S):
@@ -64,35 +59,10 @@ def run_all(
                 if number not in open_ones:
                     _check_end(guest, guest.finish())
                     del running[number]
-                    free.append(taken.pop(number))
                     ended += 1
                     yield number, guest
             if told is not None:
                 told(_share(tasks, running, waiting), ended)
-
-
-def shares(processors: Iterable[int], jobs: int) -> list[frozenset[int]]:
-    """Return `jobs` shares of a host's processors, which overlap only if there are more than processors.
-
-    Simulated processors hand over to each other every few microseconds, and that costs more between two of
-    the host's processors: docs/real/boot.md has the measurement.
-    """
-    of_host = sorted(processors)
-    count = len(of_host)
-    if jobs > count:
-        return [frozenset({of_host[k % count]}) for k in range(jobs)]
-    return [frozenset(of_host[k * count // jobs : (k + 1) * count // jobs]) for k in range(jobs)]
-
-
-@contextlib.contextmanager
-def _on(processors: frozenset[int]) -> Iterator[None]:
-    """Be on some of the host's processors, which is where a process that is started stays."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, processors)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def _close(running: dict[int, Guest]) -> None:
