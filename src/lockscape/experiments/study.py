@@ -13,20 +13,16 @@ import msgspec
 
 from lockscape.experiments.curve import Point, Progress, run_all
 from lockscape.experiments.evidence import Family
+from lockscape.experiments.figure2 import CPUS
 from lockscape.experiments.preemption import Preemption
 from lockscape.experiments.probes import families, preemptions
 from lockscape.experiments.request import Request, runs_of
 from lockscape.experiments.result import RunSpec
 from lockscape.experiments.statements import SYSTEMS as FIGURE2
+from lockscape.experiments.tradeoff import MACHINE, SMALL, Tradeoff, all_names, run_count, tradeoff
 from lockscape.experiments.tradeoff import QUICK as MAP
-from lockscape.experiments.tradeoff import SMALL, Tradeoff, all_names, run_count, tradeoff
 from lockscape.systems.load import load_system, system_ids
 from lockscape.workloads.postmark import PAPER, PostmarkOptions
-
-CPUS = tuple(range(1, 9))
-"""Numbers of processors of Figure 2."""
-
-MACHINE = "pentium4"
 
 BASELINE = "linux-2.0"
 """What the paper's Figure 2 is relative to: this system on one processor."""

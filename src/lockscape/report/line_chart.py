@@ -6,7 +6,7 @@ its end, and a line that leads there.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 CHARACTER = 6.3
 """Width of a character of a name at the end of a curve, in units of the drawing (about pixels)."""
@@ -93,23 +93,20 @@ class LineChart:
 
 @dataclass(frozen=True)
 class Frame:
-    """How a chart is made: its size, what its axes are, and whether names and the ideal line are drawn.
+    """How a chart is made: its size, what its axes are, and whether the ideal line is drawn.
 
-    `longest`: room for a name of so many characters, for charts that stand side by side. `digits`: of values
-    in words. `least`: the scale of y goes at least so far, in at most so many `steps`.
+    `longest`: room for a name of so many characters, for charts that stand side by side. `least`: the scale
+    of y goes at least so far, in at most so many `steps`.
     """
 
     width: float = 1040.0
     height: float = 460.0
     x_title: str = "processors"
     y_title: str = "speedup"
-    names: bool = True
     longest: int = 0
     ideal: bool = True
     least: float = 1.0
     steps: int = 8
-    digits: int = 2
-    x_ticks: Sequence[float] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True)
@@ -138,10 +135,10 @@ def line_chart(id: str, title: str, series: Sequence[Series], frame: Frame) -> L
     step = scale_step(max(frame.least, *highs), frame.steps)
     steps = math.ceil(round(max(frame.least, *highs) / step, 6))
     longest = max([frame.longest, *(len(each.name) for each in series if not each.quiet)])
-    room = longest * CHARACTER + 30 if frame.names else 10
+    room = longest * CHARACTER + 30
     scale = _Scale(xs[0], xs[-1], steps * step, 36.0, frame.width - room, frame.height - BOTTOM)
     across = tuple(Tick(f"{n * step:g}", scale.y(n * step)) for n in range(steps + 1))
-    ticks = frame.x_ticks or _ticks(xs)
+    ticks = _ticks(xs)
     down = tuple(Tick(f"{x:,g}", scale.x(x)) for x in ticks)
     return LineChart(
         id, title, _words(title, series, frame), frame.x_title, frame.y_title, frame.width, frame.height,
@@ -172,15 +169,15 @@ def _words(title: str, series: Sequence[Series], frame: Frame) -> str:
             peak = max(each.points, key=lambda point: point[1])
             (first, begin), (last, end) = each.points[0], each.points[-1]
             parts.append(
-                f"{each.name}: {begin:.{frame.digits}f} at {first:g}, at most {peak[1]:.{frame.digits}f} at "
-                f"{peak[0]:g}, {end:.{frame.digits}f} at {last:g} {frame.x_title}"
+                f"{each.name}: {begin:.2f} at {first:g}, at most {peak[1]:.2f} at "
+                f"{peak[0]:g}, {end:.2f} at {last:g} {frame.x_title}"
             )
     return f"{title}. {'; '.join(parts)}."
 
 
 def _curves(series: Sequence[Series], scale: _Scale, frame: Frame) -> tuple[Curve, ...]:
     ends = [scale.y(each.points[-1][1]) for each in series]
-    named = [number for number, each in enumerate(series) if frame.names and not each.quiet]
+    named = [number for number, each in enumerate(series) if not each.quiet]
     places = dict(zip(named, spread([ends[n] + 4 for n in named], TOP, scale.base + 4), strict=True))
     return tuple(_curve(each, scale, frame, places.get(number)) for number, each in enumerate(series))
 
@@ -191,7 +188,7 @@ def _curve(each: Series, scale: _Scale, frame: Frame, name_y: float | None) -> C
     if not each.quiet:
         spots = tuple(
             Spot(px, py, mark(each.look, px, py),
-                 f"{each.name}, {x:,g} {_unit(frame.x_title, x)}: {y:.{frame.digits}f}")
+                 f"{each.name}, {x:,g} {_unit(frame.x_title, x)}: {y:.2f}")
             for (px, py), (x, y) in zip(points, each.points, strict=True)
         )  # fmt: skip
     lead = ""

@@ -12,6 +12,7 @@ from lockscape import catalog
 from lockscape.errors import InputError
 from lockscape.experiments.design_space import Place, Point, Space
 from lockscape.report.labels import Box, Name, place_names, place_titles
+from lockscape.report.line_chart import Tick
 from lockscape.report.map import OVER, MapDocument, ordered
 from lockscape.report.map_plot import EFFORT, round_numbers, staircase
 from lockscape.report.render import environment, write_whole
@@ -31,14 +32,6 @@ class Dot:
     y: float
     name: Name
     says: str
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A line of the scale with its label."""
-
-    text: str
-    at: float
 
 
 @dataclass(frozen=True)

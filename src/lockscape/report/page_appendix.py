@@ -6,7 +6,7 @@ from typing import Any
 
 from lockscape import catalog
 from lockscape.experiments.sample import kernel_steps
-from lockscape.experiments.study import MACHINE
+from lockscape.experiments.tradeoff import MACHINE
 from lockscape.machine.costs import preset
 from lockscape.ports.plan import Plan
 from lockscape.report.study import StudyDocument

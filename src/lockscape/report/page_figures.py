@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from lockscape import catalog
@@ -9,9 +10,10 @@ from lockscape.experiments import figure2
 from lockscape.experiments.band import HIGH, LOW, quantile
 from lockscape.experiments.figure2 import CPUS, SampleRecord
 from lockscape.experiments.statements import SYSTEMS
-from lockscape.experiments.study import BASELINE, MACHINE
+from lockscape.experiments.study import BASELINE
+from lockscape.experiments.tradeoff import MACHINE
 from lockscape.report.figure2 import ablation_tables
-from lockscape.report.line_chart import Frame, LineChart, Series, line_chart
+from lockscape.report.line_chart import Frame, LineChart, Series, Value, line_chart
 from lockscape.report.organisations import organisations
 from lockscape.report.organisations import words as panel_words
 from lockscape.report.page_locks import locks_context
@@ -33,7 +35,7 @@ class Variant:
     """
 
     labels: Mapping[str, str]
-    chart: Any
+    chart: LineChart
     table: Table
     weak: str = ""
 
@@ -65,6 +67,7 @@ def figures_context(document: StudyDocument) -> dict[str, Any]:
     }
 
 
+@cache
 def looks() -> dict[str, int]:
     """Return the number of each system among those of its method."""
     found: dict[str, int] = {}
@@ -75,12 +78,17 @@ def looks() -> dict[str, int]:
     return found
 
 
+def _series(id: str, points: Sequence[Value], band: Sequence[tuple[float, float, float]] = ()) -> Series:
+    """Return a curve of a system, by its id, as its method's curves look."""
+    system = catalog.system(id)
+    return Series(id, system.name, system.method, points, looks()[id], band)
+
+
 def keys() -> list[tuple[str, list[Key]]]:
     """Return the legend of all systems, by method."""
-    numbers = looks()
     return [
         (method.title, [
-            Key(each.id, each.name, method.id, numbers[each.id])
+            Key(each.id, each.name, method.id, looks()[each.id])
             for each in catalog.systems() if each.method == method.id
         ])
         for method in catalog.methods()
@@ -162,15 +170,13 @@ def weakness(document: StudyDocument) -> str:
 
 
 def _four_series(sample: SampleRecord, speedups: Speedups, banded: bool) -> list[Series]:
-    numbers, names = looks(), _names()
-    methods: dict[str, str] = {each.id: each.method for each in catalog.systems()}
     drawn = figure2.recorded(MACHINE).samples[1:] if banded else ()
     series = []
     for name in SYSTEMS:
         columns = list(zip(*(speedups(each, name) for each in drawn), strict=True))
         band = [(float(n), quantile(c, LOW), quantile(c, HIGH)) for n, c in zip(CPUS, columns, strict=False)]
         points = [(float(n), s) for n, s in zip(CPUS, speedups(sample, name), strict=True)]
-        series.append(Series(name, names[name], methods[name], points, numbers[name], band))
+        series.append(_series(name, points, band))
     return series
 
 
@@ -198,9 +204,7 @@ def _all_variants(document: StudyDocument) -> Iterator[Variant]:
         for workload, series, weak in _all_series(document, over):
             title = f"Figure 2 for all systems: {workload}, speedup over {over}"
             id = f"all-{workload.split(',')[0].replace(' ', '-').lower()}-{'own' if over == OWN else 'base'}"
-            chart = line_chart(
-                id, title, series, Frame(height=600.0, ideal=over == OWN)
-            )  # fmt: skip
+            chart = line_chart(id, title, series, Frame(height=600.0, ideal=over == OWN))
             yield Variant({"workload": workload, "over": over}, chart, table_of(title, series), weak)
 
 
@@ -223,45 +227,33 @@ def _postmark(document: StudyDocument) -> str:
 
 
 def _run_series(curves: StudyCurves, over: str) -> list[Series]:
-    numbers, names = looks(), _names()
-    methods: dict[str, str] = {each.id: each.method for each in catalog.systems()}
     return [
-        Series(
-            each.name, names[each.name], methods[each.name],
+        _series(
+            each.name,
             [(float(p.cpus), p.speedup if over == OWN else p.speedup_over_baseline) for p in each.points],
-            numbers[each.name],
         )
-        for each in _in_order(curves.systems)
-    ]  # fmt: skip
-
-
-def _in_order(systems: Sequence[Any]) -> list[Any]:
-    order = [system.id for system in catalog.systems()]
-    return sorted(systems, key=lambda each: order.index(each.name))
-
-
-def _names() -> dict[str, str]:
-    return {system.id: system.name for system in catalog.systems()}
+        for each in curves.systems
+    ]
 
 
 def _map_series(document: StudyDocument, workload: str, over: str) -> list[Series]:
-    numbers, names = looks(), _names()
-    methods: dict[str, str] = {each.id: each.method for each in catalog.systems()}
     scalings = {
         item.name: found
         for item in document.map.tradeoff.items
         if item.kind == "system" and (found := item.of(workload)) is not None
     }
     base = scalings[BASELINE].points[0].makespan_s if BASELINE in scalings else None
-    series = []
-    for id in names:
-        if id in scalings:
-            points = [
+    return [
+        _series(
+            system.id,
+            [
                 (float(p.cpus), p.speedup if over == OWN else (base or 0.0) / (p.makespan_s or 1.0))
-                for p in scalings[id].points
-            ]
-            series.append(Series(id, names[id], methods[id], points, numbers[id]))
-    return series
+                for p in scalings[system.id].points
+            ],
+        )
+        for system in catalog.systems()
+        if system.id in scalings
+    ]
 
 
 def _panels(document: StudyDocument) -> Iterator[LineChart]:

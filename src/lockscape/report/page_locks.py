@@ -59,38 +59,40 @@ def _spent(curves: StudyCurves, mode: str) -> bool:
 
 
 def _waits(curves: StudyCurves) -> Iterator[Waits]:
-    names = {system.id: system.name for system in catalog.systems()}
-    ordered = sorted(curves.systems, key=lambda each: [*names].index(each.name))
     for cpus in CPUS:
-        pairs = [(each, each.at(cpus)) for each in ordered]
+        pairs = [(each, each.at(cpus)) for each in curves.systems]
         label = "1 processor" if cpus == 1 else f"{cpus} processors"
         time = bar_rows(
             f"time-{cpus}", f"Where the time goes on {label}", "share of all processors’ time",
-            [Row(c.name, _named(names, c, p, cpus), [(mode, p.time_shares[mode]) for mode in ORDER])
+            [Row(c.name, _named(c, p, cpus), [(mode, p.time_shares[mode]) for mode in ORDER])
              for c, p in pairs], shares=True,
         )  # fmt: skip
         waits = bar_rows(
             f"waits-{cpus}", f"Waiting for locks on {label}", "how many wait at a time, on average",
-            [_wait_row(_named(names, c, p, cpus), c, p) for c, p in pairs],
+            [_wait_row(_named(c, p, cpus), c, p) for c, p in pairs],
         )  # fmt: skip
-        rows = tuple(row for c, p in pairs for row in _rows(names[c.name], c, p, curves.machine.clock_mhz))
-        yield Waits(label, time, _times(label, [(names[c.name], p) for c, p in pairs]), waits, rows)
+        rows = tuple(row for c, p in pairs for row in _rows(c, p, curves.machine.clock_mhz))
+        yield Waits(label, time, _times(label, pairs), waits, rows)
 
 
-def _times(label: str, points: Sequence[tuple[str, StudyPoint]]) -> Table:
+def _times(label: str, pairs: Sequence[tuple[StudyCurve, StudyPoint]]) -> Table:
     """Return where the time goes as a table, in percent."""
     rows: tuple[tuple[str | int, ...], ...] = tuple(
-        (name, point.cpus, f"{point.makespan_s:.3f}",
+        (_name(curve), point.cpus, f"{point.makespan_s:.3f}",
          *(f"{100 * point.time_shares[mode]:.1f}" for mode in ORDER))
-        for name, point in points
+        for curve, point in pairs
     )  # fmt: skip
     heads = ("system", "processors", "makespan s", *(f"{mode} %" for mode in ORDER))
     return Table(f"Where the time goes on {label}", heads, rows)
 
 
-def _named(names: dict[str, str], curve: StudyCurve, point: StudyPoint, cpus: int) -> str:
+def _name(curve: StudyCurve) -> str:
+    return catalog.system(curve.name).name
+
+
+def _named(curve: StudyCurve, point: StudyPoint, cpus: int) -> str:
     """Return a system's name, with the number of processors if it is not the one asked for."""
-    name = names[curve.name]
+    name = _name(curve)
     return name if point.cpus == cpus else f"{name} (on {point.cpus})"
 
 
@@ -112,9 +114,9 @@ def _wait_row(name: str, curve: StudyCurve, point: StudyPoint) -> Row:
     )  # fmt: skip
 
 
-def _rows(name: str, curve: StudyCurve, point: StudyPoint, mhz: int) -> Iterator[LockRow]:
+def _rows(curve: StudyCurve, point: StudyPoint, mhz: int) -> Iterator[LockRow]:
     for lock in point.locks[:SHOWN]:
-        yield LockRow(curve.name, (name, *_cells(lock, mhz)))
+        yield LockRow(curve.name, (_name(curve), *_cells(lock, mhz)))
 
 
 def _cells(lock: LockStatistics, mhz: int) -> tuple[str | int, ...]:

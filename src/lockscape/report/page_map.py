@@ -30,13 +30,12 @@ class Map:
 
 @dataclass(frozen=True)
 class Judged:
-    """A statement: its short name, the paper's words, the rule, where it stands, and (source, verdict,
-    numbers) for each check. `verdicts` are the ids that a filter chooses by."""
+    """A statement: its short name, the paper's words, the rule, and (source, verdict, numbers) for each
+    check. `verdicts` are the ids that a filter chooses by."""
 
     name: str
     text: str
     rule: str
-    section: str
     checks: tuple[tuple[str, str, str], ...]
     verdicts: str
 
@@ -51,7 +50,7 @@ def map_context(document: StudyDocument) -> dict[str, Any]:
         "map_summary": summary(found),
         "conclusions": [
             Judged(
-                each.name, each.text, each.rule, "6",
+                each.name, each.text, each.rule,
                 tuple((check.source, check.verdict, told(check)) for check in each.checks),
                 " ".join(sorted({_id(check) for check in each.checks})),
             )

@@ -5,7 +5,7 @@ from typing import Any
 
 from lockscape import catalog
 from lockscape.experiments import measured
-from lockscape.experiments.study import MACHINE
+from lockscape.experiments.tradeoff import MACHINE
 from lockscape.report import counting
 from lockscape.report.catalog import KIND_TITLES, SystemRecord
 from lockscape.report.chart import Panel, panel

@@ -1,12 +1,12 @@
 """What the page says in sentences: each is made from the document's numbers; no run can contradict it."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lockscape import catalog
 from lockscape.experiments import figure2
-from lockscape.experiments.study import MACHINE
+from lockscape.experiments.tradeoff import MACHINE
 from lockscape.report.figure2 import verdict
 from lockscape.report.page_locks import CPUS as LOCK_CPUS
 from lockscape.report.page_locks import waiting
@@ -19,19 +19,16 @@ HALF = 2.0
 
 def words_context(document: StudyDocument) -> dict[str, Any]:
     """Return the sentences of the page, by section."""
-    return {
-        "short": list(_short(document)),
-        "said": {
-            "table1": list(_table1(document)),
-            "figure2": list(_figure2(document)),
-            "causes": list(_causes()),
-            "everyone": list(_everyone(document)),
-            "locks": list(_locks(document.curves)) if document.curves else [],
-            "unlock": list(_unlock(document)),
-            "map": list(_map(document)),
-        },
-        "verdict": verdict,
+    said = {
+        "table1": list(_table1(document)),
+        "figure2": list(_figure2(document)),
+        "causes": list(_causes()),
+        "everyone": list(_everyone(document)),
+        "locks": list(_locks(document.curves)) if document.curves else [],
+        "unlock": list(_unlock(document)),
+        "map": list(_map(document)),
     }
+    return {"short": list(_short(document, said)), "said": said, "verdict": verdict}
 
 
 def listed(names: Sequence[str]) -> str:
@@ -44,13 +41,11 @@ def times(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
-def _short(document: StudyDocument) -> Iterator[str]:
-    """Yield what the page shows, one sentence for each part."""
-    yield from list(_tables(document))
-    yield from list(_figure2(document))[:1]
-    yield from list(_everyone(document))[:2]
-    yield from list(_unlock(document))[:1]
-    yield from list(_map(document))[:1]
+def _short(document: StudyDocument, said: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield what the page shows, a sentence or two of what each part says."""
+    yield from _tables(document)
+    for part, count in (("figure2", 1), ("everyone", 2), ("unlock", 1), ("map", 1)):
+        yield from said[part][:count]
     checks = [check.verdict for each in document.map.conclusions for check in each.checks]
     holds, fails = checks.count("holds"), checks.count("does not hold")
     yield (
@@ -151,27 +146,29 @@ def _same_bits(curves: StudyCurves) -> str:
 def _causes() -> Iterator[str]:
     """Yield for each of the four kernels the one change that moves it most on the most processors."""
     record = figure2.recorded(MACHINE)
-    names = {system.id: system.name for system in catalog.systems()}
     for name, cycles in record.samples[0].makespan_cycles.items():
         changed = [each for each in record.ablations if each.system == name]
         if changed:
             most = max(changed, key=lambda each: abs(math.log(each.makespan_cycles[-1] / cycles[-1])))
             before, after = cycles[0] / cycles[-1], cycles[0] / most.makespan_cycles[-1]
             yield (
-                f"{names[name]} is {before:.2f} times as fast on {len(cycles)} processors as on one. What "
-                f"moves it most is {most.name}, with which it is {after:.2f} times as fast: {most.title}."
+                f"{catalog.system(name).name} is {before:.2f} times as fast on {len(cycles)} processors as "
+                f"on one. What moves it most is {most.name}, with which it is {after:.2f} times as fast: "
+                f"{most.title}."
             )
 
 
 def _everyone(document: StudyDocument) -> Iterator[str]:
     """Yield who scales and who does not, on the most processors."""
-    names = {system.id: system.name for system in catalog.systems()}
     if document.curves is not None:
-        ends = [(names[c.name], c.points[-1].cpus, c.points[-1].speedup) for c in document.curves.systems]
+        ends = [
+            (catalog.system(c.name).name, c.points[-1].cpus, c.points[-1].speedup)
+            for c in document.curves.systems
+        ]
     else:
         found = [(item, item.of("postmark")) for item in document.map.tradeoff.items if item.kind == "system"]
         ends = [
-            (names[item.name], curve.points[-1].cpus, curve.points[-1].speedup)
+            (catalog.system(item.name).name, curve.points[-1].cpus, curve.points[-1].speedup)
             for item, curve in found
             if curve is not None
         ]
@@ -194,10 +191,9 @@ def _everyone(document: StudyDocument) -> Iterator[str]:
 
 
 def _locks(curves: StudyCurves) -> Iterator[str]:
-    names = {system.id: system.name for system in catalog.systems()}
     cpus = LOCK_CPUS[-1]
     found = [
-        (waiting(point.locks[0], point), names[each.name], point.locks[0].lock)
+        (waiting(point.locks[0], point), catalog.system(each.name).name, point.locks[0].lock)
         for each in curves.systems
         for point in [each.at(cpus)]
         if point.locks

@@ -9,7 +9,8 @@ from lockscape import catalog
 from lockscape.catalog import Claim, CodeChange, Finding
 from lockscape.catalog.derived import holds
 from lockscape.experiments import measured
-from lockscape.experiments.study import MACHINE, Studied
+from lockscape.experiments.study import Studied
+from lockscape.experiments.tradeoff import MACHINE
 from lockscape.report.bundled import Measurement, bundled
 from lockscape.report.catalog import SystemRecord, system_record
 from lockscape.report.manifest import Manifest, Unread
