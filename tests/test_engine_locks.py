@@ -679,3 +679,48 @@ def test_whatever_the_lock_and_the_costs(kind, fair, free, cpus, think, inside, 
     assert statistic(state, "lock", at.Q_HELD) >= 12 * inside * cpus
     assert_free(state, "lock")
     assert_cycles_add_up(state)
+
+
+# --- looking ---------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.booleans(), st.integers(2, 5), st.integers(1, 400), st.integers(1, 60), st.integers(1, 90), st.integers(0, 40),
+       st.integers(0, 80), st.integers(1, 90), st.sampled_from([0, 90, 333]))  # fmt: skip
+def test_who_rests_between_looks_sees_what_it_would_have_seen(
+    fair, cpus, spin, poll, signal, transfer, think, inside, tick
+):
+    """A traced run looks every few cycles, as the trace tells; without one it rests, and nothing else changes."""
+    made = program((exclusively, enter_alone, leave_alone, block, wake, wake_up, tick_short), CLASSES,
+                   (LockClass("lock", "Part", "sema", spin_cycles=spin, fair=fair),))  # fmt: skip
+    hardware = Hardware(cpus, transfer, transfer, transfer // 2, 3, signal=signal, poll=poll)
+    runs = []
+    for reader in (None, lambda rows: None):
+        state = Machine(made, "exclusively", cpus, hardware, block="block", wake="wake", traced=True, cost=1,
+                        costs={"think": think, "inside": inside, "tick": 20},
+                        vectors={0: "tick_short", 1: "wake_up"}, tick_cycles=tick).run(reader=reader)  # fmt: skip
+        counted = [statistic(state, "lock", which) for which in range(at.STATISTIC_WORDS)]
+        runs.append(
+            (elapsed(state), counted, [cycles(state, k) for k in range(cpus)], int(state.m[at.H_STEPS]))
+        )
+        assert int(state.m[at.H_LOOKER]) == 0
+    assert runs[0] == runs[1]
+
+
+@function()
+def exclusively() -> None:
+    p: Part = the(Part)
+    n = 12
+    while n > 0:
+        n -= 1
+        step("think", (this_cpu() * 7 + n * 5) % 11)
+        with hold("lock", p):
+            enter_alone(p)
+            step("inside")
+            leave_alone(p)
+    stop()
+
+
+@function("interrupt")
+def tick_short() -> None:
+    step("tick")

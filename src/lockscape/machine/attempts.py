@@ -17,6 +17,7 @@ from typing import Any
 
 from lockscape.machine import layout as at
 from lockscape.machine.compiled import compiled
+from lockscape.machine.looking import look_again
 from lockscape.machine.memory import bit_of, line_of, node_of, touch
 from lockscape.machine.tracing import note
 from lockscape.program import opcodes as op
@@ -68,7 +69,7 @@ def commit(m: Any, code: Any, trace: Any, r: int, v: int, p: int, t: int) -> int
     left = m[v + at.V_TRY_OPEN]
     if m[v + at.V_TRY] == at.COMMITTING:
         note_entry(m, trace, t, v, r, left, at.T_RELEASE)
-        paid: int = 0 if left else pay(m, code, r, v, p)
+        paid: int = 0 if left else pay(m, code, r, v, p, t)
         return paid
     if left:
         return 0
@@ -108,7 +109,7 @@ def give_up(m: Any, trace: Any, r: int, v: int, t: int) -> None:
 
 
 @compiled
-def pay(m: Any, code: Any, r: int, v: int, p: int) -> int:
+def pay(m: Any, code: Any, r: int, v: int, p: int, t: int) -> int:
     """End a commit: change the versions if anything was written, and return what all of it takes."""
     m[v + at.V_TRY] = 0
     delay: int = m[v + at.V_TRY_DEBT]
@@ -122,6 +123,7 @@ def pay(m: Any, code: Any, r: int, v: int, p: int) -> int:
             lock = m[k] + m[k + 1]
             m[lock + at.L_SEQUENCE] += 2
             cost = touch(m, lock + at.L_WRITER, p, at.WRITES)
+            look_again(m, lock, t, p)
             if cost:
                 m[q + at.Q_BOUNCED] += 1
             delay += cost

@@ -32,6 +32,7 @@ from lockscape.machine.keyed import (
 )  # fmt: skip
 from lockscape.machine.latency import called
 from lockscape.machine.locking import WAITS, acquire, begin_retry, end_retry, release, wait, wake_first
+from lockscape.machine.looking import end_rest
 from lockscape.machine.memory import touch
 from lockscape.machine.seldom import seldom
 from lockscape.machine.tracing import note, room
@@ -126,6 +127,8 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 m[v + at.V_REMAINING] = 0
             leave_guest(m, code, v, root, now, EXIT_INTERRUPT)
             v = root
+        if m[v + at.V_LOOKS]:
+            end_rest(m, v, now)
         due = m[v + at.V_MASK] == 0 and m[v + at.V_NEXT] <= now and m[v + at.V_NEXT] <= m[v + at.V_TIME]
         t = now
         if FREES:
@@ -365,8 +368,8 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 stop = -1 if FREES else min(stop, m[v + at.V_NEXT])
                 delay = 0
             elif o == op.ACQUIRE:
-                if code[r + 6] >= 0 or FREES:
-                    stop = -1  # it may be released to others, or others hurried
+                if code[r + 6] >= 0 or FREES or m[at.H_LOOKER]:
+                    stop = -1  # it may be released to others, others hurried, or look again
                 if FREES:
                     delay = acquire_ahead(m, code, trace, r, fp, v, p, t)
                 else:
@@ -375,11 +378,15 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                     m[ctx + at.C_PC] = pc - 1
                     m[ctx + at.C_FRAME] = fp
                     delay = wait(m, code, trace, r, fp, v, p, t)
+                    if m[v + at.V_LOOKS]:
+                        stop = t  # it goes on only after others
                     pc = m[ctx + at.C_PC]
                     fp = m[ctx + at.C_FRAME]
             elif o == op.RELEASE:
                 x = m[fp + o1] + o2
-                if m[x + at.L_FIRST] and m[m[at.H_LOCK] + o3 * at.ATTRIBUTE_WORDS + at.A_SLEEPS] == 0:
+                if m[at.H_LOOKER] or (
+                    m[x + at.L_FIRST] and m[m[at.H_LOCK] + o3 * at.ATTRIBUTE_WORDS + at.A_SLEEPS] == 0
+                ):
                     stop = -1  # others go on
                 if FREES:
                     stop = -1
@@ -392,6 +399,8 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                     continue
                 m[ctx + at.C_PC] = pc
                 m[ctx + at.C_FRAME] = fp
+                if m[at.H_LOOKER]:
+                    stop = -1
                 delay = wake_first(m, code, trace, r, v, t, x)
                 pc = m[ctx + at.C_PC]
                 fp = m[ctx + at.C_FRAME]
@@ -445,6 +454,8 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 trying = m[v + at.V_TRY]
             elif o == op.COMMIT:
                 m[ctx + at.C_PC] = pc
+                if m[at.H_LOOKER]:
+                    stop = -1
                 delay = commit(m, code, trace, r, v, p, t)
                 pc = m[ctx + at.C_PC]
                 trying = m[v + at.V_TRY]

@@ -9,6 +9,7 @@ from lockscape.machine import layout as at
 from lockscape.machine.compiled import compiled
 from lockscape.machine.events import account
 from lockscape.machine.latency import handled, runs
+from lockscape.machine.looking import look_for
 from lockscape.machine.spawning import retire
 from lockscape.machine.tracing import note
 from lockscape.program.layout import OBJECT_WORDS, ROW
@@ -43,6 +44,8 @@ def switch(m: Any, trace: Any, r: int, v: int, t: int, process: int) -> int:
     m[v + at.V_ATOMIC] = m[new + at.C_ATOMIC]
     account(m, v, m[new + at.C_MODE], t)
     retire(m, v, ctx)
+    if m[at.H_LOOKER]:
+        look_for(m, ctx, t, m[v + at.V_PROCESSOR])
     return 0
 
 

@@ -20,11 +20,12 @@ NONE, UNSEEN, READS, WRITES = 0, -1, 0, 1
     H_MEMORY, H_UPGRADE, H_HANDOVER, H_SIGNAL, H_POLL, H_SHARER_SHIFT, H_NODE_SHIFT, H_REMOTE,
     H_TRACE, H_TRACED,
     H_TRACE_END, H_FAULT_PC, H_FAULT_VIRTUAL, H_FAULT_VALUE, H_TRANSFERS, H_INSTANCES, H_UNTIL, H_CALLS,
-    H_EVENTS, H_FREE, H_NOW,
-) = range(42)  # fmt: skip
+    H_EVENTS, H_FREE, H_NOW, H_LOOKER,
+) = range(43)  # fmt: skip
 """H_FREE: 1 if some lock class is free; H_NOW: in such a run, the time of the event that is handled.
 H_CALLS: a histogram for each kind of system call; H_EVENTS: one for each kind of event of the first kernel
-instance, then of all others (a hypervisor's guests)."""
+instance, then of all others (a hypervisor's guests). H_LOOKER: the virtual processor that rests between looks
+since the least time (`lockscape.machine.looking`)."""
 HEAD_WORDS = 48
 
 (E_TOTAL, E_MOST, E_BUCKETS) = range(3)
@@ -59,7 +60,9 @@ V_TRIES = V_TRY_COUNT + 1
 TRY_WORDS, MOST_TRIES = 4, 4
 """Of each version: its object, offset, lock class and value at the beginning."""
 V_AHEAD = V_TRIES + TRY_WORDS * MOST_TRIES
-VIRTUAL_WORDS = V_AHEAD + 1
+(V_LOOKS, V_LOOKED, V_LOOKER) = range(V_AHEAD + 1, V_AHEAD + 4)
+"""Of who rests between looks: the lock (0: it does not rest), when it looked last, and who rests longer."""
+VIRTUAL_WORDS = V_LOOKER + 1
 TRYING, COMMITTING = 1, 2
 RACY_WORD = 1 << 20
 """What a word counts that a commit writes and that is racy on purpose."""

@@ -12,6 +12,7 @@ from lockscape.machine.compiled import compiled
 from lockscape.machine.events import account
 from lockscape.machine.frames import call_hook
 from lockscape.machine.latency import woken
+from lockscape.machine.looking import look_again, may_rest, rest
 from lockscape.machine.memory import touch
 from lockscape.machine.tracing import note
 from lockscape.machine.waiters import drop_waiter, queue_waiter, release_spinners, release_spinners_ahead
@@ -77,6 +78,8 @@ def taken(m: Any, code: Any, trace: Any, r: int, v: int, p: int, t: int, x: int,
         m[q + at.Q_BOUNCED] += 1
     delay += code[r + 5]
     m[q + at.Q_ACQUIRED] += 1
+    if m[at.H_LOOKER]:
+        look_again(m, lock, t, p)
     if m[w + at.W_SINCE]:
         waited = t - m[w + at.W_SINCE] + 1
         m[q + at.Q_WAIT] += waited
@@ -158,6 +161,8 @@ def wait(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, t: int)
     spin_mode(m, v, t, spins)
     if looks:
         m[at.H_STEPS] -= 1  # a look is no step
+        if may_rest(m, v, p):
+            looks = rest(m, v, lock, t, m[a + at.A_SPIN] - (t + 1 - m[w + at.W_SINCE]))
         return looks
     queue_waiter(m, lock, w, shared)
     if sleeps == 0:
@@ -225,6 +230,8 @@ def release(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, t: i
             m[q + at.Q_HELD] += t - m[lock + at.L_SINCE]
             if m[a + at.A_SEQUENCE]:
                 m[lock + at.L_SEQUENCE] += 1
+    if m[at.H_LOOKER]:
+        look_again(m, lock, t, p)
     if m[lock + at.L_FIRST] and m[a + at.A_SLEEPS] == 0:
         release_spinners(m, code, lock, a, t, at.UNSEEN)
     if m[at.H_TRACE]:
@@ -256,6 +263,7 @@ def wake_first(m: Any, code: Any, trace: Any, r: int, v: int, t: int, x: int) ->
         else:
             m[lock + at.L_OWNER] = waiter
             m[lock + at.L_DEPTH] = 1
+        look_again(m, lock, t, m[v + at.V_PROCESSOR])
     m[frame] = m[waiter + at.C_PROCESS]
     woken(m, waiter, t)
     if m[at.H_TRACE]:

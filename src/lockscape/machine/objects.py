@@ -4,6 +4,7 @@ from typing import Any
 
 from lockscape.machine import layout as at
 from lockscape.machine.compiled import compiled
+from lockscape.machine.looking import look_into
 from lockscape.machine.memory import remove_key
 from lockscape.machine.tracing import note
 from lockscape.program.layout import COLLECTION_WORDS, LOCK_WORDS, OBJECT_WORDS
@@ -83,10 +84,13 @@ def empty_collections(m: Any, place: int) -> None:
 @compiled
 def make(m: Any, trace: Any, r: int, fp: int, v: int, t: int, target: int, number: int) -> int:
     """Make an object of a class, its address in register `target`. Return 0, or -1 - reason."""
-    if m[at.H_BREAK] + m[m[at.H_CLASS] + number * at.CLASS_WORDS + at.K_WORDS] > m[at.H_SIZE]:
+    words = m[m[at.H_CLASS] + number * at.CLASS_WORDS + at.K_WORDS]
+    if m[at.H_BREAK] + words > m[at.H_SIZE]:
         return -1 - at.REASON_MEMORY
     place = new_object(m, m[v + at.V_INSTANCE], number)
     m[fp + target] = place
+    if m[at.H_LOOKER]:
+        look_into(m, place, words, t, m[v + at.V_PROCESSOR])
     if m[at.H_TRACE]:
         note(m, trace, t, v, r, at.T_NEW, place, number, at.NONE)
     return 0
