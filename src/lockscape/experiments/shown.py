@@ -14,6 +14,7 @@ from lockscape.experiments.swapped import need_of_swap
 from lockscape.experiments.trials import NO_TICKS, SWAPPING, Kernel, Trial, kernel_of, run_trial
 from lockscape.experiments.witness import Span, Witness, unprotected_parts
 from lockscape.machine.execute import RunError
+from lockscape.machine.faults import uncollected
 from lockscape.machine.findings import Rules
 from lockscape.machine.state import State
 from lockscape.ports.interrupting import Handlers
@@ -60,12 +61,14 @@ def handlers_for(key: bytes) -> Handlers:
     return Handlers(kernel_for(key).port)
 
 
+@uncollected()
 def changed_bare(task: tuple[bytes, Trial]) -> Unprotected:
     """Return what a trial changes without locks that it otherwise has for it."""
     key, trial = task
     return unprotected_parts(_watched(key, trial))
 
 
+@uncollected()
 def look(task: tuple[bytes, Trial, Sequence[Mutant], Unprotected]) -> list[Seen]:
     """Run a trial of the port as it is; return what it shows of each mutant's place."""
     key, trial, mutants, bare = task
@@ -79,6 +82,7 @@ def look(task: tuple[bytes, Trial, Sequence[Mutant], Unprotected]) -> list[Seen]
     ]  # fmt: skip
 
 
+@uncollected()
 def share(task: tuple[bytes, Trial, Sequence[Mutant]]) -> list[float]:
     """Run a trial of the port as it is; return how large a part of it each mutant's place is."""
     key, trial, mutants = task

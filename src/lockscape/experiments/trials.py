@@ -19,7 +19,7 @@ from lockscape.kernel.files import APPENDING, CREATING
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import RunError, execute
-from lockscape.machine.faults import Detector
+from lockscape.machine.faults import Detector, uncollected
 from lockscape.machine.findings import Rules
 from lockscape.machine.state import State
 from lockscape.machine.waiting import no_progress
@@ -314,6 +314,7 @@ def assembled(built: Port) -> Kernel:
 D = TypeVar("D", bound=Detector)
 
 
+@uncollected()
 def run_trial(kernel: Kernel, trial: Trial, make: Callable[[State, Rules], D]) -> tuple[D, str]:
     """Run a trial to its end, or to the first fault; return the detector and what is wrong, or nothing.
 

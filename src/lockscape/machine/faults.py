@@ -6,8 +6,9 @@ its sections are not seen. What each kind of fault is and what it lets pass is s
 `races`, `publishing`, `sections`, `sleeping`, `lockorder`, `lifetimes` and `waiting`.
 """
 
+import contextlib
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,18 @@ Handler = Callable[[Now, Activity, int, int, int], None]
 _ATOMIC_BOTH = (op.COMPARE_AND_SWAP, op.COMPARE_AND_SWAP2, op.SWAP, op.REMOVE)
 _ATOMIC_RELEASE = (op.STORE, op.INSERT, op.TO_TAIL)
 _COMPARE_AND_SWAP = (op.COMPARE_AND_SWAP, op.COMPARE_AND_SWAP2)
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Leave the collector of cycles off for a while: detectors keep much, and none of it forms cycles."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class Detector:
@@ -79,13 +92,8 @@ class Detector:
 
     def read(self, rows: NDArray[np.int64]) -> None:
         """Read further rows of the trace."""
-        collecting = gc.isenabled()
-        gc.disable()  # nothing that is kept here forms cycles, and there is much of it to look through
-        try:
+        with uncollected():
             time = self._read(rows)
-        finally:
-            if collecting:
-                gc.enable()
         patience = self.rules.patience_cycles
         if patience and time - self.completed > patience:
             self.completed = time

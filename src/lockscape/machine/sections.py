@@ -24,8 +24,6 @@ from lockscape.machine.lifetimes import Known, Part
 from lockscape.machine.places import Places
 from lockscape.machine.state import State
 from lockscape.program import opcodes as op
-from lockscape.program.nodes import Section
-from lockscape.program.walk import walk
 
 READ, WRITE, ADD = range(3)
 CONFLICTS = ((WRITE, ADD), (READ, WRITE, ADD), (READ, WRITE))
@@ -70,7 +68,7 @@ class Sections:
         self.places = places
         self.findings = findings
         self.sections = state.binary.sections
-        self.names = _named_parts(state)
+        self.names = state.binary.covered
         self.nodes: dict[int, Execution] = {}
         self.live: dict[int, int] = {}
         self.finished: deque[Execution] = deque()
@@ -229,17 +227,3 @@ class Sections:
             f"explains {told}: keep the section's parts under one lock from its first to its last step"
         )
         self.findings.report("broken section", [now for now, *_ in steps], names, text)
-
-
-def _named_parts(state: State) -> list[frozenset[tuple[int, int]] | None]:
-    """Return for each section the (class number, offset) that it names; None: it names nothing."""
-    found: dict[str, set[tuple[int, int]]] = {name: set() for name in state.binary.sections}
-    for function in state.program.functions.values():
-        for node in walk(function.body):
-            if isinstance(node, Section):
-                parts = found.get(f"{function.name}/{node.name}")
-                if parts is not None:
-                    for target in node.targets:
-                        shape = state.program.layouts[target.cls]
-                        parts.add((state.binary.classes.index(target.cls), shape.member(target.name)))
-    return [frozenset(found[name]) or None for name in state.binary.sections]

@@ -1,7 +1,7 @@
 """From tree form to binary form: rows of int64, with every name resolved and every cost filled in."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,7 @@ from lockscape.program.emit import FunctionCode
 from lockscape.program.inline import Inlining
 from lockscape.program.layout import ROW
 from lockscape.program.locks import LockClass
-from lockscape.program.nodes import Function
+from lockscape.program.nodes import Field, Function
 from lockscape.program.objects import Layout
 from lockscape.program.walk import calls_in
 
@@ -46,6 +46,7 @@ class Binary:
     `code`: int64 of shape (rows, ROW). `starts`: first row of each function that has rows. `frames`: words of
     its frame.
     `where`: function of each row. `classes`, `locks`, `sections`: what their numbers mean, in order.
+    `covered`: the parts of objects that each section names, as (number of the class, offset); None: all.
     """
 
     code: NDArray[np.int64]
@@ -55,6 +56,7 @@ class Binary:
     classes: list[str]
     locks: list[str]
     sections: list[str]
+    covered: list[frozenset[tuple[int, int]] | None]
 
     def rows(self, function: str) -> range:
         """Return the rows of a function that has some."""
@@ -71,18 +73,19 @@ class Names:
     traced: bool
     classes: list[str]
     locks: list[str]
-    sections: list[str] = field(default_factory=list)
+    sections: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
 
     @functools.cached_property
     def inlining(self) -> Inlining:
         """Which calls are replaced by the called function's rows."""
         return Inlining(self.program.functions)
 
-    def section(self, name: str) -> int:
-        """Return the number of a section, giving one at first sight."""
-        if name not in self.sections:
-            self.sections.append(name)
-        return self.sections.index(name)
+    def section(self, name: str, targets: Iterable[Field]) -> int:
+        """Return the number of a section that names some parts, giving one at first sight."""
+        parts = self.sections.setdefault(name, set())
+        for target in targets:
+            parts.add((self.classes.index(target.cls), self.program.layouts[target.cls].member(target.name)))
+        return list(self.sections).index(name)
 
 
 def assemble(program: Program, cost: CostOf, traced: bool = False) -> Binary:
@@ -101,7 +104,8 @@ def assemble(program: Program, cost: CostOf, traced: bool = False) -> Binary:
     frames = {name: part.frame for name, part in parts.items()}
     rows = [row for part in parts.values() for row in part.linked(starts, frames)]
     code = np.array(rows, np.int64).reshape(len(where), ROW)
-    return Binary(code, starts, frames, where, names.classes, names.locks, names.sections)
+    covered = [frozenset(parts) or None for parts in names.sections.values()]
+    return Binary(code, starts, frames, where, names.classes, names.locks, list(names.sections), covered)
 
 
 def _parts(names: Names) -> dict[str, FunctionCode]:

@@ -96,8 +96,8 @@ class FunctionCode(Operations):
                 self.breaks[-1].append(self.emit(op.JUMP, 0))
             case n.Return(value=value):
                 self.leave(value)
-            case n.Section(name=name, body=body):
-                self.section(name, body)
+            case n.Section():
+                self.section(node)
             case n.Hold(lock=lock, where=where, body=body):
                 self.retry(lock, where, body)
             case n.Sync():
@@ -191,13 +191,13 @@ class FunctionCode(Operations):
         self.emit(code, register, 0)
         self.done(register)
 
-    def section(self, name: str, body: n.Body) -> None:
+    def section(self, node: n.Section) -> None:
         """Emit a section; its limits matter to the fault detector only."""
-        number = self.names.section(f"{self.function.name}/{name}") if self.names.traced else 0
         if self.names.traced:
+            number = self.names.section(f"{self.function.name}/{node.name}", node.targets)
             self.emit(op.SECTION, number, 1)
             self.sections.append(number)
-        self.body(body)
+        self.body(node.body)
         if self.names.traced:
             self.emit(op.SECTION, self.sections.pop(), 0)
 
