@@ -77,6 +77,9 @@ def empty_collections(m: Any, place: int) -> None:
             node = m[owner + at.S_FIRST]
             while node:
                 remove_key(m, owner, m[node])
+                if m[owner + at.S_FIRST] == node:
+                    # who changed it when it was freed already has broken its index: what it held is lost
+                    m[owner + at.S_FIRST] = m[owner + at.S_LAST] = m[owner + at.S_COUNT] = 0
                 node = m[owner + at.S_FIRST]
         owner += COLLECTION_WORDS
 
