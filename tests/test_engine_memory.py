@@ -9,16 +9,18 @@ from hypothesis import strategies as st
 
 from engine_tools import Machine, elapsed, program, statistic, stop
 from lockscape.machine import layout as at
-from lockscape.machine import memory
+from lockscape.machine import memory, objects
 from lockscape.machine.state import Hardware
 from lockscape.program.language import (
     function,
     hold,
+    insert,
     now,
     step,
     the,
     this_cpu,
 )  # fmt: skip
+from lockscape.program.layout import COLLECTION_WORDS
 from lockscape.program.locks import LockClass
 from lockscape.program.objects import Collection, Object, bitmap, hashed, listed, slotted
 
@@ -418,3 +420,26 @@ def test_slots_grow_and_are_filled_first_fit(number, machines):
     assert execute(state).reason == at.REASON_DONE
     got = [v for _, v in sorted(state.items(state.system("Results"), "values"))]
     assert got[-8::2] == [3, 5, number - 1, number]
+
+
+@function()
+def fill() -> None:
+    bag: Bag = the(Bag)
+    insert(bag.listed, 9, 1)
+    insert(bag.listed, 8, 2)
+    insert(bag.slotted, 7, 3)
+    stop()
+
+
+def test_an_object_is_freed_also_when_a_broken_kernel_has_lost_the_index_of_what_it_holds():
+    """A kernel that goes on with a freed object does that; it must not keep the engine busy for ever."""
+    state = Machine(program([fill], [Process, Bag]), "fill").run()
+    bag = state.system("Bag", 0)
+    first = bag + (
+        int(state.m[state.m[at.H_CLASS] + state.m[bag] * at.CLASS_WORDS + at.K_COLLECTIONS]) & 0xFFFF
+    )
+    node = int(state.m[first + at.S_FIRST])
+    state.m[node + at.N_KEY] = 5  # no bucket has it there
+    objects.empty_collections(state.m, bag)
+    assert not state.m[first + at.S_FIRST] and not state.m[first + at.S_COUNT]
+    assert memory.node_of(state.m, first + 2 * COLLECTION_WORDS, 7) == 0

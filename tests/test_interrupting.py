@@ -1,5 +1,6 @@
 """Which locks interrupt handlers wait for, as a port's listings say, and what that excuses in a mutant."""
 
+import msgspec
 import pytest
 
 from lockscape.ports.interrupting import Handlers
@@ -76,3 +77,13 @@ def test_locks_taken_under_one_that_masks_for_them_count() -> None:
         "inner",
     )
     assert waited_for(plan, "begin_clients", "send_lock") == {"card_lock"}
+
+
+def test_a_handler_that_reads_does_not_wait_for_readers_unless_a_writer_comes_first() -> None:
+    """Only readers of the table of listeners are handlers, and who waits to write keeps no reader out."""
+    reader = Mutant("find_listener", 0, "tcp_lhash_lock", "shared", "unmasked")
+    assert handlers("linux-2.6").wait_for(reader) == set()
+    assert waited_for("linux-2.6", "bind", "tcp_lhash_lock", 1) == {"tcp_lhash_lock"}
+    plan = load_plan("linux-2.6")
+    fair = [msgspec.structs.replace(each, fair=each.name == "tcp_lhash_lock") for each in plan.lock]
+    assert handlers(msgspec.structs.replace(plan, lock=fair)).wait_for(reader) == {"tcp_lhash_lock"}

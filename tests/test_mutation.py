@@ -109,6 +109,17 @@ def test_a_handler_may_come_on_top_of_a_recursive_lock_so_that_keeps_nothing_apa
     assert [v.outcome for v in judge(plan, chosen, [trial], workers=1)] == ["private"] * 2
 
 
+def test_a_read_section_is_needed_where_it_reads_what_is_published() -> None:
+    """Linux 2.6 begins one with every lock of System V IPC, where nothing is published in this kernel."""
+    plan = load_plan("linux-2.6")
+    chosen = [m for m in mutants(plan, "take", "cached") if m.mode == "rcu"]
+    two = [each for each in trials() if "pairs talk" in each.name or "ask for links" in each.name]
+    found = by_words(judge(plan, chosen, two, workers=1))
+    idle = found["rcu not taken in take (hold 1)"]
+    assert (idle.outcome, idle.how) == ("covered", "reads nothing that is published for RCU")
+    assert found["rcu not taken in cached (hold 1)"].outcome == "caught"
+
+
 def test_a_funnel_around_a_function_that_comes_to_nothing_itself_is_tried() -> None:
     plan = load_plan("master-slave")
     (verdict,) = judge(plan, mutants(plan, "call_body"), some(0), workers=1)

@@ -279,7 +279,7 @@ def _explained(task: _Task, seen: Sequence[Seen], met: bool) -> Verdict:
     if mutant.mode == "drop" and kernel_for(task.key).port.program.locks[mutant.lock].sleeps:
         return Verdict(mutant, "covered", how="held over a sleep, as this lock may be: it keeps more apart")
     needed = next((each.needed for each in seen if each.needed), "")
-    if needed or mutant.mode not in ("exclusive", "shared", "retry", "cas"):
+    if needed or mutant.mode not in ("exclusive", "shared", "retry", "rcu", "cas"):
         return Verdict(mutant, "survived", how=needed)
     excuses = sorted(frozenset[str]().union(*(each.excuses for each in seen)))
     if excuses:

@@ -29,6 +29,9 @@ from lockscape.program.walk import walk
 
 Watcher = TypeVar("Watcher", bound=Visits)
 
+UNPUBLISHED = "reads nothing that is published for RCU"
+"""What explains an RCU read section that can be left out."""
+
 MASKED, NO_HANDLER = "interrupts off already", "no handler waits for it"
 """What explains a lock that need not mask interrupts itself."""
 
@@ -158,6 +161,8 @@ def _seen(witness: Witness, need: Need, key: bytes, mutant: Mutant) -> Seen:
     reached = row in witness.rows if row >= 0 else witness.often(-1, mutant.function) > 0
     if row < 0 or not reached:
         needed, excuses = "", set[str]()
+    elif mutant.mode == "rcu":
+        needed, excuses = _needed_read_side(witness, row)
     elif mutant.mode == "cas":
         needed, excuses = need_of_swap(witness, row)
     elif mutant.change == "unmasked":
@@ -165,6 +170,18 @@ def _seen(witness: Witness, need: Need, key: bytes, mutant: Mutant) -> Seen:
     else:
         needed, excuses = _needed(witness, need, row, mutant)
     return Seen(reached, needed, frozenset(excuses), witness.clock)
+
+
+def _needed_read_side(witness: Witness, row: int) -> tuple[str, set[str]]:
+    """Return what needs an RCU read section, in words, or else what excuses it.
+
+    It lets readers come to what writers publish, and keeps what they find there. Where nothing of that is
+    read, nothing is found that it could keep.
+    """
+    if row in witness.for_readers:
+        place, _, offset = witness.for_readers[row]
+        return f"{witness.places.part(place, offset)} is published for its readers", set()
+    return "", {UNPUBLISHED}
 
 
 def _needed_mask(witness: Witness, need: Need, row: int, waited: set[str]) -> tuple[str, set[str]]:

@@ -89,6 +89,9 @@ class Witness(Follower):
         """Locks that mask interrupts."""
         self.recursive: set[int] = set()
         self.rows: set[int] = set()
+        self.read_sides: dict[tuple[int, int], list[int]] = defaultdict(list)
+        self.for_readers: dict[int, Part] = {}
+        """A part that writers publish and that was read in the RCU read sections that begin in a row."""
         self.swapped: dict[int, set[Part]] = defaultdict(set)
         """Parts that the compare-and-swap of a row came to."""
         self.claims = Claims(state)
@@ -172,6 +175,12 @@ class Witness(Follower):
         """An RCU read section begins."""
         super().rcu(now, act, place, offset, value)
         self.rows.add(now[3])
+        self.read_sides[act.context, len(act.frames)].append(now[3])
+
+    def rcu_end(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
+        """An RCU read section ends."""
+        super().rcu_end(now, act, place, offset, value)
+        self.read_sides[act.context, len(act.frames)].pop()
 
     def switch(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """A processor goes on with another context."""
@@ -193,6 +202,9 @@ class Witness(Follower):
         if self.opcodes[now[3]] == op.COMPARE_AND_SWAP:
             self.rows.add(now[3])
             self.swapped[now[3]].add(part)
+        if act.rcu and not write and part[2] in self.lifetimes.objects[part[0]].published:
+            for pc in self.read_sides[act.context, len(act.frames)]:
+                self.for_readers.setdefault(pc, part)
         held = self.held(act)
         locks = frozenset(lock for lock, _, shared in held if lock >= 0 and not (shared and write))
         cls = self.lives[part[:2]].cls

@@ -23,7 +23,9 @@ class Handlers:
         self.ported = port.ported
         self.locks = port.program.locks
         self.edges = lock_edges(port)
-        self.taken = self.waited(name for name, f in self.functions.items() if f.role == "interrupt")
+        handlers = [name for name, f in self.functions.items() if f.role == "interrupt"]
+        self.taken = self.waited(handlers)
+        self.written = self.waited(handlers, writers=True)
 
     def wait_for(self, mutant: Mutant) -> set[str]:
         """Return the locks that a mutant has with interrupts on and that a handler may wait for: its own, and
@@ -31,15 +33,19 @@ class Handlers:
         hold = holds(self.ported[mutant.function].body)[mutant.ordinal]
         inner = self.waited(_calls(hold.body)) | {each.lock for each in holds(hold.body) if each.lock}
         had = {mutant.lock, *(lock for lock in inner if not self.locks[lock].masks)}
-        return {lock for lock in had if not self.locks[lock].sleeps and self.may_wait(lock)}
+        shared = mutant.lock if mutant.mode == "shared" and not self.locks[mutant.lock].fair else ""
+        return {
+            lock for lock in had if not self.locks[lock].sleeps and self.may_wait(lock, reads=lock == shared)
+        }
 
-    def may_wait(self, lock: str) -> bool:
-        """Say whether a handler may wait for a lock that it came on top of.
+    def may_wait(self, lock: str, reads: bool = False) -> bool:
+        """Say whether a handler may wait for a lock that it came on top of; `reads`: one that was had as a
+        reader, and where no writer who waits keeps further readers out.
 
         It takes the lock, which would be recursive to go on then, or another that somebody may hold who waits
         for the lock.
         """
-        if lock in self.taken and not self.locks[lock].recursive:
+        if lock in (self.written if reads else self.taken) and not self.locks[lock].recursive:
             return True
         return any(lock in self.under(other) for other in self.taken - {lock})
 
@@ -53,25 +59,28 @@ class Handlers:
             left += new
         return found
 
-    def waited(self, first: Iterable[str]) -> set[str]:
-        """Return the locks that some functions wait for, or what they call."""
+    def waited(self, first: Iterable[str], writers: bool = False) -> set[str]:
+        """Return the locks that some functions wait for, or what they call; `writers`: as writers only."""
         found, seen, left = set[str](), set[str](), list(first)
         while left:
             name = left.pop()
             if name in self.functions and name not in seen:
                 seen.add(name)
                 body = self.functions[name].body
-                found |= _own(body)
+                found |= _own(body, writers)
                 left += _calls(body)
         return found
 
 
-def _own(body: Body) -> set[str]:
-    """Return the locks that a body itself waits for; an optimistic reader does for its writer."""
+def _own(body: Body, writers: bool) -> set[str]:
+    """Return the locks that a body itself waits for, or as a writer; an optimistic reader does for its
+    writer."""
     found = set[str]()
     for node in _done(body):
         match node:
-            case Sync(op="acquire" | "retake", lock=lock) | Hold(mode="retry", lock=lock):
+            case Sync(op="acquire" | "retake", lock=lock, mode=mode) if not (writers and mode == "shared"):
+                found.add(lock)
+            case Hold(mode="retry", lock=lock) if not writers:
                 found.add(lock)
     return found
 

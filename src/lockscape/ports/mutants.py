@@ -177,7 +177,7 @@ class _Change:
         if not chosen:
             return (replace(node, body=inner),)
         if self.mutant.change == "unmasked":
-            return (replace(node, body=inner, unmasked=True),)
+            return (replace(node, body=delayed(inner), unmasked=True),)
         if self.mutant.change == "shared":
             return (replace(node, mode="shared", body=delayed(inner)),)
         if node.mode == "funnel":
