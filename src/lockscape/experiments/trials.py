@@ -131,6 +131,7 @@ def trials() -> tuple[Trial, ...]:
             "a crowd comes to a server, and a process takes ports, on 1 processor", _crowds(3, 6, 80), 1, True
         ),
         under_pressure("4 processes use more memory than there is", 4, 1, 4),
+        Trial("4 processes use the same 2 files and delete them", _use_and_delete(4), 4, True),
     )
 
 
@@ -227,6 +228,13 @@ def _take_turns(processes: int) -> tuple[Stream, ...]:
         gone = stress_streams(4, 2, seed, [(DO_DELETE,)] * processes, 0, 1, 10_000)
         parts.append([np.concatenate([u.rows, g.rows]) for u, g in zip(used, gone, strict=True)])
     return tuple(Stream(np.concatenate(rows)) for rows in zip(*parts, strict=True))
+
+
+def _use_and_delete(processes: int) -> tuple[Stream, ...]:
+    """Return processes that mostly read the same files, append to them, and delete them now and then: what a
+    kernel keeps of a file on each processor comes and goes."""
+    kinds = (DO_APPEND, *[DO_READ] * 6, DO_DELETE)
+    return tuple(stress_streams(30, 2, 1, [kinds] * processes, 0, 30_000, 200_000))
 
 
 def _write_at_once(processes: int) -> tuple[Stream, ...]:
