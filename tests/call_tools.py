@@ -1,21 +1,15 @@
 """Streams of single system calls, with what each must return, and running them."""
 
-from functools import cache
-
 import numpy as np
 
 from lockscape.experiments.run import settle
-from lockscape.experiments.sample import kernel_steps
 from lockscape.experiments.trials import Trial, run_trial
 from lockscape.machine import layout as at
-from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import execute
 from lockscape.machine.faults import Detector
-from lockscape.ports.plan import load_plan
-from lockscape.ports.port import port
-from lockscape.program.assemble import assemble
-from lockscape.workloads import families, fsck, stress, user
+from lockscape.workloads import families, fsck, stress
 from lockscape.workloads.load import COLUMNS, Stream, load
+from run_tools import kernel_for
 from trial_tools import kernel
 
 
@@ -27,13 +21,6 @@ def call(number, *arguments, gives=None, think=0):
 def rows(*parts):
     """Return the rows of calls, and of rows."""
     return np.concatenate([np.array(part, np.int64).reshape(-1, COLUMNS) for part in parts])
-
-
-@cache
-def kernel_for(name, **options):
-    built = port(load_plan(name), [user, stress], **options)
-    table = CostTable(preset("pentium4"), kernel_steps(), built.plan.costs)
-    return built, table, assemble(built.program, table)
 
 
 def ran(name, *streams, cpus=1, **options):

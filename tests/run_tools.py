@@ -19,8 +19,9 @@ from lockscape.workloads.user import BEFORE
 
 
 @cache
-def kernel_for(name, swapping=0):
-    built = port(load_plan(name), [user, stress], swapping=swapping)
+def kernel_for(name, **options):
+    """Return the port of a plan with user mode, its costs and its binary, with some build options changed."""
+    built = port(load_plan(name), [user, stress], **options)
     table = CostTable(preset("pentium4"), kernel_steps(), built.plan.costs)
     return built, table, assemble(built.program, table)
 
@@ -40,7 +41,7 @@ def ran(name, *rows, cpus=2):
 
 def ran_together(name, streams, cpus=2, **placed):
     """The same for several processes. All must do all of their rows."""
-    built, table, binary = kernel_for(name, int("memory_pages" in placed))
+    built, table, binary = kernel_for(name, **({"swapping": 1} if "memory_pages" in placed else {}))
     machine = load(built, table, cpus, [Stream(rows) for rows in streams], binary=binary,
                    program=stress.PROGRAM, **placed)  # fmt: skip
     state = machine.state

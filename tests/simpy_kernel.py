@@ -28,7 +28,7 @@ from simpy_kernel_machine import (
     ready,
 )
 from simpy_kernel_objects import ObjectOperations, Thing, classes, fresh_file_system, system_objects
-from simpy_kernel_source import Rules, generators
+from simpy_kernel_source import Generators, Rules
 
 
 class Context(ObjectOperations):
@@ -315,7 +315,7 @@ class Kernel:
         self.options, self.costs, self.signal_cycles = options, costs, signal_cycles
         self.fair, self.program = fair, program
         self.rules = Rules(plan, options["preemptible"])
-        self.functions = generators(self.rules, options, Context)
+        self.functions = Generators(self.rules, options, Context)
         self.locks = SEMAPHORES | self.rules.locks
         self.atomic = set(plan.get("atomic", ()))
         self.cpus = [self.processor(number) for number in range(cpus)]

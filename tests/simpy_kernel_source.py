@@ -6,6 +6,7 @@ what takes time or can wait is a ``yield from``.
 """
 
 import ast
+import functools
 import importlib
 import inspect
 import textwrap
@@ -73,17 +74,30 @@ class Rules:
         return [*(self.at.get("entry", []) if outside else ()), *self.at.get(f"body {function}", [])]
 
 
-def generators(rules: Rules, options: Mapping[str, int], operations: type) -> dict[str, Callable]:
-    """Return every function of the kernel and of user mode as a generator function.
+class Generators(dict[str, Callable]):
+    """Every function of the kernel and of user mode as a generator function, made when it is first asked for.
 
     `operations`: the class of contexts, whose methods do what the language's operations mean.
     """
-    made: dict[str, Callable] = {}
-    for module in (*MODULES, user, stress, *rules.modules):
-        for source in vars(module).values():
-            if "lockscape_role" in getattr(source, "__dict__", {}) and source.__module__ == module.__name__:
-                made[source.__name__] = _Maker(source, rules, options, operations).function(made)
-    return made
+
+    def __init__(self, rules: Rules, options: Mapping[str, int], operations: type) -> None:
+        super().__init__()
+        self.how = rules, options, operations
+        self.sources = {
+            source.__name__: source
+            for module in (*MODULES, user, stress, *rules.modules)
+            for source in vars(module).values()
+            if "lockscape_role" in getattr(source, "__dict__", {}) and source.__module__ == module.__name__
+        }
+
+    def __missing__(self, name: str) -> Callable:
+        self[name] = found = _Maker(self.sources[name], *self.how).function(self)
+        return found
+
+
+@functools.cache
+def _text(source: Callable) -> str:
+    return textwrap.dedent(inspect.getsource(source))
 
 
 class _Maker(ast.NodeTransformer):
@@ -95,7 +109,7 @@ class _Maker(ast.NodeTransformer):
         self.swapping = False
 
     def function(self, made: dict[str, Callable]) -> Callable:
-        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(self.source))).body
+        (tree,) = ast.parse(_text(self.source)).body
         assert isinstance(tree, ast.FunctionDef)
         name = self.source.__name__
         body = self.statements(tree.body)

@@ -26,6 +26,7 @@ from typing import NamedTuple
 import pytest
 
 from lockscape.cli.main import run as lockscape
+from lockscape.experiments import whatif
 from tools import require
 
 ROOT = Path(__file__).parents[1]
@@ -130,8 +131,16 @@ def blocks_of(path: Path) -> list[Block]:
 BLOCKS = [block for path in PAGES for block in blocks_of(path)]
 
 
-def blocks(info: str) -> list[pytest.param]:  # type: ignore[valid-type]
-    return [pytest.param(b, id=f"{b.page}:{b.line}") for b in BLOCKS if b.info == info]
+INSTALLING = "uv pip install"
+"""What an example begins with that takes long: the fast tests of packages install the same package."""
+
+
+def blocks(info: str, slow: str | None = None) -> list[pytest.param]:  # type: ignore[valid-type]
+    """Return the blocks of a kind; those with some words in them are slow."""
+    return [
+        pytest.param(b, id=f"{b.page}:{b.line}", marks=pytest.mark.slow if slow and slow in b.body else ())
+        for b in BLOCKS if b.info == info
+    ]  # fmt: skip
 
 
 class Example(NamedTuple):
@@ -227,7 +236,14 @@ def called(arguments: list[str], given: str, joined: bool) -> tuple[int, str, st
     return int(stop.value.code or 0), printed, "" if joined else said
 
 
-@pytest.mark.parametrize("block", blocks("console"))
+@pytest.fixture
+def one_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `lockscape whatif` look at one trial, of those that it looks at: what it prints of it is the same."""
+    monkeypatch.setattr(whatif, "QUICK", whatif.QUICK[-1:])
+
+
+@pytest.mark.usefixtures("one_trial")
+@pytest.mark.parametrize("block", blocks("console", INSTALLING))
 def test_examples_print_what_the_page_says(block: Block, tmp_path: Path) -> None:
     folder = tmp_path / "examples"
     shutil.copytree(DOCS / "examples", folder)

@@ -14,7 +14,7 @@ from lockscape.workloads.families import call
 from lockscape.workloads.load import Stream
 from lockscape.workloads.pairs import pair
 from run_tools import giving, ran, ran_together
-from trial_tools import every_plan, fault_in, kernel
+from trial_tools import fault_in, kernel, some_plans
 
 PLANS = [name for name in plan_names() if name != "uniprocessor"]
 KERNELS = ("giant", "coarse", "fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "lock-free",
@@ -124,14 +124,18 @@ def pairs(count, seed):
     return tuple(Stream(pair(100 * seed + number)) for number in range(count))
 
 
-@every_plan
+@some_plans
 def test_every_port_communicates_without_a_fault(name):
     assert fault_in(name, "4 pairs talk") == ""
 
 
-@settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 1 << 20), name=st.sampled_from(PLANS), count=st.integers(1, 4))
-def test_drawn_pairs_communicate_without_a_fault(seed, name, count):
+@pytest.mark.parametrize("examples", [3, pytest.param(50, marks=pytest.mark.slow)])
+def test_drawn_pairs_communicate_without_a_fault(examples):
+    drawn = given(seed=st.integers(0, 1 << 20), name=st.sampled_from(PLANS), count=st.integers(1, 4))
+    settings(max_examples=examples, deadline=None)(drawn(run_pairs))()
+
+
+def run_pairs(seed, name, count):
     detector, wrong = run_trial(kernel(name), Trial("drawn", pairs(count, seed), 3, bool(seed % 2)), Detector)
     assert wrong == ""
     assert not detector.faults

@@ -4,8 +4,9 @@ import csv
 import io
 import json
 import math
+import re
 import xml.etree.ElementTree as ET
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,12 @@ from lockscape.experiments.tradeoff import Missing, Question, all_names, tradeof
 from lockscape.ports.effort import both
 from lockscape.ports.plan import load_plan, parse_plan
 from lockscape.ports.port import kernel_count, port
-from lockscape.report.labels import place_names
+from lockscape.report.labels import ABOVE, BELOW, BOLD, TITLE_SIZE, Box, common, crosses, place_names, width
 from lockscape.report.manifest import Stopwatch
 from lockscape.report.map import Drawn, map_document
 from lockscape.report.map_plot import round_numbers
-from lockscape.report.map_svg import map_svg
+from lockscape.report.map_svg import FRAME, map_svg
+from lockscape.report.records import recorded_map
 from lockscape.report.source_effort import source_efforts
 from lockscape.workloads.postmark import PostmarkOptions
 from map_tools import BUSY, IDLE, effort, evidence, item, linux, standard
@@ -41,6 +43,9 @@ from map_tools import tradeoff as made_up
 
 TINY = Question(2, ("postmark",), postmark=PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=10,
                                                            transactions=20))  # fmt: skip
+
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture
@@ -439,17 +444,74 @@ def test_conclusions_have_names_of_their_own_and_rules() -> None:
 # --- pictures and the command -------------------------------------------------------------------------------
 
 
+def meeting(boxes: list[Box]) -> list[tuple[Box, Box]]:
+    """Return the pairs that have something in common."""
+    return [(one, other) for one, other in combinations(boxes, 2) if common(one, other) > 0]
+
+
+def outside(boxes: list[Box], frame: Box) -> list[Box]:
+    return [box for box in boxes if common(box, frame) < (box[2] - box[0]) * (box[3] - box[1]) - 1e-6]
+
+
 def test_names_keep_out_of_each_others_way() -> None:
     points = [(f"name {n}", 100.0 + 3 * n, 100.0) for n in range(6)] + [("edge", 395.0, 5.0)]
-    found = place_names(points, (0.0, 0.0, 400.0, 200.0))
+    frame = (0.0, 0.0, 400.0, 200.0)
+    found = place_names(points, frame)
     assert [each.text for each in found] == [text for text, _, _ in points]
-    boxes = [(n.x, n.y - 9, n.x + 6.1 * len(n.text), n.y + 3) for n in found]
-    for k, one in enumerate(boxes):
-        assert one[0] >= 0 and one[2] <= 400 and one[1] >= 0
-        for other in boxes[:k]:
-            assert min(one[2], other[2]) <= max(one[0], other[0]) or min(one[3], other[3]) <= max(
-                one[1], other[1]
-            )
+    boxes = [each.box for each in found]
+    assert meeting(boxes) == [] and outside(boxes, frame) == []
+    spread = [point for point in points if point[0] in ("name 0", "edge")]
+    assert [each.lead for each in place_names(spread, frame)] == [None, None], "each stands beside its point"
+    full = place_names([(f"name {n}", 20.0, 20.0) for n in range(9)], (0.0, 0.0, 60.0, 40.0))
+    assert meeting([each.box for each in full]), "where there is no room they meet: this can be seen"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [((0, 0, 10, 10), True), ((0, 5, 10, 5), True), ((0, 0, 3, 3), False), ((0, 9, 3, 0), False), ((4, 0, 4, 9), False)],
+)  # fmt: skip
+def test_lines_across_boxes(line: tuple[int, int, int, int], expected: bool) -> None:
+    assert crosses(line, (4.0, 4.0, 6.0, 6.0)) is expected
+
+
+@pytest.mark.parametrize("cpus", [2, 4, 8])
+def test_no_names_on_the_recorded_map_touch(cpus: int) -> None:
+    """Names are apart, on no point, and inside of the drawing; that text is no wider the report's tests ask a browser."""
+    found = recorded_map()
+    space = design_space(found.tradeoff.items, cpus, found.space.axis, found.space.over)
+    root = ET.fromstring(map_svg(msgspec.structs.replace(found, space=space)))
+    names = [(each.text or "", box_of(each)) for each in drawn(root, "text", "name")]
+    boxes = [box for _, box in names]
+    marks = [(x - 5, y - 5, x + 5, y + 5) for x, y in middles(root)]
+    assert (len(names), len(marks)) == (len(space.places) + len(space.regions), len(space.places))
+    assert meeting(boxes) == [] and outside(boxes, FRAME) == []
+    assert [text for text, box in names if any(common(box, mark) for mark in marks)] == []
+    assert len(drawn(root, "line", "lead")) <= len(names) / 2, "a line only where there is no room"
+
+
+def drawn(root: ET.Element, tag: str, kind: str) -> list[ET.Element]:
+    """Return the elements of a picture of a class."""
+    return [each for each in root.iter(f"{SVG}{tag}") if kind in each.get("class", "").split()]
+
+
+def box_of(text: ET.Element) -> Box:
+    """Return what a name or a title covers."""
+    x, y, words = float(text.get("x", "")), float(text.get("y", "")), text.text or ""
+    title = "region-name" in text.get("class", "")
+    wide = BOLD * width(words, TITLE_SIZE) if title else width(words)
+    return (x, y - ABOVE, x + wide, y + BELOW)
+
+
+def middles(root: ET.Element) -> list[tuple[float, float]]:
+    """Return where the points of ports (circles) and systems (diamonds) are."""
+    marks = [each for group in root.iter(f"{SVG}g") for each in group if "dot" in each.get("class", "")]
+    tops = [
+        re.match(r"M(\S+) (\S+)l5.5 5.5l", each.get("d", "")) for each in marks if each.tag == f"{SVG}path"
+    ]
+    found = [
+        (float(each.get("cx", "")), float(each.get("cy", ""))) for each in marks if each.tag == f"{SVG}circle"
+    ]
+    return found + [(float(top[1]), float(top[2]) + 5.5) for top in tops if top]
 
 
 @pytest.mark.parametrize(

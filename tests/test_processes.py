@@ -6,23 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockscape.errors import InputError
-from lockscape.experiments.sample import kernel_steps
 from lockscape.experiments.trials import Trial, families, run_trial
 from lockscape.kernel.entry import CLOSE, EXEC, FAULT, FORK, OPEN, WAIT, WRITE
 from lockscape.kernel.files import CREATING, READING
 from lockscape.machine import layout as at
-from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import execute
 from lockscape.machine.faults import Detector
-from lockscape.ports.plan import load_plan, plan_names
-from lockscape.ports.port import port
-from lockscape.program.assemble import assemble
-from lockscape.workloads import stress, user
+from lockscape.ports.plan import plan_names
+from lockscape.workloads import stress
 from lockscape.workloads.families import call, family, fork, most_descendants
 from lockscape.workloads.load import Stream, load
 from lockscape.workloads.user import BEFORE, FIRST_CALL, KIND
-from run_tools import giving, ran
-from trial_tools import every_plan, fault_in, kernel
+from run_tools import giving, kernel_for, ran
+from trial_tools import fault_in, kernel, some_plans
 
 PLANS = [name for name in plan_names() if name != "uniprocessor"]
 KERNELS = ("giant", "linux-2.0", "linux-2.6", "lock-free", "reimplementation", "application-kernel")
@@ -73,9 +69,7 @@ def test_pages_are_shared_until_one_writes(name):
 
 def _most_pages(name, *rows):
     """Return the most pages that were taken at once, less the machine's: on one processor, which keeps none."""
-    built = port(load_plan(name), [user, stress], hz=1)
-    table = CostTable(preset("pentium4"), kernel_steps(), built.plan.costs)
-    binary = assemble(built.program, table)
+    built, table, binary = kernel_for(name, hz=1)
     machine = load(built, table, 1, [Stream(np.concatenate(rows))], binary=binary, program=stress.PROGRAM)
     state, least = machine.state, 1 << 62
     while execute(state, int(state.m[at.H_TIME]) + 500).reason != at.REASON_DONE:
@@ -98,14 +92,18 @@ def test_contexts_are_used_again():
     assert len(machine.contexts) == 3
 
 
-@every_plan
+@some_plans
 def test_families_run_without_a_fault(name):
     assert fault_in(name, "families") == ""
 
 
-@settings(max_examples=6, deadline=None)
-@given(seed=st.integers(0, 1 << 20), name=st.sampled_from(PLANS), cpus=st.integers(2, 4))
-def test_drawn_families_run_without_a_fault(seed, name, cpus):
+@pytest.mark.parametrize("examples", [2, pytest.param(30, marks=pytest.mark.slow)])
+def test_drawn_families_run_without_a_fault(examples):
+    drawn = given(seed=st.integers(0, 1 << 20), name=st.sampled_from(PLANS), cpus=st.integers(2, 4))
+    settings(max_examples=examples, deadline=None)(drawn(run_family))()
+
+
+def run_family(seed, name, cpus):
     trial = Trial("drawn", families(3, seed), cpus, bool(seed % 2))
     assert run_trial(kernel(name), trial, Detector)[1] == ""
 

@@ -26,6 +26,7 @@ from lockscape.ports.port import port
 from lockscape.workloads import fsck, postmark, user
 from lockscape.workloads.load import load, postmark_stream
 from lockscape.workloads.scramble import scramble
+from trial_tools import SHOWN
 
 PORTS = tuple(name for name in plan_names() if name != "uniprocessor")
 FUNNELS = ("coarse-funnel", "coarse-master", "master-slave")
@@ -219,7 +220,9 @@ def check(name, traced, examples, number=None, most_work=12):
     (right if number is None else seed(number)(right))()
 
 
-@pytest.mark.parametrize("name", PORTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in SHOWN else pytest.mark.slow) for name in PORTS]
+)
 def test_few_random_runs_show_no_fault(name):
     check(name, traced=True, examples=2)
 

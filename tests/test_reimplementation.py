@@ -16,9 +16,11 @@ from trial_tools import kernel
 
 PLANS = ("reimplementation", "reimplementation-shared")
 
-SHOWN_HERE = (0, 2, 4, 6, 7, 8)
-"""Trials of the fast tests: all calls, memory, files and the disk. What families, pairs, pipes, sockets, signals
-and swapping show, one of the two plans shows in the tests of these (`every_plan`) and in test_mutation.py."""
+TRIALS = [(name, number) for number in range(len(trials())) for name in PLANS]
+
+SHOWN_HERE = {*zip(PLANS * 3, (0, 2, 4, 6, 7, 8), strict=True)}
+"""Trials of the fast tests, in turns: all calls, memory, files and the disk. What families, pairs, pipes, sockets,
+signals and swapping show, one of the two plans shows in test_mutation.py and in some of the tests of these."""
 
 SHARED = parse_workload(
     """
@@ -53,10 +55,9 @@ def test_a_run_adds_up(name: str, cpus: int) -> None:
     assert result(name, cpus).calls and shared(name, cpus)[1] == []
 
 
-@pytest.mark.parametrize("name", PLANS)
 @pytest.mark.parametrize(
-    "number",
-    [pytest.param(n, marks=() if n in SHOWN_HERE else pytest.mark.slow) for n in range(len(trials()))],
+    ("name", "number"),
+    [pytest.param(*each, marks=() if each in SHOWN_HERE else pytest.mark.slow) for each in TRIALS],
 )
 def test_no_fault(name: str, number: int) -> None:
     _, wrong = run_trial(kernel(name), trials()[number], Detector)

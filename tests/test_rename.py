@@ -1,35 +1,22 @@
 """rename: what it changes in the directory, what becomes of a file that is replaced, and every port without a fault."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 
 from lockscape.experiments.run import settle
-from lockscape.experiments.sample import kernel_steps
 from lockscape.kernel.entry import CLOSE, FSTAT, MKDIR, OPEN, RENAME, UNLINK, WRITE
 from lockscape.kernel.files import CREATING
 from lockscape.machine import layout as at
-from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import execute
-from lockscape.ports.plan import load_plan
-from lockscape.ports.port import port
-from lockscape.program.assemble import assemble
-from lockscape.workloads import fsck, stress, user
+from lockscape.workloads import fsck, stress
 from lockscape.workloads.load import COLUMNS, Stream, load
 from lockscape.workloads.user import FIRST_CALL
-from trial_tools import every_plan, fault_in
+from run_tools import kernel_for
+from trial_tools import fault_in, other_plans
 
 KERNELS = ("fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "lock-free")
 WRITTEN = ((OPEN, 0, 1, CREATING), (WRITE, 0, 5000, 0), (CLOSE, 0, 0, 0))
 """Make file 1 with 5,000 bytes."""
-
-
-@cache
-def kernel_for(name):
-    kernel = port(load_plan(name), [user, stress])
-    table = CostTable(preset("pentium4"), kernel_steps(), kernel.plan.costs)
-    return kernel, table, assemble(kernel.program, table)
 
 
 def entries(name, *calls):
@@ -81,7 +68,7 @@ def test_directories_missing_files_and_the_same_name_change_nothing(name):
         assert entries(name, *WRITTEN, *folder, (RENAME, 0, *renamed)) == expected
 
 
-@every_plan
+@other_plans
 def test_every_port_renames_and_yields_without_a_fault(name):
     assert fault_in(name, "rename the same files") == ""
 

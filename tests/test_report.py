@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from lockscape.experiments import study
 from lockscape.experiments.statements import SYSTEMS
 from lockscape.report.bar_rows import Row, bar_rows
 from lockscape.report.bundled import bundled
+from lockscape.report.labels import common
 from lockscape.report.line_chart import Frame, Series, line_chart, scale_step, spread
 from lockscape.report.organisations import HEIGHT, WIDTH, organisations
 from lockscape.report.page import render_page
@@ -95,6 +96,21 @@ def test_every_chart_is_drawn_and_nothing_is_asked_for(tab: Tab, page: Path) -> 
     for name, width, height, shapes, label, words in boxes:
         assert width > 100 and height > 50 and shapes > 2 and label and words > 20, name
     assert tab.told() == [] and tab.requests() == [page.as_uri()]
+    check_names(tab)
+
+
+def check_names(tab: Tab) -> None:
+    """No two names of a map touch where they are drawn, and none leaves it."""
+    maps = tab.value(
+        "[...document.querySelectorAll('svg.lockscape-map')].map(svg => [...svg.querySelectorAll('text.name')]"
+        ".map(text => { const box = text.getBBox();"
+        " return [text.textContent, box.x, box.y, box.x + box.width, box.y + box.height] }))"
+    )
+    assert [len(names) for names in maps] == [46] * 3
+    for names in maps:
+        for (one, *a), (other, *b) in combinations(names, 2):
+            assert not common(tuple(a), tuple(b)), (one, other)
+        assert all(x >= 52 and right <= 980 - 16 for _, x, _, right, _ in names)
 
 
 def test_it_never_scrolls_sideways(tab: Tab, page: Path) -> None:

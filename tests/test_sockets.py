@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from lockscape.errors import InputError
 from lockscape.experiments.run import settle
-from lockscape.experiments.sample import kernel_steps
 from lockscape.experiments.trials import Kernel, Trial, assembled, run_trial, streams_of
 from lockscape.kernel.card import FRAME_BYTES
 from lockscape.kernel.entry import (
@@ -40,35 +39,27 @@ from lockscape.kernel.sockets import (
     SEND_BUFFER,
 )
 from lockscape.machine import layout as at
-from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import execute
 from lockscape.machine.faults import Detector
 from lockscape.ports.plan import load_plan, plan_names
 from lockscape.ports.port import port
-from lockscape.program.assemble import assemble
 from lockscape.workloads import fsck, stress, user
 from lockscape.workloads.connecting import connecting
 from lockscape.workloads.families import call, fork
 from lockscape.workloads.load import Machine, Stream, load
 from lockscape.workloads.network import WHOLE, outside, peers, serve, server
 from lockscape.workloads.user import FIRST_CALL
-from trial_tools import every_plan, kernel
+from run_tools import kernel_for
+from trial_tools import kernel, other_plans
 
 PLANS = [name for name in plan_names() if name != "uniprocessor"]
 KERNELS = ("fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "lock-free", "reimplementation")
 LISTENS = (call(SOCKET, result=0), call(LISTEN, 0, 80, result=0))
 
 
-@cache
-def built(name: str, cards: tuple[tuple[str, int], ...] = ()):
-    made = port(load_plan(name), [user, stress], **dict(cards))
-    costs = CostTable(preset("pentium4"), kernel_steps(), made.plan.costs)
-    return made, costs, assemble(made.program, costs)
-
-
 def ran(name: str, cpus: int, *rows, **cards: int) -> tuple[Machine, int]:
     """Let processes with these rows run to their end; return the machine, sound, and how long they took."""
-    made, costs, binary = built(name, tuple(cards.items()))
+    made, costs, binary = kernel_for(name, **cards)
     machine = load(made, costs, cpus, [Stream(r) for r in rows], binary=binary, program=stress.PROGRAM)
     state = machine.state
     stopped = execute(state, 1 << 40)
@@ -260,7 +251,7 @@ def fault(made: Kernel, seed: int, cpus: int) -> str:
     return run_trial(made, trial, Detector)[1]
 
 
-@every_plan
+@other_plans
 def test_every_port_serves_and_talks_without_a_fault(name):
     streams = (Stream(server(80, 3, 2, 3, 100, 2000)), Stream(peers(90, 2, 3, 50, 20_000, 500)))
     assert run_trial(kernel(name), Trial("server and peers", streams, 4, True), Detector)[1] == ""

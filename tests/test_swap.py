@@ -17,7 +17,7 @@ from lockscape.workloads.families import call, fork
 from lockscape.workloads.growing import BECOME_PROGRAM, growing
 from lockscape.workloads.workload_file import parse_workload
 from run_tools import ran_together
-from trial_tools import every_plan, kernel
+from trial_tools import kernel, some_plans
 
 PLANS = [name for name in plan_names() if name != "uniprocessor"]
 KERNELS = ("giant", "coarse", "fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "lock-free",
@@ -107,13 +107,13 @@ def under_pressure(count, seed, cpus, forks=True):
     return Trial(f"{count} growing", streams, cpus, False, memory_pages=120 + 50 * count)
 
 
-@every_plan
+@some_plans
 def test_every_port_swaps_without_a_fault(name):
     assert run_trial(kernel(name, swapping=1), under_pressure(3, 1, 3), Detector)[1] == ""
 
 
 @pytest.mark.slow
-@every_plan
+@some_plans
 def test_every_port_swaps_without_a_fault_when_more_processes_grow(name):
     for trial in (under_pressure(6, 1, 4), under_pressure(4, 2, 2, forks=False)):
         assert run_trial(kernel(name, swapping=1), trial, Detector)[1] == ""

@@ -6,35 +6,24 @@ import numpy as np
 import pytest
 
 from lockscape.experiments.run import settle
-from lockscape.experiments.sample import kernel_steps
 from lockscape.kernel.entry import CLOSE, FSYNC, OPEN, SYNC, WRITE
 from lockscape.kernel.files import APPENDING, CREATING
 from lockscape.machine import layout as at
-from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import execute
-from lockscape.ports.plan import load_plan
-from lockscape.ports.port import port
-from lockscape.program.assemble import assemble
-from lockscape.workloads import fsck, stress, user
+from lockscape.workloads import fsck, stress
 from lockscape.workloads.load import Stream, load
 from lockscape.workloads.user import FIRST_CALL
-from trial_tools import every_plan, fault_in
+from run_tools import kernel_for
+from trial_tools import fault_in, other_plans
 
 DISK_CYCLES = 5_000_000
 KERNELS = ("giant", "fine", "linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6", "reimplementation")
 
 
 @cache
-def kernel_for(name):
-    kernel = port(load_plan(name), [user, stress], disk_cycles=DISK_CYCLES)
-    table = CostTable(preset("pentium4"), kernel_steps(), kernel.plan.costs)
-    return kernel, table, assemble(kernel.program, table)
-
-
-@cache
 def ran(name, calls, processes=1, cpus=1):
     """Let processes append 9,000 bytes each to one file, then make the calls; return the machine and its end."""
-    kernel, table, binary = kernel_for(name)
+    kernel, table, binary = kernel_for(name, disk_cycles=DISK_CYCLES)
     rows = [(OPEN, 0, 1, CREATING + APPENDING), (WRITE, 0, 9000, 0), *calls, (CLOSE, 0, 0, 0)]
     stream = Stream(np.array([(FIRST_CALL + row[0], *row[1:], 0, 0) for row in rows], np.int64))
     machine = load(
@@ -92,6 +81,6 @@ def test_what_is_not_open_cannot_be_written():
     assert (served, end - without < 10_000) == (0, True)
 
 
-@every_plan
+@other_plans
 def test_every_port_writes_to_disk_at_once_without_a_fault(name):
     assert fault_in(name, "write to disk at once") == ""

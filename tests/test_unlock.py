@@ -75,7 +75,7 @@ def test_paths_without_an_end_are_refused(system, target, message):
 SHORT_TRIALS = ("3 families", "2 servers", "processes send signals")
 
 
-@pytest.mark.parametrize("system", ["linux-2.0", "giant"])
+@pytest.mark.parametrize("system", ["linux-2.0", pytest.param("giant", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("split", [0, None])
 def test_known_ends_are_clean_also_with_one_lock_for_all(system, split):
     one = path(system)

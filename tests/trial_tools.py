@@ -1,5 +1,6 @@
 """Kernels for trials, each made once, and what a trial finds in one."""
 
+from collections.abc import Collection
 from functools import cache
 
 import pytest
@@ -27,15 +28,22 @@ SYSTEMS = [
 """Systems, and variants of them, that have a plan of their own."""
 
 
-every_plan = pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if name in SHOWN else pytest.mark.slow)
-        for name in dict.fromkeys((*plan_names(), *SYSTEMS))
-        if name != "uniprocessor"
-    ],
-)
-"""Makes a test one of each plan and each system; those that are not `SHOWN` are slow."""
+def each_plan(shown: Collection[str]) -> pytest.MarkDecorator:
+    """Return what makes a test one of each plan and each system, those that are not `shown` slow."""
+    names = dict.fromkeys((*plan_names(), *SYSTEMS))
+    return pytest.mark.parametrize(
+        "name",
+        [
+            pytest.param(name, marks=() if name in shown else pytest.mark.slow)
+            for name in names
+            if name != "uniprocessor"
+        ],
+    )
+
+
+every_plan, some_plans, other_plans = each_plan(SHOWN), each_plan(SHOWN[::2]), each_plan(SHOWN[1::2])
+"""Make a test one of each plan: the fast tests try all of `SHOWN`, or one half. Each kind of call has a trial in
+four plans, and each plan has trials of half of the kinds."""
 
 
 @cache

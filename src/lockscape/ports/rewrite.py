@@ -54,6 +54,8 @@ class _Pass:
         for rule in plan.rule:
             self.check_lock(rule)
             self.rules.setdefault(" ".join(rule.at.split()), []).append(rule)
+        places = (anchor.partition(" ") for anchor in self.rules)
+        self.with_calls = {place.partition("/")[0] for kind, _, place in places if kind == "call"}
         self.used: set[str] = set()
         self.now = Function("", (), ())
 
@@ -109,7 +111,8 @@ class _Pass:
         found: list[Stmt] = []
         for statement in statements:
             inner = with_bodies(statement, self.body)
-            rules = [r for name in called(statement) for r in self.find(f"call {self.now.name}/{name}")]
+            calls = called(statement) if self.now.name in self.with_calls else ()
+            rules = [r for name in calls for r in self.find(f"call {self.now.name}/{name}")]
             if isinstance(statement, Section):
                 found.extend(self.section(inner))
             else:

@@ -88,8 +88,8 @@ def map_svg(document: MapDocument, id: str = "map") -> str:
         raise InputError(f"nothing has a place on the map: {'; '.join(space.absent.values())[:200]}")
     scale = _Scale(space)
     titles: dict[str, str] = {method.id: method.title for method in catalog.methods()}
-    shapes, taken = _shapes(space, scale, titles)
-    dots = _dots(document, scale, taken)
+    shapes = _shapes(space, scale, titles)
+    dots = _dots(document, scale, [shape.name.box for shape in shapes])
     return environment().get_template("map.svg").render(
         id=id, width=WIDTH, height=HEIGHT, left=LEFT, right=WIDTH - RIGHT, top=TOP, base=HEIGHT - BOTTOM,
         title=f"Scalability against effort on {space.cpus} processors", over=OVER[space.over],
@@ -104,19 +104,18 @@ def map_svg(document: MapDocument, id: str = "map") -> str:
 FRAME = (LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
 
 
-def _shapes(space: Space, scale: _Scale, titles: Mapping[str, str]) -> tuple[list[Shape], tuple[Box, ...]]:
-    """Return the regions in the paper's order, and what their names cover."""
+def _shapes(space: Space, scale: _Scale, titles: Mapping[str, str]) -> list[Shape]:
+    """Return the regions in the paper's order."""
     regions = sorted(space.regions, key=lambda region: [*titles].index(region.method))
     outlines = [[(scale.x(x), scale.y(y)) for x, y in region.corners] for region in regions]
     cores = [[(scale.x(x), scale.y(y)) for x, y in region.core] for region in regions]
     found = [(titles[region.method], core) for region, core in zip(regions, cores, strict=True)]
     points = [(scale.x(place.effort), scale.y(place.speedup)) for place in space.places]
-    names, taken = place_titles(found, points, FRAME)
-    shapes = [
+    names = place_titles(found, points, FRAME)
+    return [
         Shape(region.method, titles[region.method], _points(outline), _points(core), name)
         for region, outline, core, name in zip(regions, outlines, cores, names, strict=True)
     ]
-    return shapes, taken
 
 
 def _points(corners: Sequence[Point]) -> str:
