@@ -23,8 +23,7 @@ from lockscape.experiments.curve import Progress, run_all
 from lockscape.experiments.result import RunResult, RunSpec
 from lockscape.experiments.sample import kernel_steps
 from lockscape.inputs import read_file
-from lockscape.workloads.postmark import PostmarkOptions
-from lockscape.workloads.stdio import Libc
+from lockscape.workloads.postmark import Libc, PostmarkOptions
 
 MACHINE = "lockstep"
 """The machine preset of booted kernels: one instruction, one cycle."""

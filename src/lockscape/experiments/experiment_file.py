@@ -34,8 +34,7 @@ from lockscape.experiments.result import MOST_PROCESSES, Seeding
 from lockscape.experiments.sample import MOST_SAMPLES
 from lockscape.inputs import read_file
 from lockscape.machine.state import MOST_PROCESSORS
-from lockscape.workloads.postmark import MAX_INT, PAPER, PostmarkOptions
-from lockscape.workloads.stdio import Libc
+from lockscape.workloads.postmark import MAX_INT, PAPER, Libc, PostmarkOptions
 
 BOUNDS = {
     "processors": (1, MOST_PROCESSORS),

@@ -8,9 +8,8 @@ from lockscape.experiments.result import RunSpec, Seeding
 from lockscape.experiments.sample import cost_factors
 from lockscape.systems.load import System
 from lockscape.workloads.choose import AnyWorkload, choose_workload
-from lockscape.workloads.postmark import PAPER, PROCESSES, PostmarkOptions
+from lockscape.workloads.postmark import PAPER, PROCESSES, Libc, PostmarkOptions
 from lockscape.workloads.replay import Replay
-from lockscape.workloads.stdio import Libc
 
 POSTMARK = "postmark"
 """The workload that is no file."""

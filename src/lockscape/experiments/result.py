@@ -11,9 +11,8 @@ from lockscape.experiments.histogram import Buckets, percentile, together
 from lockscape.machine.state import MOST_PROCESSORS
 from lockscape.ports.plan import Plan
 from lockscape.workloads.choose import AnyWorkload
-from lockscape.workloads.postmark import PostmarkOptions
+from lockscape.workloads.postmark import Libc, PostmarkOptions
 from lockscape.workloads.replay import Replay
-from lockscape.workloads.stdio import Libc
 
 MOST_PROCESSES = 4096
 MOST_OPERATIONS = 10_000_000

@@ -34,10 +34,10 @@ from lockscape.workloads.postmark import (
     READ,
     START,
     TRANSACTED,
+    Libc,
     Operations,
     PostmarkOptions,
 )
-from lockscape.workloads.stdio import Libc
 
 MAGIC = 0x3153534C
 BUFFERED, MAPPED = 1, 2
@@ -57,7 +57,7 @@ def pack(work: Operations, prefix: str = "", libc: Libc = "modern") -> bytes:
     """Return PostMark's operations packed.
 
     `prefix` stands before every file's name, so that processes can share a directory. With `libc` ``2005``
-    each stream's buffer is mapped (see `lockscape.workloads.stdio`). Raises InputError for locations, which
+    each stream's buffer is mapped (see `lockscape.workloads.user`). Raises InputError for locations, which
     may lie anywhere, and for a prefix with subdirectories, which can be made only once.
     """
     if work.options.locations:

@@ -10,8 +10,16 @@ from lockscape.errors import InputError
 from lockscape.real.host_result import WorkloadName
 from lockscape.real.room import Need, need_of
 from lockscape.real.stream import compute, one_file, pack
-from lockscape.workloads.postmark import APPEND, CREATE, KIND, READ, Operations, PostmarkOptions, operations
-from lockscape.workloads.stdio import Libc
+from lockscape.workloads.postmark import (
+    APPEND,
+    CREATE,
+    KIND,
+    READ,
+    Libc,
+    Operations,
+    PostmarkOptions,
+    operations,
+)
 
 Seeding = Literal["same", "each"]
 
@@ -23,7 +31,7 @@ OF_A_FILE: dict[Libc, int] = {"2005": 5, "modern": 3}
 class Asked(NamedTuple):
     """What is asked of the processes: see `PostmarkOptions`; `seeding`: one seed, or the next one for each.
 
-    `iterations`: of computing, of each process. `libc`: see `lockscape.workloads.stdio`.
+    `iterations`: of computing, of each process.
     """
 
     processes: int
@@ -77,6 +85,6 @@ def _streams(name: WorkloadName, made: Sequence[Operations], asked: Asked) -> tu
 
 
 def _calls(made: Operations, libc: Libc) -> int:
-    """Return about how many calls a stream makes: exactly for small files, see `stdio.system_calls`."""
+    """Return about how many calls a stream makes: exactly for files no larger than a buffer."""
     opened = int(np.isin(made.rows[:, KIND], (CREATE, READ, APPEND)).sum())
     return OF_A_FILE[libc] * opened + len(made.rows)

@@ -23,6 +23,7 @@ from array import array
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -30,6 +31,11 @@ from numpy.typing import NDArray
 
 from lockscape.errors import InputError
 from lockscape.workloads.twister import Twister
+
+Libc = Literal["modern", "2005"]
+"""The C library through which an operation makes system calls: glibc 2.36 (``modern``), whose streams have
+buffers from malloc, or 2.3 (``2005``), which maps every buffer, so that a stream adds an mmap, a munmap and a
+page fault."""
 
 MKDIR, CREATE, READ, APPEND, DELETE, RMDIR, NOTHING, MARK = range(8)
 """What an operation is. NOTHING is half a transaction without effect: an append to a file of full size (the
