@@ -25,6 +25,7 @@ from lockscape.systems.load import ablation_text, load_ablation
 from lockscape.workloads.postmark import PAPER, PostmarkOptions
 
 CPUS = tuple(range(1, 9))
+"""Numbers of processors of the paper's Figure 2."""
 
 ABLATIONS = (
     "linux-2.0-fine",

@@ -15,10 +15,12 @@ from lockscape.workloads.postmark import Libc, PostmarkOptions
 from lockscape.workloads.replay import Replay
 
 MOST_PROCESSES = 4096
+"""Processes of a run."""
 MOST_OPERATIONS = 10_000_000
 """Operations of all processes of a run together: half a gigabyte of rows."""
 
 Seeding = Literal["same", "each"]
+"""Whether all processes have one seed, or each the next one."""
 
 MODES = ("user", "kernel", "interrupt", "spin", "idle", "hypervisor")
 """What a processor's time is spent in, see `ProcessorTime`."""

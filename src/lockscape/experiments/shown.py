@@ -26,7 +26,7 @@ from lockscape.program.emit import stands_twice
 from lockscape.program.nodes import While
 from lockscape.program.walk import walk
 
-Watcher = TypeVar("Watcher", bound=Visits)
+_Watcher = TypeVar("_Watcher", bound=Visits)
 
 MASKED, NO_HANDLER = "interrupts off already", "no handler waits for it"
 """What explains a lock that need not mask interrupts itself."""
@@ -103,7 +103,7 @@ def _watched(key: bytes, trial: Trial) -> Witness:
     return _sound(kernel_for(key), trial, Witness)
 
 
-def _sound(kernel: Kernel, trial: Trial, watch: Callable[[State, Rules], Watcher]) -> Watcher:
+def _sound(kernel: Kernel, trial: Trial, watch: Callable[[State, Rules], _Watcher]) -> _Watcher:
     """Run a trial of the port as it is, which must show nothing; return what watched it."""
     watched, wrong = run_trial(kernel, trial, watch)
     if wrong:

@@ -38,7 +38,7 @@ from lockscape.workloads.signalling import reapers, signalling
 from lockscape.workloads.stress import ALL, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_READ, FIRST_CALL, KIND, NAME
 
-MACHINE = "pentium4"
+_MACHINE = "pentium4"
 
 BUSY = {
     "hz": 20_000, "slice_ticks": 1, "flush_seconds": 0, "buffer_age_seconds": 0, "inode_age_seconds": 0,
@@ -307,14 +307,14 @@ def kernel_of(plan: Plan, **options: int) -> Kernel:
 
 def assembled(built: Port) -> Kernel:
     """Assemble a port, or a mutant of one, for trials."""
-    costs = CostTable(preset(MACHINE), steps_of(built.plan.new_code), built.plan.costs)
+    costs = CostTable(preset(_MACHINE), steps_of(built.plan.new_code), built.plan.costs)
     return Kernel(built, costs, assemble(built.program, costs, traced=True), built.rules(weakly_ordered=True))
 
 
-D = TypeVar("D", bound=Detector)
+_D = TypeVar("_D", bound=Detector)
 
 
-def run_trial(kernel: Kernel, trial: Trial, make: Callable[[State, Rules], D]) -> tuple[D, str]:
+def run_trial(kernel: Kernel, trial: Trial, make: Callable[[State, Rules], _D]) -> tuple[_D, str]:
     """Run a trial to its end, or to the first fault; return the detector and what is wrong, or nothing.
 
     Wrong is a fault, a run that cannot go on, and a file system that is damaged at the end.

@@ -36,6 +36,7 @@ QUICK = (5, 7, 9, 10, 11, 13, 14, 15, 16, 18)
 """Numbers of the trials that take little time, one or more for each part of the kernel."""
 
 Kind = Literal["free", "split", "instance"]
+"""What is done with a lock: it costs nothing, is split, or is one for each object."""
 
 Verdict = Literal["bound", "safe", "unsafe", "none"]
 """``none``: there is no such change, or nothing to gain by it."""

@@ -55,6 +55,7 @@ MODULES: tuple[types.ModuleType, ...] = (
     pipes, pipe_files, timers, signals, delivery, semaphores, messages, links,
     swap, reclaim, sockets, connections, card,
 )  # fmt: skip
+"""The files of the kernel, in the order in which their functions are assembled."""
 
 OPTIONS: dict[str, int] = {
     "dentry_cache": 1,  # names are cached as dentries; 0: in a cache for one version of a directory (2.0)

@@ -44,8 +44,10 @@ from lockscape.program.language import unmask as unmask_interrupts
 """Numbers of the system calls; FAULT is a page fault."""
 
 NOT_A_DEVICE = -25
+"""ENOTTY of Linux: the result of a call that no driver knows."""
 
 CYCLES_PER_MICROSECOND = 2000
+"""Of the machine's clock, 2 GHz, by which timers are set."""
 
 TIMER_LINE, DISK_LINE, CARD_LINE = 0, 1, 2
 """Interrupt lines."""
@@ -57,6 +59,7 @@ CALLS = (
     "semop", "msgsnd", "msgrcv",
     "socket", "listen", "accept", "connect", "send", "receive", "readlink",
 )  # fmt: skip
+"""System calls, by number."""
 
 
 @function("entry")

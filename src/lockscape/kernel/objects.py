@@ -392,8 +392,9 @@ class Disk(Object, count=1):
 
 
 NAMES, DENTRIES, INODES, FILES, AREAS, HEADS, MESSAGES = range(7)
-SLABS = 7
 """Slab caches: names (paths), dentries, inodes, open files, areas, buffer heads, messages."""
+SLABS = 7
+"""How many there are."""
 
 PAGE_BATCH, PAGE_LIMIT = 16, 96
 """Pages that a processor takes from the zone at once, and the most that it keeps."""

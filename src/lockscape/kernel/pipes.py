@@ -8,6 +8,7 @@ from lockscape.program.language import current, free, function, hold, new, optio
 PAGE_BYTES = 4096
 
 BROKEN_PIPE = -32
+"""EPIPE of Linux: nobody reads."""
 
 
 @function()

@@ -39,8 +39,9 @@ from lockscape.program.language import (
 from lockscape.program.language import mask as mask_interrupts
 
 TICK, RESCHEDULE, DISK = 0, 1, 2
+"""Interrupt vectors: the timer's, another processor's, the disk's. Ports use 3 for their own."""
 ARRIVED, SENT = 4, 5
-"""Interrupt vectors; the last two are the network card's. Ports use 3 for their own."""
+"""The network card's."""
 
 URGENT = 1000
 """What makes an urgent process better than any other (kernel/sched.c of 2.4.31: goodness{weight = 1000})."""

@@ -32,6 +32,7 @@ from lockscape.program.language import (
 )
 
 INVALID = -22
+"""EINVAL of Linux, of fsync on what has no blocks."""
 
 
 @function()

@@ -34,6 +34,7 @@ CHUNK = 4096
 WRITE = at.T_WRITE
 
 Handler = Callable[[Now, Activity, int, int, int], None]
+"""Takes a row of the trace: when and where, its context, object, offset and value."""
 
 _ATOMIC_BOTH = (op.COMPARE_AND_SWAP, op.COMPARE_AND_SWAP2, op.SWAP, op.REMOVE)
 _ATOMIC_RELEASE = (op.STORE, op.INSERT, op.TO_TAIL)

@@ -28,6 +28,7 @@ from lockscape.program.nodes import Section
 from lockscape.program.walk import walk
 
 READ, WRITE, ADD = range(3)
+"""How a section takes part in what others see: it reads, writes, or adds to it."""
 CONFLICTS = ((WRITE, ADD), (READ, WRITE, ADD), (READ, WRITE))
 """What each kind of access does not commute with."""
 

@@ -59,6 +59,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 NO_CHANGE = Change(0, 0, 0, 0, 0)
+"""Of a port that changes nothing."""
 
 
 class FunctionEffort(msgspec.Struct, frozen=True):

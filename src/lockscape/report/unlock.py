@@ -16,9 +16,10 @@ from lockscape.report.simulate import MachineRecord, Workload, simulate_document
 from lockscape.report.simulate_tables import about_runs
 from lockscape.report.table import Row, Table, print_tables
 
-BIG = "the giant lock, from entry to exit"
-SECTIONS = "the giant lock, around each section"
+_BIG = "the giant lock, from entry to exit"
+_SECTIONS = "the giant lock, around each section"
 Field = Literal["own", "out"]
+"""What is told of a lock's data in Linux: see `FIELDS`."""
 FIELDS: tuple[Field, ...] = ("own", "out")
 """What is told of a lock's data in Linux: a lock of their own, and that they are out of the big one."""
 
@@ -140,9 +141,9 @@ def path_table(document: UnlockDocument) -> Table:
 def _what(step: Step) -> str:
     """Return what a step does, in short."""
     if step.kind == "giant":
-        return BIG
+        return _BIG
     if step.kind == "sections":
-        return SECTIONS
+        return _SECTIONS
     if len(step.locks) > MOST_NAMED:
         return (
             f"the other {len(step.locks)}"

@@ -19,7 +19,9 @@ TEXT, FIRST_RANGE = 1, 2
 """Numbers of a program's mapped ranges: its file, and from here on its fresh ones."""
 
 Some = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+"""How many, or none."""
 Mix = dict[str, Annotated[int, msgspec.Meta(ge=1, le=1000)]]
+"""Of each operation, how often it is drawn."""
 
 
 class Child(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

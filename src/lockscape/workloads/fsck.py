@@ -17,7 +17,8 @@ from lockscape.program.objects import Object
 from lockscape.workloads.load import Machine
 
 Addresses = NDArray[np.int64]
-NOTHING: Addresses = np.zeros(0, np.int64)
+"""Where objects are in the machine's memory."""
+_NOTHING: Addresses = np.zeros(0, np.int64)
 
 EMPTY_LINKS = 2
 """Links of an empty directory: its own name and its dot."""
@@ -47,7 +48,7 @@ class Live:
 
     def column(self, cls: str, field: str) -> Addresses:
         """Return a field of all objects of a class."""
-        places = self.of.get(cls, NOTHING)
+        places = self.of.get(cls, _NOTHING)
         values: Addresses = self.state.m[places + self.state.program.layouts[cls].fields[field]]
         return values
 
@@ -95,7 +96,7 @@ class Live:
         """Return the addresses of a class' objects: of the system's own, those of this kernel only."""
         if self.state.program.layouts[cls].count:
             return np.array(_table(self.state, cls, self.instance), np.int64)
-        return self.of.get(cls, NOTHING)
+        return self.of.get(cls, _NOTHING)
 
     def kinds(self, cls: str) -> list[str]:
         """Return a class and those that say they represent it: system objects that a port distributes."""
@@ -179,7 +180,7 @@ def reach(state: State, processes: list[int], instance: int = -1) -> Live:
             parts.setdefault(state.layouts[number].name, []).append(places)
             onward += [state.m[places + offset] for offset in fields[number]]
             onward += [live.values(places + offset) for offset in lists[number]]
-        found = np.unique(np.concatenate([NOTHING, *onward]))
+        found = np.unique(np.concatenate([_NOTHING, *onward]))
         fresh = found[~seen[found]]
     live.of = {name: np.concatenate(each) for name, each in parts.items()}
     return live
@@ -214,7 +215,7 @@ def _memory(live: Live) -> Iterator[str]:
     """Objects that are allocated but cannot be reached, or that can be reached but were freed."""
     state = live.state
     for number, shape in enumerate(state.layouts):
-        places = live.of.get(shape.name, NOTHING)
+        places = live.of.get(shape.name, _NOTHING)
         freed = int(np.count_nonzero(state.m[places + 1] % 2 == 0))
         if freed:
             yield f"{freed:,} freed objects of class {shape.name} are still referred to"
@@ -231,7 +232,7 @@ def _memory(live: Live) -> Iterator[str]:
             yield f"{leaked:,} objects of class {shape.name} are allocated and nothing refers to them"
     pools = [place for number in range(len(state.instances)) for place in _table(state, "PacketPool", number)]
     taken = sum(live.get(place, "out") for place in pools)
-    yield from _differ("packets taken from the pools", taken, len(live.of.get("Packet", NOTHING)))
+    yield from _differ("packets taken from the pools", taken, len(live.of.get("Packet", _NOTHING)))
 
 
 def _inodes(live: Live) -> Iterator[str]:
@@ -300,7 +301,7 @@ def _groups(live: Live) -> Iterator[str]:
 def _blocks(live: Live) -> set[int]:
     """Return the blocks that inodes have."""
     found: set[int] = set()
-    for inode in live.of.get("Inode", NOTHING).tolist():
+    for inode in live.of.get("Inode", _NOTHING).tolist():
         found.add(live.get(inode, "block"))
         found.update(block for _, block in live.items(inode, "blocks"))
     return found - {0}
@@ -321,7 +322,7 @@ def _names(live: Live) -> Iterator[str]:
 
 def _pages(live: Live) -> Iterator[str]:
     """Pages of files and of processes against what the zone has given."""
-    pages = len(live.of.get("Page", NOTHING))
+    pages = len(live.of.get("Page", _NOTHING))
     stated = live.total("PageCache", "pages") + live.total("Processor", "cached")
     yield from _differ("pages in the page cache", stated, pages)
     yield from _differ(
@@ -349,7 +350,7 @@ def _swap(live: Live) -> Iterator[str]:
 
 def _buffers(live: Live) -> Iterator[str]:
     """Buffers of disk blocks: their lists and marks."""
-    buffers = live.of.get("Buffer", NOTHING)
+    buffers = live.of.get("Buffer", _NOTHING)
     dirty = {place for place, _ in live.members("BufferCache", "dirty")}
     marked = set(buffers[live.column("Buffer", "dirty") != 0].tolist())
     yield from _differ("buffers on the list of dirty ones", len(dirty), len(marked & dirty))
@@ -360,7 +361,7 @@ def _buffers(live: Live) -> Iterator[str]:
 
 def _network(live: Live) -> Iterator[str]:
     """Sockets, which go with the processes that have them, and packets, which somebody must have taken."""
-    left = len(live.of.get("Socket", NOTHING))
+    left = len(live.of.get("Socket", _NOTHING))
     if left:
         yield f"{left:,} sockets are left"
     if live.items(live.system("Ports"), "table"):
@@ -393,14 +394,14 @@ def _processes(live: Live, processes: list[int]) -> Iterator[str]:
         yield f"{left:,} open files are left in the system's table"
     yield from _differ("processes", live.total("Kernel", "processes"), 0)
     daemons = set(live.column("AddressSpaces", "waits").tolist())
-    queues = set(live.of.get("WaitQueue", NOTHING).tolist()) - daemons
+    queues = set(live.of.get("WaitQueue", _NOTHING).tolist()) - daemons
     left = sum(len(live.items(queue, "sleepers")) for queue in queues)
     if left:
         yield f"{left:,} processes are left in wait queues"
     left = len(live.members("TimerBase", "due"))
     if left:
         yield f"{left:,} timers are left"
-    pipes = len(live.of.get("Pipe", NOTHING))
+    pipes = len(live.of.get("Pipe", _NOTHING))
     if pipes:
         yield f"{pipes:,} pipes are left"
 

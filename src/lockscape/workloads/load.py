@@ -23,7 +23,8 @@ from lockscape.workloads import postmark, user
 from lockscape.workloads.families import most_descendants
 
 COLUMNS = 6
-ROOT_SERIAL = 1
+"""Of a stream's rows: an operation, and its operands."""
+_ROOT_SERIAL = 1
 
 FIRST_DIRECTORY = 1 << 19
 """Name numbers of directories begin here, above those of files."""
@@ -42,6 +43,7 @@ LOADED = 2
 """References to a process that is there at the beginning: its own, and that of who looks at it at the end."""
 
 Rows = NDArray[np.int64]
+"""Operations, one a row of `COLUMNS`."""
 
 
 class Node(NamedTuple):
@@ -343,7 +345,7 @@ def _file_system(state: State, opt: dict[str, int], instance: int, processes: Se
     sb = state.system("SuperBlock", 0, instance)
     groups = opt["groups"]
     state.set(sb, free_inodes=INODES_PER_GROUP * groups, free_blocks=BLOCKS_PER_GROUP * groups,
-              serials=ROOT_SERIAL)  # fmt: skip
+              serials=_ROOT_SERIAL)  # fmt: skip
     state.set(state.system("Zone", 0, instance), free=ZONE_PAGES, pages=ZONE_PAGES)
     state.set(state.system("Clock", 0, instance), flush=opt["flush_seconds"] * opt["hz"])
     for number, process in enumerate(processes):

@@ -51,15 +51,16 @@ the file.
 """
 
 COLUMNS = 6
+"""Of an operation."""
 
 START, CREATED, TRANSACTED, DELETED = range(4)
 """The marks, where PostMark takes the time: before the first file is created, after the last one of the
 first phase, after the transactions, and after the rest is deleted (but before the subdirectories are)."""
 
 MIN_TRANSACTIONS = 10
-MAX_FILES = 250_000
-MAX_TRANSACTIONS = 1_000_000
-MAX_DIRECTORIES = 250_000
+_MAX_FILES = 250_000
+_MAX_TRANSACTIONS = 1_000_000
+_MAX_DIRECTORIES = 250_000
 MAX_LOCATIONS = 256
 """Bounds of ours, so that a stream takes seconds and some hundred megabytes at most."""
 
@@ -67,6 +68,7 @@ MAX_SIZE_BYTES = 2**30 - 1
 """PostMark cannot allocate twice more than this: it counts in an int of 32 bits."""
 
 MAX_INT = 2**31 - 1
+"""The largest number that PostMark can hold."""
 
 
 class Location(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,10 +123,10 @@ class PostmarkOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         _within("size_low_bytes", self.size_low_bytes, 1, self.size_high_bytes)
         _within("size_high_bytes", self.size_high_bytes, 1, MAX_SIZE_BYTES)
-        _within("files", self.files, 1, MAX_FILES)
-        _within("transactions", self.transactions, 1, MAX_TRANSACTIONS)
+        _within("files", self.files, 1, _MAX_FILES)
+        _within("transactions", self.transactions, 1, _MAX_TRANSACTIONS)
         _within("seed", self.seed, 1, MAX_INT)
-        _within("subdirectories", self.subdirectories, 0, MAX_DIRECTORIES // max(1, len(self.locations)))
+        _within("subdirectories", self.subdirectories, 0, _MAX_DIRECTORIES // max(1, len(self.locations)))
         _within("read_block_bytes", self.read_block_bytes, 1, MAX_INT)
         _within("write_block_bytes", self.write_block_bytes, 1, MAX_INT)
         _within("read_bias", self.read_bias, -1, 10)

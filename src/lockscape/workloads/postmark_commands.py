@@ -45,11 +45,13 @@ COMMANDS = (
 """PostMark's commands, in its order: a line is the first that it begins with."""
 
 MAX_LINES = 10_000
+"""Lines that are read, over all loaded files, before the commands are refused."""
 MAX_BYTES = 1_000_000
-"""What is read, over all loaded files, before the commands are refused."""
+"""Bytes of them."""
 
-MAX_DEPTH = 16
+_MAX_DEPTH = 16
 MAX_LINE_CHARACTERS = 4096
+"""Of a line, before it is refused."""
 
 _NUMBERS = {
     "set number": "files",
@@ -226,9 +228,9 @@ class _Parser:
         if name is None:
             raise InputError(f"{where}: nothing is loaded: name a file")
         path = _inside(self._folder, name, where)
-        if path in parents or len(parents) >= MAX_DEPTH:
+        if path in parents or len(parents) >= _MAX_DEPTH:
             raise InputError(
-                f"{where}: that file loads itself, or is loaded {MAX_DEPTH} deep: remove the line"
+                f"{where}: that file loads itself, or is loaded {_MAX_DEPTH} deep: remove the line"
             )
         self.file(path, where, parents)
 

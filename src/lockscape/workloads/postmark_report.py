@@ -35,6 +35,7 @@ from lockscape.workloads.postmark import (
 )
 
 KILOBYTE, MEGABYTE = 1024, 1024 * 1024
+"""In bytes, as PostMark counts them."""
 
 _DOTS = 10
 """A dot is printed after the first transaction, and then after each tenth part of all."""

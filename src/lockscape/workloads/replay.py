@@ -37,6 +37,7 @@ from lockscape.workloads.strace_calls import follow
 from lockscape.workloads.strace_files import Followed
 
 MOST_PROCESSES = 65_536
+"""Processes of a trace."""
 MOST_GENERATIONS = 200
 """So many processes one replay has, and so many of them each made by the one before."""
 

@@ -45,11 +45,13 @@ FIRST_CALL = 64
 Descriptors need no variables: a process that closes what it opens knows which is the lowest free one."""
 
 (KIND, PATH, NAME, BYTES, BEFORE, PROBES) = range(6)
+"""The columns of a stream's row."""
 
 TO_PIPE = 1
 """The third argument of a write to a pipe, which the kernel does not look at: it takes no room on a disk."""
 
 BUFFER_BYTES = 4096
+"""Of a stream's buffer."""
 
 
 @function("user")
