@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from lockscape.errors import InputError
-from lockscape.experiments.result import RunSpec, Seeding
+from lockscape.experiments.result import RunSpec
 from lockscape.experiments.sample import cost_factors
 from lockscape.systems.load import System
 from lockscape.workloads.choose import AnyWorkload, choose_workload
-from lockscape.workloads.postmark import PAPER, PROCESSES, Libc, PostmarkOptions
+from lockscape.workloads.postmark import PAPER, PROCESSES, Libc, PostmarkOptions, Seeding
 from lockscape.workloads.replay import Replay
 
 POSTMARK = "postmark"

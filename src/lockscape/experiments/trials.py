@@ -13,9 +13,10 @@ import numpy as np
 
 from lockscape.experiments.run import settle
 from lockscape.experiments.sample import steps_of
-from lockscape.kernel.entries import ENTRIES_PER_PAGE, PAGE_BYTES
+from lockscape.kernel.entries import ENTRIES_PER_PAGE
 from lockscape.kernel.entry import CLOSE, EXEC, FAULT, FSYNC, MMAP, MUNMAP, OPEN, READLINK, SYNC, WRITE
 from lockscape.kernel.files import APPENDING, CREATING
+from lockscape.kernel.objects import PAGE_BYTES
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import RunError, execute

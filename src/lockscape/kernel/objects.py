@@ -391,6 +391,9 @@ class Disk(Object, count=1):
     sleepers: Collection = listed(Process)
 
 
+PAGE_BYTES = 4096
+"""Of a page, and of a block of the file system."""
+
 NAMES, DENTRIES, INODES, FILES, AREAS, HEADS, MESSAGES = range(7)
 """Slab caches: names (paths), dentries, inodes, open files, areas, buffer heads, messages."""
 SLABS = 7

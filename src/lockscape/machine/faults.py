@@ -31,8 +31,6 @@ from lockscape.program import opcodes as op
 CHUNK = 4096
 """Rows of the trace that are Python objects at one time."""
 
-WRITE = at.T_WRITE
-
 Handler = Callable[[Now, Activity, int, int, int], None]
 """Takes a row of the trace: when and where, its context, object, offset and value."""
 
@@ -102,8 +100,8 @@ class Detector:
                 if ctx == 0:  # what a broken kernel does; its cause is among the faults, if there are any
                     raise RunError(f"processor {virtual} goes on with no process, at {time} cycles")
                 act = activities[ctx]
-                if kind <= WRITE:
-                    access((time, virtual, ctx, pc), act, kind == WRITE, place, offset, value)
+                if kind <= at.T_WRITE:
+                    access((time, virtual, ctx, pc), act, kind == at.T_WRITE, place, offset, value)
                 else:
                     handlers[kind]((time, virtual, ctx, pc), act, place, offset, value)
         return time

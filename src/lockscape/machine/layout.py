@@ -57,8 +57,13 @@ VECTORS = 8
 """Interrupts of a virtual processor."""
 (V_CONTEXT, V_MASK, V_ATOMIC, V_NEXT, V_TIME, V_STATE, V_MODE, V_SINCE, V_INSTANCE, V_NUMBER, V_PROCESSOR,
  V_PERIOD, V_REMAINING, V_INDEX) = range(14)  # fmt: skip
+"""V_CONTEXT: what it runs; V_NEXT: when its next interrupt is due; V_TIME: how far it is; V_SINCE: since when
+it is in V_MODE; V_PROCESSOR: the physical one that it is on; V_INDEX: its number among all, V_NUMBER in its
+instance; V_REMAINING: what is left until its timer is due while it is not on a processor."""
 V_DUE = 14
+"""A word for each vector: since when it is due, else never."""
 V_CYCLES = V_DUE + VECTORS
+"""A word for each of the MODES: cycles in it."""
 MODES = 8
 """Kinds of time that a virtual processor's cycles are added up in; one is free."""
 USER, KERNEL, INTERRUPT, SPIN, IDLE, GUEST, STOLEN = range(7)

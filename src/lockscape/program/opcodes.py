@@ -51,9 +51,8 @@ AFTER = 42  #: a: rd, b: object, c: offset, d: register of the key, e: how
 COUNT = 43  #: a: rd, b: object, c: offset, e: how
 FIRST_FREE = 44  #: a: rd, b: object, c: offset, d: register of the goal, e: how
 COMPARE_AND_SWAP = 45  #: a: rd, b: object, c: offset, d: old, e: new (registers), f: cycles
-COMPARE_AND_SWAP2 = (
-    46  #: a: rd, b: first of six registers (object, old, new, twice), c, d: offsets, f: cycles
-)
+#: a: rd, b: first of six registers (object, old, new, twice), c, d: offsets, f: cycles
+COMPARE_AND_SWAP2 = 46
 SWAP = 47  #: a: rd, b: object, c: offset, d: register of the new value, f: cycles
 #: a: object, b: offset of the lock, c: lock class, d: 1 shared, e: cycles, f: register of depth or -1,
 #: g: 0 waits; else 1 + the register that takes 1 + the holder's processor instead

@@ -44,6 +44,7 @@ MAGIC = 0x3153534C
 BUFFERED, MAPPED = 1, 2
 """Flags of packed operations: streams are buffered; their buffers are mapped."""
 COMPUTE, OVERWRITE = 8, 9
+"""Operations besides PostMark's."""
 
 ONE_FILE_OPERATIONS = 2
 """What a transaction on one file is: a READ and an OVERWRITE."""

@@ -1,7 +1,7 @@
 """The workloads of booted kernels: PostMark, and controls whose curves are known beforehand."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,11 +18,9 @@ from lockscape.workloads.postmark import (
     Libc,
     Operations,
     PostmarkOptions,
+    Seeding,
     operations,
 )
-
-Seeding = Literal["same", "each"]
-
 
 OF_A_FILE: dict[Libc, int] = {"2005": 5, "modern": 3}
 """Calls besides open for a small file: fstat, read or write, close; and a mapped buffer's mmap and munmap."""

@@ -6,8 +6,9 @@ from typing import Annotated, Optional
 import msgspec
 import numpy as np
 
-from lockscape.kernel.areas import PAGE_BYTES, RANGE_PAGES
+from lockscape.kernel.areas import RANGE_PAGES
 from lockscape.kernel.entry import EXEC, FAULT, WAIT
+from lockscape.kernel.objects import PAGE_BYTES
 from lockscape.workloads.families import Rows, call, fork
 from lockscape.workloads.stress import stress_streams
 from lockscape.workloads.user import KIND, PROBES

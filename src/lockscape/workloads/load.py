@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lockscape.errors import InputError
 from lockscape.kernel import objects as kernel
-from lockscape.kernel.blocks import BLOCKS_PER_GROUP, PAGE_BYTES
+from lockscape.kernel.blocks import BLOCKS_PER_GROUP
 from lockscape.kernel.entry import WRITE
 from lockscape.kernel.inodes import INODES_PER_GROUP
 from lockscape.kernel.scheduler import ARRIVED, DISK, SENT, THREAD_SLICE, TICK
@@ -234,8 +234,8 @@ def _check_room(streams: Sequence[Stream], groups: int, together: bool) -> None:
         written = stream.rows[writes, 2]
         group = 0 if together else number % groups
         inodes[group] += most
-        blocks[group] += most * (longest // PAGE_BYTES + 1) + 8 + most // 256
-        blocks[group] += int(np.sum(written // PAGE_BYTES + 1))
+        blocks[group] += most * (longest // kernel.PAGE_BYTES + 1) + 8 + most // 256
+        blocks[group] += int(np.sum(written // kernel.PAGE_BYTES + 1))
     if max(inodes) > INODES_PER_GROUP or max(blocks) > BLOCKS_PER_GROUP:
         raise InputError(
             f"{max(inodes):,} files with {max(blocks):,} blocks at once in one of {groups} block groups, "
@@ -428,11 +428,11 @@ def _fill_file(state: State, directory: int, inode: int, size_bytes: int, instan
     """Give a new file its size, and blocks one behind the other in the group of its directory."""
     group = state.get(directory, "group")
     g, sb = state.system("BlockGroup", group, instance), state.system("SuperBlock", 0, instance)
-    used, blocks = len(state.bits(g, "block_map")), -(-size_bytes // PAGE_BYTES)
+    used, blocks = len(state.bits(g, "block_map")), -(-size_bytes // kernel.PAGE_BYTES)
     if used + blocks > BLOCKS_PER_GROUP:
         raise InputError(
-            f"files of more than {BLOCKS_PER_GROUP:,} blocks of {PAGE_BYTES:,} bytes in one block group: "
-            "give a workload with smaller files"
+            f"files of more than {BLOCKS_PER_GROUP:,} blocks of {kernel.PAGE_BYTES:,} bytes in one block "
+            "group: give a workload with smaller files"
         )
     for index in range(blocks):
         state.insert(g, "block_map", used + index, 1)

@@ -37,6 +37,9 @@ Libc = Literal["modern", "2005"]
 buffers from malloc, or 2.3 (``2005``), which maps every buffer, so that a stream adds an mmap, a munmap and a
 page fault."""
 
+Seeding = Literal["same", "each"]
+"""Whether all processes have one seed, or each the next one."""
+
 MKDIR, CREATE, READ, APPEND, DELETE, RMDIR, NOTHING, MARK = range(8)
 """What an operation is. NOTHING is half a transaction without effect: an append to a file of full size (the
 row names the file), or a creation in a full table (its name is 0)."""
@@ -58,6 +61,8 @@ START, CREATED, TRANSACTED, DELETED = range(4)
 first phase, after the transactions, and after the rest is deleted (but before the subdirectories are)."""
 
 MIN_TRANSACTIONS = 10
+"""With fewer PostMark dies."""
+
 _MAX_FILES = 250_000
 _MAX_TRANSACTIONS = 1_000_000
 _MAX_DIRECTORIES = 250_000
