@@ -17,6 +17,7 @@ from lockscape.ports.port import port
 from lockscape.program.assemble import assemble
 from lockscape.workloads import fsck, stress, user
 from lockscape.workloads.load import COLUMNS, Stream, load
+from lockscape.workloads.reach import Live
 from lockscape.workloads.user import FIRST_CALL
 from trial_tools import every_plan, fault_in
 
@@ -43,7 +44,7 @@ def entries(name, *calls):
     assert stopped.reason == at.REASON_DONE, stopped.text
     settle(state)
     assert fsck.check(machine, emptied=False) == []
-    inodes = dict(fsck.Live(state).members("InodeCache", "table"))
+    inodes = dict(Live(state).members("InodeCache", "table"))
     found = dict(state.items(state.get(machine.processes[0], "directory"), "entries"))
     return {key: state.get(inodes[number], "size") for key, number in found.items()}, len(inodes)
 

@@ -24,6 +24,7 @@ from lockscape.ports.plan import load_plan, parse_plan, plan_names
 from lockscape.systems.load import system_ids
 from lockscape.workloads import fsck, postmark
 from lockscape.workloads.choose import choose_workload
+from lockscape.workloads.reach import reach
 from lockscape.workloads.workload_file import Workload
 from simulate_tools import WORK, result, spec
 from stdio_calls import system_calls
@@ -194,7 +195,7 @@ def test_fsck_sees_every_kind_of_damage(what: str, words: str) -> None:
         state.insert(state.get(process, "files"), "used", 3, 1)
     elif what == "reserved":
         state.set(home, reserved=2)
-    live = fsck.reach(state, loaded.machine.processes)
+    live = reach(state, loaded.machine.processes)
     found = [*fsck.held(live), *fsck.problems(live, loaded.machine.processes)]
     assert any(words in each for each in found), found
 

@@ -30,8 +30,9 @@ from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
 from lockscape.workloads.connecting import connecting
 from lockscape.workloads.families import Rows, call, family
+from lockscape.workloads.file_system import Node
 from lockscape.workloads.growing import growing
-from lockscape.workloads.load import ZONE_PAGES, Machine, Node, Stream, load, postmark_stream
+from lockscape.workloads.load import ZONE_PAGES, Machine, Stream, load, postmark_stream
 from lockscape.workloads.network import awaited_crowd, crowd, peers, port_taker, server
 from lockscape.workloads.pairs import pair
 from lockscape.workloads.piping import piping

@@ -22,7 +22,8 @@ import numpy as np
 from lockscape.errors import InputError
 from lockscape.kernel.entry import ACCEPT, CLOSE, CONNECT, LISTEN, MSGRCV, MSGSND, RECEIVE, SEND, SOCKET, WAIT
 from lockscape.workloads.families import Rows, call, fork
-from lockscape.workloads.load import Node, Stream
+from lockscape.workloads.file_system import Node
+from lockscape.workloads.load import Stream
 from lockscape.workloads.network import WHOLE
 
 MOST_ROOMS = 8

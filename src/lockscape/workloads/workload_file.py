@@ -47,7 +47,8 @@ from lockscape.inputs import read_file
 from lockscape.kernel.entry import IOCTL, READLINK
 from lockscape.workloads.chat import Chat
 from lockscape.workloads.children import DO_RUN, Child, check_mix, with_children
-from lockscape.workloads.load import Node, Stream
+from lockscape.workloads.file_system import Node
+from lockscape.workloads.load import Stream
 from lockscape.workloads.serving import DO_SERVE, Network, serving
 from lockscape.workloads.stress import DO_BRK, DO_FSYNC, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_MKDIR, DO_READ, DO_RMDIR, FIRST_CALL
