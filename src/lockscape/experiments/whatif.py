@@ -1,4 +1,4 @@
-"""What to unlock next: what a run would gain if a lock cost nothing, were split, or were one per instance.
+"""What a run would gain if a lock cost nothing, were split, or were one per instance.
 
 Every gain comes from a run of its own. *Costs nothing* is a bound (`lockscape.machine.ahead`): what is done
 under the lock keeps nobody waiting. The two others are kernels that could be written, if they are safe: each

@@ -74,9 +74,11 @@ USER, KERNEL, INTERRUPT, SPIN, IDLE, GUEST, STOLEN = range(7)
 """A lock-free section: TRYING or COMMITTING (0: none is under way), versions whose part is open, its row,
 frame and beginning; words that its commit changed, cycles that this took, and how many versions it has."""
 V_TRIES = V_TRY_COUNT + 1
+"""Where its versions begin."""
 TRY_WORDS, MOST_TRIES = 4, 4
 """Of each version: its object, offset, lock class and value at the beginning."""
 V_AHEAD = V_TRIES + TRY_WORDS * MOST_TRIES
+"""As C_AHEAD, for locks that the processor owns."""
 (V_LOOKS, V_LOOKED, V_LOOKER) = range(V_AHEAD + 1, V_AHEAD + 4)
 """Of who rests between looks: the lock (0: it does not rest), when it looked last, and who rests longer."""
 VIRTUAL_WORDS = V_LOOKER + 1
@@ -103,6 +105,7 @@ W_SINCE: when it began to wait, + 1; W_GRANTED: the lock that was given to it, u
 WAIT_WORDS = 7
 """Of a place in a queue of waiters."""
 C_SPINS = C_AHEAD + 1
+"""Where its place in the queue of a spinning lock begins; C_SLEEPS: of a sleeping one."""
 C_SLEEPS = C_SPINS + WAIT_WORDS
 """A context waits for at most one spinning lock and one sleeping one at a time (falling asleep takes spin
 locks): its two places in queues of waiters."""

@@ -1,4 +1,4 @@
-"""What to unlock next: a document, a ranking, what cannot be done and why, and what to do."""
+"""What changes of locks would gain: a document, a ranking, what cannot be done and why, and what to do."""
 
 from typing import Literal, TextIO
 
