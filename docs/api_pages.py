@@ -36,10 +36,10 @@ def name_of(path: Path) -> str:
 def undescribed(path: Path) -> list[str]:
     """Return a module's public constants and types without a text of their own: autodoc leaves them out."""
     text = path.read_text("utf-8")
-    body, lines = ast.parse(text).body, text.splitlines()
+    body, lines = ast.parse(text).body, ["", *text.splitlines()]
     found: list[str] = []
     for statement, after in zip(body, [*body[1:], None], strict=True):
-        above, own = lines[statement.lineno - 2], lines[statement.lineno - 1]
+        above, own = lines[statement.lineno - 1], lines[statement.lineno]
         if not _is_text(after) and not above.startswith("#: ") and "  #: " not in own:
             targets = statement.targets if isinstance(statement, ast.Assign) else []
             targets = [statement.target] if isinstance(statement, ast.AnnAssign) else targets
