@@ -281,7 +281,7 @@ class Detector:
         if known.suspects:
             self.races.confirm(known, act)
         self.order.free(place, self.state.layouts[known.cls].locks.values())
-        self.lifetimes.free(act, now, place)
+        self.lifetimes.free(now, place)
 
     def put(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """Something is put into a collection."""

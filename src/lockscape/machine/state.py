@@ -262,11 +262,11 @@ class State:
             m[word + at.P_RUNS] = m[word + at.P_ROOT] = v
             m[v + at.V_PROCESSOR], m[v + at.V_STATE], m[v + at.V_MODE] = p, at.RUNNING, at.KERNEL
             set_event(m, p + int(m[at.H_DEVICES]), p + int(m[at.H_DEVICES]))
-        ctx = self.context(self.idle_process(instance, cpu), spec.idle, "", at.KERNEL)
+        ctx = self.context(self.idle_process(), spec.idle, "", at.KERNEL)
         self.m[ctx + at.C_VIRTUAL] = v
         self.m[v + at.V_CONTEXT] = ctx
 
-    def idle_process(self, instance: int, cpu: int) -> int:
+    def idle_process(self) -> int:
         """Make the process object of an idle context; kernels keep it in their table of processors."""
         return self.new("Process") if "Process" in self.binary.classes else 0
 
