@@ -35,10 +35,12 @@ def name_of(path: Path) -> str:
 
 def undescribed(path: Path) -> list[str]:
     """Return a module's public constants and types without a text of their own: autodoc leaves them out."""
-    body = ast.parse(path.read_text("utf-8")).body
+    text = path.read_text("utf-8")
+    body, lines = ast.parse(text).body, ["", *text.splitlines()]
     found: list[str] = []
     for statement, after in zip(body, [*body[1:], None], strict=True):
-        if not _is_text(after):
+        above, own = lines[statement.lineno - 1], lines[statement.lineno]
+        if not _is_text(after) and not above.startswith("#: ") and "  #: " not in own:
             targets = statement.targets if isinstance(statement, ast.Assign) else []
             targets = [statement.target] if isinstance(statement, ast.AnnAssign) else targets
             names = [n for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)]

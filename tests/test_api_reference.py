@@ -47,5 +47,6 @@ def test_what_autodoc_leaves_out_is_listed(pages: ModuleType, tmp_path: Path) ->
     module = tmp_path / "a.py"
     module.write_text(
         'A = 1\nB, C = 1, 2\n"""Both."""\n_D = 3\nE: int = 4\nE.x = 5\nF: int = 6\n"""Text."""\nG, H = 7, 8\n'
+        "I = 9  #: Text.\n#: Text.\nJ = 10\n"
     )
     assert pages.undescribed(module) == ["A", "E", "G", "H"]

@@ -21,7 +21,7 @@ from lockscape.real.compile import NATIVE, compiled
 from lockscape.real.simulator.messages import CallCount, bucket_bounds, percentile, read_message
 from lockscape.real.simulator.qemu import INIT_OPTIONS, PLUGIN_OPTIONS, find_qemu
 from lockscape.workloads.postmark import PAPER, operations
-from lockscape.workloads.stdio import system_calls
+from stdio_calls import system_calls
 from test_schemas import check
 from tools import require
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from engine_tools import FREE, Machine, assert_cycles_add_up, program, statistic, stop
-from lockscape.experiments.repairman import birth_death, mean_value_analysis
 from lockscape.machine import layout as at
 from lockscape.machine.execute import execute
 from lockscape.program.language import function, hold, next_operation, operand, pause, the
 from lockscape.program.locks import LockClass
 from lockscape.program.objects import Object
+from repairman import birth_death, mean_value_analysis
 
 THINK, WORK = 20_000, 1_000
 """Mean cycles outside and under the lock: it is saturated beyond 21 processors."""

@@ -15,7 +15,7 @@ from lockscape.experiments.curve_file import read_curves
 from lockscape.experiments.figure2 import CPUS, recorded
 from lockscape.experiments.laws import Curve, amdahl, fit, peak_cpus, usl
 from lockscape.experiments.laws_doubts import doubts, idle, runs_chance
-from lockscape.experiments.repairman import mean_value_analysis, synchronous_bound
+from repairman import mean_value_analysis, synchronous_bound
 
 SDM91 = Curve(
     "sdm91",

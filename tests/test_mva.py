@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockscape.experiments.mva import network_of, solve
-from lockscape.experiments.repairman import birth_death
+from repairman import birth_death
 
 times = st.floats(1e-3, 1e3)
 networks = st.tuples(

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from lockscape.errors import InputError
 from lockscape.real import stream
 from lockscape.workloads.postmark import Location, Operations, PostmarkOptions, operations
-from lockscape.workloads.stdio import system_calls
 from native_tools import ALONE, bare, hosted, run_hosted, traced
 from postmark_tools import trace
+from stdio_calls import system_calls
 
 CASES = {
     "defaults": PostmarkOptions(),

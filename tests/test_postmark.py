@@ -30,15 +30,16 @@ from lockscape.workloads.postmark import (
     PROBES,
     READ,
     RMDIR,
+    Libc,
     Location,
     Operations,
     PostmarkOptions,
     operations,
 )
 from lockscape.workloads.postmark_commands import commands_of
-from lockscape.workloads.stdio import Libc, SystemCall, system_calls
 from lockscape.workloads.twister import Twister
 from postmark_tools import Traced, postmark, trace
+from stdio_calls import SystemCall, system_calls
 from tools import require
 
 PAPER = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=1000, transactions=10_000)
@@ -356,15 +357,6 @@ def test_both_libraries_transfer_the_same(options: PostmarkOptions) -> None:
     for row, call in transfers["modern"]:
         moved[row] += call.result
     assert moved.tolist() == stream.rows[:, BYTES].tolist()
-
-
-def test_unknown_libraries_and_blocks_are_refused() -> None:
-    stream = operations(PostmarkOptions(files=1, transactions=10))
-    unknown: Any = "musl"
-    with pytest.raises(InputError, match="no C library 'musl': give one of modern, 2005"):
-        next(system_calls(stream, unknown))
-    with pytest.raises(InputError, match="a block of 0 bytes"):
-        next(system_calls(stream, "modern", 0))
 
 
 def test_columns_and_paths() -> None:

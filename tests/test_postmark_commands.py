@@ -10,21 +10,26 @@ from hypothesis import strategies as st
 from lockscape.errors import InputError
 from lockscape.workloads.postmark import Location, PostmarkOptions
 from lockscape.workloads.postmark_commands import (
-    HELP,
+    COMMANDS,
     MAX_BYTES,
     MAX_LINES,
+    Commands,
     Configuration,
-    Help,
-    Run,
-    Show,
     commands_of,
-    parse_commands,
     read_commands,
 )
-from lockscape.workloads.postmark_report import show
+from postmark_output import show
 from postmark_tools import postmark
 
 BANNER = "PostMark v1.51 : 8/14/01\nReading configuration from file 'commands'\n"
+
+
+def parse_commands(text: str, name: str = "commands") -> Commands:
+    """Read a configuration file of `text`, called `name`."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_text(text, newline="")
+        return read_commands(path)
 
 
 def options_after(text: str) -> PostmarkOptions:
@@ -41,12 +46,9 @@ def test_runs_keep_the_settings_of_their_time() -> None:
     commands = parse_commands(
         "run\nset number 7\nrun out put\nset report terse\nshow\nshow list\nhelp\nrun\nquit"
     )
-    assert [type(action) for action in commands.actions] == [Run, Run, Show, Show, Help, Run]
     first, second, third = commands.runs
-    assert (first.configuration, first.output) == (Configuration(), None)
-    assert (second.configuration, second.output) == (Configuration(PostmarkOptions(files=7)), "out put")
-    assert third.configuration.terse
-    assert third.where == "commands, line 8: 'run'"
+    assert (first, second) == (Configuration(), Configuration(PostmarkOptions(files=7)))
+    assert third.terse
     assert not commands.problems
 
 
@@ -110,7 +112,7 @@ SPACES = st.sampled_from(["", " ", "  "])
 @st.composite
 def command_line(draw: st.DrawFn) -> str:
     """A line that is probably a command, with spaces, signs and zeros that may not belong there."""
-    name = draw(st.sampled_from([name for name in HELP if name.startswith("set ")]))
+    name = draw(st.sampled_from([name for name in COMMANDS if name.startswith("set ")]))
     number = draw(SPACES) + draw(st.sampled_from(["", "+", "0"])) + str(draw(NUMBER)) + draw(SPACES)
     if name == "set size":
         low = draw(st.integers(1, 2000))
@@ -145,7 +147,7 @@ def test_accepted_lines_mean_what_they_mean_to_the_real_program(lines: list[str]
 
 
 @settings(max_examples=200, deadline=None)
-@given(text=st.text(max_size=60) | st.lists(st.sampled_from([*HELP, " ", "-", "9", "\n"])).map("".join))
+@given(text=st.text(max_size=60) | st.lists(st.sampled_from([*COMMANDS, " ", "-", "9", "\n"])).map("".join))
 def test_any_text_is_commands_or_one_line_of_error(text: str) -> None:
     try:
         parse_commands(text)
@@ -210,11 +212,6 @@ def test_unreadable_files_are_one_line(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=reason) as error:
             read_commands(tmp_path / name)
         assert "\n" not in str(error.value)
-
-
-def test_a_text_has_no_folder_to_load_from() -> None:
-    with pytest.raises(InputError, match="only a configuration file can load another"):
-        parse_commands("load x\n")
 
 
 def test_a_run_that_would_kill_postmark_is_refused_where_it_is_asked_for() -> None:

@@ -25,7 +25,7 @@ from lockscape.ports.plan import load_plan, plan_names
 from lockscape.ports.port import port
 from lockscape.workloads import fsck, postmark, user
 from lockscape.workloads.load import load, postmark_stream
-from lockscape.workloads.scramble import scramble
+from scramble import scramble
 from trial_tools import SHOWN
 
 PORTS = tuple(name for name in plan_names() if name != "uniprocessor")

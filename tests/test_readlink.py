@@ -10,7 +10,8 @@ from lockscape.experiments.run import simulate
 from lockscape.kernel.entry import CALLS, READLINK, STAT, TIME, UNLINK
 from lockscape.ports.plan import load_plan
 from lockscape.workloads.families import call
-from lockscape.workloads.load import FIRST_DIRECTORY, Node
+from lockscape.workloads.file_system import Node
+from lockscape.workloads.load import FIRST_DIRECTORY
 from lockscape.workloads.replay import load_replay
 from lockscape.workloads.user import FIRST_CALL
 from run_tools import giving, ran_together

@@ -10,6 +10,7 @@ from lockscape.machine import layout as at
 from lockscape.machine.execute import execute
 from lockscape.workloads import fsck, stress
 from lockscape.workloads.load import COLUMNS, Stream, load
+from lockscape.workloads.reach import Live
 from lockscape.workloads.user import FIRST_CALL
 from run_tools import kernel_for
 from trial_tools import fault_in, other_plans
@@ -30,7 +31,7 @@ def entries(name, *calls):
     assert stopped.reason == at.REASON_DONE, stopped.text
     settle(state)
     assert fsck.check(machine, emptied=False) == []
-    inodes = dict(fsck.Live(state).members("InodeCache", "table"))
+    inodes = dict(Live(state).members("InodeCache", "table"))
     found = dict(state.items(state.get(machine.processes[0], "directory"), "entries"))
     return {key: state.get(inodes[number], "size") for key, number in found.items()}, len(inodes)
 

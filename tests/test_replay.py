@@ -15,7 +15,8 @@ from lockscape.experiments.run import simulate
 from lockscape.kernel.entry import CALLS
 from lockscape.kernel.files import CREATING, READING, WRITING
 from lockscape.ports.plan import load_plan, plan_names
-from lockscape.workloads.load import FIRST_DIRECTORY, Node
+from lockscape.workloads.file_system import Node
+from lockscape.workloads.load import FIRST_DIRECTORY
 from lockscape.workloads.replay import Replay, _made, load_replay
 from lockscape.workloads.replay_names import PROGRAM_BYTES
 from lockscape.workloads.stress import DO_RECEIVE

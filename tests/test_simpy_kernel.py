@@ -30,7 +30,7 @@ from lockscape.workloads import postmark, stress, user
 from lockscape.workloads.families import family
 from lockscape.workloads.load import Stream, load, postmark_stream
 from lockscape.workloads.network import peers, server
-from lockscape.workloads.scramble import scramble
+from scramble import scramble
 from simpy_kernel_machine import DEVICE_FIRST
 from trial_tools import SHOWN
 

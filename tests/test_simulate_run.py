@@ -22,10 +22,12 @@ from lockscape.machine.costs import preset
 from lockscape.machine.execute import RunError
 from lockscape.ports.plan import load_plan, parse_plan, plan_names
 from lockscape.systems.load import system_ids
-from lockscape.workloads import fsck, postmark, stdio
+from lockscape.workloads import fsck, postmark
 from lockscape.workloads.choose import choose_workload
+from lockscape.workloads.reach import reach
 from lockscape.workloads.workload_file import Workload
 from simulate_tools import WORK, result, spec
+from stdio_calls import system_calls
 
 PLANS = ("giant", "coarse", "fine")
 
@@ -57,9 +59,9 @@ def test_giant_waits_only_with_company() -> None:
     assert 0 < alone.hold_mean_cycles * alone.acquisitions <= result("giant", 1).makespan_cycles
 
 
-def expected_calls(options: postmark.PostmarkOptions, libc: stdio.Libc) -> Counter[str]:
+def expected_calls(options: postmark.PostmarkOptions, libc: postmark.Libc) -> Counter[str]:
     made = postmark.operations(options)
-    return Counter(call.name for _, call in stdio.system_calls(made, libc))
+    return Counter(call.name for _, call in system_calls(made, libc))
 
 
 @pytest.mark.parametrize("libc", ["2005", "modern"])
@@ -72,7 +74,7 @@ def expected_calls(options: postmark.PostmarkOptions, libc: stdio.Libc) -> Count
     ],
     ids=["paper", "sizes", "unbuffered"],
 )
-def test_the_calls_are_those_of_the_c_library(libc: stdio.Libc, changes: dict[str, int]) -> None:
+def test_the_calls_are_those_of_the_c_library(libc: postmark.Libc, changes: dict[str, int]) -> None:
     work = msgspec.structs.replace(WORK, **changes)
     found = simulate(spec("giant", 2, processes=2, postmark=work, libc=libc, seeding="same"))
     made = {each.call: each.count for each in found.calls if each.call != "time"}
@@ -193,7 +195,7 @@ def test_fsck_sees_every_kind_of_damage(what: str, words: str) -> None:
         state.insert(state.get(process, "files"), "used", 3, 1)
     elif what == "reserved":
         state.set(home, reserved=2)
-    live = fsck.reach(state, loaded.machine.processes)
+    live = reach(state, loaded.machine.processes)
     found = [*fsck.held(live), *fsck.problems(live, loaded.machine.processes)]
     assert any(words in each for each in found), found
 

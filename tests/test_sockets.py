@@ -48,6 +48,7 @@ from lockscape.workloads.connecting import connecting
 from lockscape.workloads.families import call, fork
 from lockscape.workloads.load import Machine, Stream, load
 from lockscape.workloads.network import WHOLE, outside, peers, serve, server
+from lockscape.workloads.reach import reach
 from lockscape.workloads.user import FIRST_CALL
 from run_tools import kernel_for
 from trial_tools import kernel, other_plans
@@ -214,7 +215,7 @@ def serve_some(requests: int) -> list:
 def test_all_clients_are_served_to_the_end(name):
     """The server's rows say what each call gives, so all requests came whole and all replies left."""
     machine, _ = ran(name, 3, server(80, 3, 2, 4, 700, 5000))
-    live = fsck.reach(machine.state, machine.owners)
+    live = reach(machine.state, machine.owners)
     assert not len(live.of.get("Client", []))
 
 

@@ -18,6 +18,7 @@ from lockscape.program.nodes import Const, Do, Op, Store
 from lockscape.program.walk import with_bodies
 from lockscape.workloads import fsck
 from lockscape.workloads.postmark import PostmarkOptions
+from lockscape.workloads.reach import reach
 
 SPREAD = ("virtualization-full", "virtualization-para")
 ONE = ("virtualization-full-one", "virtualization-para-one")
@@ -94,7 +95,7 @@ def test_one_guest_has_as_many_processors_as_its_product_allows(name, most):
     state = load_run(spec_of(name, 6)).machine.state
     guest = [v for v in state.virtuals if state.get(state.system("PhysicalProcessor"), "running") == 0]
     assert len(guest) == len(state.virtuals)
-    siblings = {state.get(place, "siblings") for place in fsck.reach(state, []).of["Virtual"].tolist()}
+    siblings = {state.get(place, "siblings") for place in reach(state, []).of["Virtual"].tolist()}
     assert max(siblings) == most
 
 

@@ -1,4 +1,4 @@
-"""What to unlock next: changes of a lock, which of its places belong together, what is safe, what is said."""
+"""What if: changes of a lock, which of its places belong together, what is safe, what is said."""
 
 import msgspec
 import pytest

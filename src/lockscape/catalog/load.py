@@ -8,7 +8,7 @@ import msgspec
 
 from lockscape.errors import InputError
 
-T = TypeVar("T", bound=msgspec.Struct)
+_T = TypeVar("_T", bound=msgspec.Struct)
 
 LABELS = ("id", "number", "published", "system")
 """The fields that can name an entry in a message, in order of preference."""
@@ -45,18 +45,18 @@ class Document:
             if key not in self._values:
                 raise InputError(f"{self.file}: {key} is missing")
 
-    def entry(self, key: str, kind: type[T]) -> T:
+    def entry(self, key: str, kind: type[_T]) -> _T:
         """Return the table `key` as `kind`."""
         return self._convert(self._values[key], kind, key)
 
-    def entries(self, key: str, kind: type[T]) -> tuple[T, ...]:
+    def entries(self, key: str, kind: type[_T]) -> tuple[_T, ...]:
         """Return the array of tables `key`, each as `kind`."""
         found = self._values[key]
         if not isinstance(found, list):
             raise InputError(f"{self.file}: {key} must be an array of tables: write [[{key}]]")
         return tuple(self._convert(raw, kind, f"{key} {_label(raw, at)}") for at, raw in enumerate(found))
 
-    def _convert(self, raw: object, kind: type[T], where: str) -> T:
+    def _convert(self, raw: object, kind: type[_T], where: str) -> _T:
         """Convert one value, or raise InputError naming the file, the entry and the field."""
         try:
             return msgspec.convert(raw, kind, strict=True)

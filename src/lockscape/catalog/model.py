@@ -9,16 +9,26 @@ import msgspec
 from lockscape.catalog import printed
 
 MethodId = Literal["giant", "coarse", "fine", "lock-free", "asymmetric", "virtualization", "reimplementation"]
+"""One of the seven methods, as on the command line."""
 NoteKind = Literal["mechanism", "number", "correction", "model", "unconfirmed"]
+"""What a note about a cell of a published table is about."""
 Mark = Literal["A", "B", "C", "E", "?"]
+"""How sure a datum is, from A (read in the source itself) to E (estimated); ``?``: unknown."""
 TableId = Literal["table1", "table2", "table3", "figure2"]
+"""A table or figure of the paper."""
 FindingKind = Literal["contradiction", "correction", "confirmation", "unconfirmed"]
+"""What a finding says of the paper: it contradicts, corrects or confirms it, or could not be confirmed."""
 Quantity = Literal["bkl-share", "bkl-places", "modified-lines", "modified-share", "changed-files-share"]
+"""What a published statement counts in a kernel's source."""
 Relation = Literal["exactly", "about", "more-than", "less-than"]
+"""How a statement's number is meant."""
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
+"""Text that says something."""
 Count = Annotated[int, msgspec.Meta(ge=0)]
+"""How many there are."""
 Panel = Annotated[str, msgspec.Meta(pattern="^[a-i]$")]
+"""A panel of Figure 1."""
 
 MARKS: Mapping[Mark, str] = MappingProxyType(
     {

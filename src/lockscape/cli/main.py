@@ -25,7 +25,7 @@ COMMANDS = {
         "figure2",
         "The paper's Figure 2, simulated: what holds, how surely, and why.",
     ),
-    "whatif": ("whatif", "What to unlock next: what a run would gain by a change of each lock."),
+    "whatif": ("whatif", "What if a lock cost nothing, or were split: what each such change would gain."),
     "contention": (
         "contention",
         "Locks of a real machine by the time waited, and what relieving each gains.",

@@ -116,7 +116,7 @@ def _postmark(settings: dict[str, Any], smaller: dict[str, Any]) -> "Configurati
         found = read_commands(Path(settings["file"]))
         for problem in found.problems:
             print(f"lockscape: {problem}", file=sys.stderr)
-        return found.runs[-1].configuration if found.runs else found.configuration
+        return found.runs[-1] if found.runs else found.configuration
     low, high = settings["size"] or (None, None)
     named = {
         "size_low_bytes": low, "size_high_bytes": high, "files": settings["number"],

@@ -41,7 +41,7 @@ def unlock(
 
     Each step takes the lock out of the giant one that makes the workload end first on N processors. Each
     state is run for real, looked at for faults, and its effort counted. Beside each lock: which Linux gave
-    the same data a lock of their own, and which one no longer uses them under its big lock.
+    the same data a lock of their own, and which one no longer uses them under its big kernel lock.
 
     \b
     lockscape unlock linux-2.0                            to the locks of the fine-grained port

@@ -20,7 +20,7 @@ it cost, and says little about what is done in there."""
 CLOSE = 0.05
 """Two shares of one thing may differ so much and still agree: one step of `advise_mix`."""
 
-MOST_CPUS = 1024
+_MOST_CPUS = 1024
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -77,8 +77,8 @@ class Kernel(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(kernel: Kernel) -> None:
     """Raise `InputError` for what cannot be, or contradicts itself."""
-    if not 2 <= kernel.cpus <= MOST_CPUS:
-        raise InputError(f"{kernel.cpus} processors: a port is for 2 to {MOST_CPUS:,}; give --cpus so many")
+    if not 2 <= kernel.cpus <= _MOST_CPUS:
+        raise InputError(f"{kernel.cpus} processors: a port is for 2 to {_MOST_CPUS:,}; give --cpus so many")
     if kernel.kernel_share is not None and not 0 <= kernel.kernel_share <= 1:
         raise InputError(f"kernel share {100 * kernel.kernel_share:g} %: give 0 to 100")
     for what, most in (("lines", kernel.most_lines), ("sites", kernel.most_sites), ("lines", kernel.lines)):

@@ -22,7 +22,7 @@ from lockscape.experiments.tradeoff import port_run
 NEXT = 3
 """How many locks are told."""
 
-LOCK_BASED = ("giant", "coarse", "fine")
+_LOCK_BASED = ("giant", "coarse", "fine")
 
 
 class NextLock(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ def nearest_port(found: Advice, like: str | None = None) -> tuple[str, str] | No
     """
     if like is not None:
         return like, "of its models the nearest to the tree by places of locks per line"
-    best = next((each for each in found.ways if each.rank and each.way in LOCK_BASED), None)
+    best = next((each for each in found.ways if each.rank and each.way in _LOCK_BASED), None)
     if best is None:
         return None
     return best.best, f"the fastest of {best.title.lower()}, the best-ranked method with locks"

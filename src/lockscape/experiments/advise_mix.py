@@ -14,8 +14,8 @@ from lockscape.errors import InputError, unknown
 from lockscape.experiments.advise_kernel import COMPARED, Kernel
 from lockscape.experiments.advise_subsystems import Shares
 
-STEPS = 20
-STEP = 1 / STEPS
+_STEPS = 20
+STEP = 1 / _STEPS
 """By how much shares of a mix differ: the resolution of everything that follows from them."""
 
 Weights = tuple[float, ...]
@@ -53,7 +53,7 @@ def mixes(kernel: Kernel, shares: Sequence[Shares]) -> Mixes:
     target = _target(kernel)
     if kernel.workload is not None:
         return _alone(kernel.workload, shares, target)
-    found = [(_distance(weights, shares, target), weights) for weights in _weights(len(shares), STEPS)]
+    found = [(_distance(weights, shares, target), weights) for weights in _weights(len(shares), _STEPS)]
     least, nearest = min(found, key=lambda each: (round(each[0], 9), sum(w * w for w in each[1])))
     near = tuple(weights for distance, weights in found if distance <= least + STEP + 1e-9)
     return Mixes(names, nearest, least, _kernel(nearest, shares), near)
@@ -89,11 +89,11 @@ def _normal(split: dict[str, float]) -> dict[str, float] | None:
 def _weights(parts: int, left: int) -> Iterator[Weights]:
     """Yield every way to divide `left` steps among parts."""
     if parts == 1:
-        yield (left / STEPS,)
+        yield (left / _STEPS,)
         return
     for first in range(left + 1):
         for rest in _weights(parts - 1, left - first):
-            yield (first / STEPS, *rest)
+            yield (first / _STEPS, *rest)
 
 
 def _kernel(weights: Weights, shares: Sequence[Shares]) -> float:

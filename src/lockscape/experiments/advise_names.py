@@ -47,6 +47,7 @@ _CALLS = {
 """System calls by subsystem. Those that wait for any kind of file (poll, select, ioctl) are in none."""
 
 CALLS = {call: subsystem for subsystem, calls in _CALLS.items() for call in calls.split()}
+"""The subsystem of each system call."""
 
 _BEGINNINGS = {
     "entry": (

@@ -18,12 +18,13 @@ from lockscape.inputs import read_file
 MOST_BYTES = 64 << 20
 """A larger file is refused."""
 
-OTHER, USER = "other", "user"
+_OTHER, _USER = "other", "user"
 
 ROUNDING = 0.005
 """By how much a percentage with two decimals may be off."""
 
 Form = Literal["numbers", "TOML file", "perf report", "strace -c"]
+"""What a profile was read from."""
 
 _PERF = re.compile(r"\s{0,20}(\d{1,3}\.\d{1,2})%(?:\s{1,20}(\d{1,3}\.\d{1,2})%)?\s")
 _KIND = re.compile(r"\s\[(k|\.|g|u|H)\]\s{1,20}(\S{1,200})")
@@ -109,16 +110,16 @@ def _toml(content: str, name: str) -> Read:
 
 
 def _profile(percent: dict[str, float], shown: str) -> Profile:
-    """Return a profile of percentages: of the kernel's time, or, with one for `USER`, of all."""
+    """Return a profile of percentages: of the kernel's time, or, with one for ``user``, of all."""
     for name, value in percent.items():
-        if name not in (*SUBSYSTEMS, OTHER, USER):
-            raise InputError(f"{shown}: " + unknown("subsystem", name, (*SUBSYSTEMS, OTHER, USER)))
+        if name not in (*SUBSYSTEMS, _OTHER, _USER):
+            raise InputError(f"{shown}: " + unknown("subsystem", name, (*SUBSYSTEMS, _OTHER, _USER)))
         if not (math.isfinite(value) and 0 <= value <= 100):
             raise InputError(f"{shown}: {name} = {value:g}: give 0 to 100, in percent")
     whole = sum(percent.values())
     if whole > 100 + 1e-9:
         raise InputError(f"{shown}: {whole:.6g} % in all: at most 100")
-    user = percent.get(USER)
+    user = percent.get(_USER)
     inside = 100.0 if user is None else 100.0 - user
     named = {name: value for name, value in percent.items() if name in SUBSYSTEMS}
     if not named or inside <= 0 or not sum(named.values()):

@@ -24,6 +24,7 @@ FORMAT = 1
 """Raised when the file in `recorded` changes its form; it is then recorded again."""
 
 FILE = "advise.json"
+"""The record that comes with lockscape, in this package's folder."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

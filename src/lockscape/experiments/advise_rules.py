@@ -20,7 +20,7 @@ from lockscape.ports.plan import load_plan
 CONTAINED = (*GUESTS, "cells")
 """Ways with a kernel for each guest or cell: what takes one down leaves the others."""
 
-NEED_CAS = ("lock-free", "reimplementation")
+_NEED_CAS = ("lock-free", "reimplementation")
 
 Verdict = Literal["excluded", "against", "if", "for", "note"]
 """``if``: it depends on something that is not known."""
@@ -45,11 +45,12 @@ class Case(msgspec.Struct, frozen=True):
 
 
 Rule = Callable[[Case], Iterator[Reason]]
+"""Yields what it has for or against a way in a case."""
 
 
 def reasons(case: Case) -> tuple[Reason, ...]:
     """Return every reason, exclusions first."""
-    found = [reason for rule in RULES for reason in rule(case)]
+    found = [reason for rule in _RULES for reason in rule(case)]
     order: tuple[Verdict, ...] = ("excluded", "against", "if", "for", "note")
     return tuple(sorted(found, key=lambda each: order.index(each.verdict)))
 
@@ -94,7 +95,7 @@ def _containment(case: Case) -> Iterator[Reason]:
 
 def _atomic(case: Case) -> Iterator[Reason]:
     known = case.kernel.hardware
-    if case.way.id not in NEED_CAS:
+    if case.way.id not in _NEED_CAS:
         return
     if known is not None and "cas" not in known:
         yield Reason("excluded", "its structures are changed by compare-and-swap, which the hardware lacks",
@@ -204,6 +205,6 @@ def _processors(case: Case) -> Iterator[Reason]:
         yield Reason("note", f"left out, for they use fewer processors: {names}", source)
 
 
-RULES: tuple[Rule, ...] = (
+_RULES: tuple[Rule, ...] = (
     _shared_memory, _containment, _atomic, _other_port, _hypervisor, _preemptible, _available, _processors,
 )  # fmt: skip

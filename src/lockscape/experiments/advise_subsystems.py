@@ -20,10 +20,11 @@ from lockscape.machine import layout as at
 from lockscape.machine.execute import RunError, execute
 
 SUBSYSTEMS: Mapping[str, tuple[str, ...]] = MappingProxyType({
-    "fs": ("files", "names", "directories", "entries", "inodes", "blocks", "buffers", "pages", "readwrite",
-           "writeback", "synchronise", "rename", "links", "release"),
+    "fs": ("files", "stat", "names", "directories", "entries", "inodes", "blocks", "buffers", "pages",
+           "readwrite", "writeback", "synchronise", "rename", "links", "release"),
     "mm": ("areas", "allocate", "swap", "reclaim"),
-    "process": ("scheduler", "balance", "processes", "forked", "waits", "timers", "signals", "delivery"),
+    "process": ("scheduler", "clock", "balance", "processes", "forked", "waits", "timers", "signals",
+                "delivery"),
     "net": ("sockets", "connections", "card"),
     "ipc": ("pipes", "pipe_files", "semaphores", "messages"),
     "entry": ("entry", "deferral"),

@@ -37,6 +37,7 @@ WAYS = (
     Way("cells", "virtualization", "Cells"),
     Way("reimplementation", "reimplementation", "Reimplementation"),
 )
+"""The ways that are compared, in the order of the paper."""
 
 _TOLD_APART = MappingProxyType({
     "master-slave": "master-slave", "dual-vax": "master-slave",

@@ -23,8 +23,7 @@ from lockscape.experiments.curve import Progress, run_all
 from lockscape.experiments.result import RunResult, RunSpec
 from lockscape.experiments.sample import kernel_steps
 from lockscape.inputs import read_file
-from lockscape.workloads.postmark import PostmarkOptions
-from lockscape.workloads.stdio import Libc
+from lockscape.workloads.postmark import Libc, PostmarkOptions
 
 MACHINE = "lockstep"
 """The machine preset of booted kernels: one instruction, one cycle."""
@@ -178,7 +177,7 @@ def calibrate(
     shares = np.array([[_means(each)[name] for each in changed] for name in names]) - base[:, None]
     shares[np.abs(shares) < LEAST_SHARE * base[:, None]] = 0
     shares[:, [_is_of_interrupts(stated, each) for each in changed]] = 0
-    target = np.array([_target(measured, name, stated) for name in names])
+    target = np.array([_target(measured, name) for name in names])
     counts = np.array([_counts(stated)[name] for name in names], dtype=np.float64)
     wanted = target - (base - shares.sum(axis=1))
     for name, each, aim in zip(names, wanted, target, strict=True):
@@ -206,7 +205,7 @@ def _is_of_interrupts(stated: RunResult, changed: RunResult) -> bool:
     return any(changed.event(e).mean_cycles > 1.01 * stated.event(e).mean_cycles for e in OF_INTERRUPTS)
 
 
-def _target(measured: Measurement, name: str, stated: RunResult) -> float:
+def _target(measured: Measurement, name: str) -> float:
     return float(measured.user) if name == USER else measured.calls[name].mean
 
 

@@ -26,7 +26,7 @@ FIRST = -1 << 20
 FLAG = "flag "
 """Begins the name of a flag among what excuses mutants."""
 
-CHANGING = ("compare_and_swap", "compare_and_swap2", "swap", "add_return")
+_CHANGING = ("compare_and_swap", "compare_and_swap2", "swap", "add_return")
 
 
 class Claims:
@@ -109,7 +109,7 @@ def flags(functions: Mapping[str, Function]) -> dict[tuple[str, str], dict[str, 
                         other.add((cls, name))
                 case Store(target=field) | Add(target=field):
                     other.add((field.cls, field.name))
-                case Op(name=operation, args=args) if operation in CHANGING:
+                case Op(name=operation, args=args) if operation in _CHANGING:
                     other |= {(each.cls, each.name) for each in args if isinstance(each, Field)}
     both = {0, 1}
     return {

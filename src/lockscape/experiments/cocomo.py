@@ -18,6 +18,7 @@ SCALE_FACTORS: Mapping[str, float] = {"PREC": 3.72, "FLEX": 3.04, "RESL": 4.24, 
 """Nominal scale factors: precedentedness, flexibility, resolved risks, team, maturity of the process."""
 
 LOW: Mapping[str, float] = {"CPLX": 1.34, "ACAP": 0.85, "PCAP": 0.88}
+"""Effort multipliers at the low end: see `HIGH`."""
 HIGH: Mapping[str, float] = {"CPLX": 1.74, "ACAP": 1.19, "PCAP": 1.15}
 """Effort multipliers at both ends. Complexity is *very high* for synchronisation of tasks and reentrant code,
 *extra high* for scheduling with changing priorities and microcode-level control (the manual's words for its

@@ -30,7 +30,7 @@ from lockscape.experiments.evidence import (
     sites,
 )
 
-SOURCES: tuple[Source, ...] = ("published", "measured", "simulated")
+_SOURCES: tuple[Source, ...] = ("published", "measured", "simulated")
 
 
 def _close(source: Source) -> Judge:
@@ -89,48 +89,48 @@ def _converges(source: Source) -> Judge:
     return judge
 
 
-CASE_STUDY = (
+_CASE_STUDY = (
     Conclusion(
         "Linux 2.0 kept close",
         "The 2.0 giant lock implementation was kept close to the uniprocessor",
         f"2.0 changes the smallest share of its lines of the four versions, and at most {CLOSE:.0%}",
-        tuple((source, _close(source)) for source in SOURCES),
+        tuple((source, _close(source)) for source in _SOURCES),
     ),
     Conclusion(
         "Linux 2.2 became complex",
         "a more coarse-grained locking approach, which became significantly more complex",
         f"2.2 has at least {TWICE:.0f} times the sites of 2.0, semaphores included",
-        tuple((source, _significantly_complex(source)) for source in SOURCES),
+        tuple((source, _significantly_complex(source)) for source in _SOURCES),
     ),
     Conclusion(
         "Linux 2.2 diverged",
         "and also diverged more from the uniprocessor kernel",
         f"2.2 changes more than {MORE:.2f} times the share of its lines that 2.0 does",
-        tuple((source, _diverged(source)) for source in SOURCES),
+        tuple((source, _diverged(source)) for source in _SOURCES),
     ),
     Conclusion(
         "2.4 and 2.6 no more complex: lines",
         "The more fine-grained approaches in 2.4 and 2.6 do not increase the complexity as compared to 2.2",
         f"each changes at most {SAME:.2f} times the share of its lines that 2.2 does",
-        tuple((source, _no_more_by_share(source)) for source in SOURCES),
+        tuple((source, _no_more_by_share(source)) for source in _SOURCES),
     ),
     Conclusion(
         "2.4 and 2.6 no more complex: sites",
         "the same",
         f"each has at most {SAME:.2f} times the sites of 2.2: the measure of Table 2, by which 2.2 became "
         "complex",
-        tuple((source, _no_more_by_sites(source)) for source in SOURCES),
+        tuple((source, _no_more_by_sites(source)) for source in _SOURCES),
     ),
     Conclusion(
         "Linux converges again",
         "which suggests that the implementation converges again as it matures",
         f"the share of changed lines does not grow by more than {SAME:.2f} from 2.2 to 2.4, nor to 2.6, and "
         f"2.6's is at most 1/{SAME:.2f} of 2.2's",
-        tuple((source, _converges(source)) for source in SOURCES),
+        tuple((source, _converges(source)) for source in _SOURCES),
     ),
 )  # fmt: skip
 
-CONCLUSIONS = (FREE_CHOICE, *LOCKS, *ASYMMETRIC, *LOCK_FREE, *GUESTS_AND_NEW_KERNELS, *CASE_STUDY)
+CONCLUSIONS = (FREE_CHOICE, *LOCKS, *ASYMMETRIC, *LOCK_FREE, *GUESTS_AND_NEW_KERNELS, *_CASE_STUDY)
 """In the paper's order."""
 
 

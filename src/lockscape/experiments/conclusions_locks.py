@@ -271,6 +271,7 @@ LOCKS = (
         tuple(("simulated", _preemptible_lines(name)) for name in PREEMPTED),
     ),
 )  # fmt: skip
+"""What the paper concludes of giant, coarse-grained and fine-grained locking."""
 
 LOCK_FREE = (
     Conclusion(
@@ -302,3 +303,4 @@ LOCK_FREE = (
         (("simulated", _still_used), *_linux(_rcu)),
     ),
 )  # fmt: skip
+"""What it concludes of lock-free kernels."""

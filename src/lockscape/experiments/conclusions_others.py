@@ -166,6 +166,7 @@ FREE_CHOICE = Conclusion(
     "",
     untestable="the simulated kernel is written for no real architecture",
 )
+"""That the method is not always free to choose."""
 
 ASYMMETRIC = (
     Conclusion(
@@ -210,6 +211,7 @@ ASYMMETRIC = (
         (("simulated", _piglet),),
     ),
 )  # fmt: skip
+"""What the paper concludes of asymmetric systems."""
 
 GUESTS_AND_NEW_KERNELS = (
     Conclusion(
@@ -286,3 +288,4 @@ GUESTS_AND_NEW_KERNELS = (
         untestable="an advice about kernels and machines other than the one that is simulated",
     ),
 )  # fmt: skip
+"""What it concludes of virtualization and reimplementation."""

@@ -46,13 +46,14 @@ STANDARD = (
 )  # fmt: skip
 """The methods' ports, and the kinds of those that the paper tells apart; variants of these are left out."""
 
-LINUX = ("linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6")
+_LINUX = ("linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6")
 
 Source = Literal["published", "measured", "simulated", "given"]
 """Where a check's numbers come from: the paper's tables, real kernels' source, the simulator, or curves that
 were booted, run or measured elsewhere and given as files."""
 
 Verdict = Literal["holds", "does not hold", "not testable"]
+"""What comes of a conclusion that is held against the evidence."""
 
 
 class Number(msgspec.Struct, frozen=True):
@@ -170,11 +171,11 @@ class Evidence:
     def linux(self, source: Source) -> list[SourceEffort]:
         """Return Linux 2.0 to 2.6 by a source, in order: simulated ones in the same form as real ones."""
         if source == "simulated":
-            return [self._simulated(name) for name in LINUX]
+            return [self._simulated(name) for name in _LINUX]
         found = {each.system: each for each in self.kernels if each.source == source}
-        if not found.keys() >= set(LINUX):
+        if not found.keys() >= set(_LINUX):
             raise NotTestableError(f"no {source} numbers of the four versions")
-        return [found[name] for name in LINUX]
+        return [found[name] for name in _LINUX]
 
     def _simulated(self, name: str) -> SourceEffort:
         counted = self.item(name).effort
@@ -202,6 +203,7 @@ Judged = tuple[bool, tuple[Number, ...]]
 """Whether a statement holds, and by which numbers."""
 
 Judge = Callable[[Evidence], Judged]
+"""Holds a conclusion against the evidence."""
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,11 @@ import msgspec
 from lockscape.errors import InputError, reason_of, unknown
 from lockscape.experiments.numbers import numbers_in
 from lockscape.experiments.request import POSTMARK
-from lockscape.experiments.result import MOST_PROCESSES, Seeding
+from lockscape.experiments.result import MOST_PROCESSES
 from lockscape.experiments.sample import MOST_SAMPLES
 from lockscape.inputs import read_file
 from lockscape.machine.state import MOST_PROCESSORS
-from lockscape.workloads.postmark import MAX_INT, PAPER, PostmarkOptions
-from lockscape.workloads.stdio import Libc
+from lockscape.workloads.postmark import MAX_INT, PAPER, Libc, PostmarkOptions, Seeding
 
 BOUNDS = {
     "processors": (1, MOST_PROCESSORS),

@@ -17,14 +17,15 @@ from lockscape.errors import InputError
 from lockscape.experiments.choose import check_plan, choose_plan
 from lockscape.experiments.curve import Progress, run_all
 from lockscape.experiments.record_file import encode_record
-from lockscape.experiments.result import RunSpec, Seeding
+from lockscape.experiments.result import RunSpec
 from lockscape.experiments.sample import cost_factors
 from lockscape.experiments.statements import STATEMENTS, SYSTEMS, Speeds
 from lockscape.ports.plan import Plan
 from lockscape.systems.load import ablation_text, load_ablation
-from lockscape.workloads.postmark import PAPER, PostmarkOptions
+from lockscape.workloads.postmark import PAPER, PostmarkOptions, Seeding
 
 CPUS = tuple(range(1, 9))
+"""Numbers of processors of the paper's Figure 2."""
 
 ABLATIONS = (
     "linux-2.0-fine",

@@ -21,6 +21,7 @@ from lockscape.workloads.replay import Replay
 from lockscape.workloads.workload_file import Workload
 
 MOST_CELLS = 100_000
+"""Runs that one sweep may ask for."""
 
 
 class Axes(msgspec.Struct, frozen=True, kw_only=True):

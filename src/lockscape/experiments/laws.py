@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 Law = Literal["amdahl", "usl"]
+"""A law of scalability."""
 Measure = Literal["speedup", "throughput", "makespan"]
+"""What a curve gives over numbers of processors: more is better, but of a makespan."""
 Scale = Literal["measured", "fitted"]
+"""Whether a law's value at one processor is the measured one, or fitted with the rest."""
 
 CONFIDENCE = 0.95
 """Of every interval."""

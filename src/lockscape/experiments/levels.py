@@ -35,14 +35,17 @@ LATENCY_RULE = (
     f"in user mode, all {PROCESSORS} processors loaded, over that of the uniprocessor kernel alone: Low up "
     f"to {NEAR:.0f} times, High above {FAR:.0f} times, Medium between."
 )
+"""How Table 1's words for latency are decided, for readers."""
 SCALABILITY_RULE = (
     f"Scalability: speedup of PostMark on {PROCESSORS} processors over one: High from {HALF:.0f}, Low below "
     f"{QUARTER:.0f}, Medium between."
 )
+"""How its words for scalability are."""
 ALIKE_RULE = (
     f"As Guest, As UP, Depends on UP: a ratio to that guest or kernel alone: so if it is less than "
     f"{ALIKE:.0f} times that, either way."
 )
+"""How words that compare with another kernel are."""
 
 
 def latency_level(ratio: float) -> str:

@@ -55,9 +55,10 @@ from lockscape.experiments.trials import (
 from lockscape.ports.mutants import TOLD, Mutant
 from lockscape.ports.plan import Plan
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 Outcome = Literal["caught", "private", "covered", "never taken", "survived"]
+"""What came of leaving one acquisition out."""
 
 UNEXPLAINED: tuple[Outcome, ...] = ("never taken", "survived")
 """Outcomes that speak against the port, or against the proof."""
@@ -68,7 +69,7 @@ DRAWN = 48
 AGAIN = 16
 """In how many of those that come to its place such a mutant is tried at most."""
 
-NO_TRIAL = "no trial comes to this place"
+_NO_TRIAL = "no trial comes to this place"
 
 FEW = 4
 """Trials of a mutant that the port's own runs explain by a rule: a check of the rules."""
@@ -144,7 +145,7 @@ class _Meter:
         self.done = 0
         self.report = report
 
-    def all(self, results: Iterable[tuple[int, Result]]) -> list[Result]:
+    def all(self, results: Iterable[tuple[int, _Result]]) -> list[_Result]:
         """Return results in their order as soon as all are ready."""
         found = {}
         for number, result in results:
@@ -184,7 +185,7 @@ def _judge(task: _Task) -> Verdict:
     if mutant.mode in TOLD:
         return _judge_told(task)
     if not runs:
-        return Verdict(mutant, "never taken", how=NO_TRIAL)
+        return Verdict(mutant, "never taken", how=_NO_TRIAL)
     shown = [seen for _, seen in runs]
     changed = assembled(kernel_for(task.key).port.mutated(mutant))
     met = reached = False
@@ -195,7 +196,7 @@ def _judge(task: _Task) -> Verdict:
         met |= detector.met_others()
         reached |= detector.reached
     if mutant.mode == "funnel" and not reached:
-        return Verdict(mutant, "never taken", how=NO_TRIAL)
+        return Verdict(mutant, "never taken", how=_NO_TRIAL)
     return _explained(task, shown, met)
 
 
@@ -216,7 +217,7 @@ def _judge_told(task: _Task) -> Verdict:
     if not reached:
         if mutant.change == "unsent" and apart:
             return Verdict(mutant, "private", how="no other processor")
-        return Verdict(mutant, "never taken", how=NO_TRIAL)
+        return Verdict(mutant, "never taken", how=_NO_TRIAL)
     if found is None or mutant.change == "unsent":
         return Verdict(mutant, "survived")
     if found:

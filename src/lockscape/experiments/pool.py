@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from lockscape.machine.execute import RunError
 
-Task = TypeVar("Task")
-Done = TypeVar("Done")
+_Task = TypeVar("_Task")
+_Done = TypeVar("_Done")
 
 
 def core_count() -> int:
@@ -23,11 +23,11 @@ def core_count() -> int:
 
 
 def each_done(
-    work: Callable[[Task], Done],
-    tasks: Sequence[Task],
+    work: Callable[[_Task], _Done],
+    tasks: Sequence[_Task],
     workers: int | None = None,
-    died: Callable[[Task], Done] | None = None,
-) -> Iterator[tuple[int, Done]]:
+    died: Callable[[_Task], _Done] | None = None,
+) -> Iterator[tuple[int, _Done]]:
     """Do every task and yield its number and result, as they become ready.
 
     `workers` processes work at once (default: as many as there are cores); with one of them all is done
@@ -55,13 +55,13 @@ def each_done(
 
 
 def _in_workers(
-    work: Callable[[Task], Done], tasks: Mapping[int, Task], workers: int
-) -> Iterator[tuple[int, Done]]:
+    work: Callable[[_Task], _Done], tasks: Mapping[int, _Task], workers: int
+) -> Iterator[tuple[int, _Done]]:
     """Do tasks in worker processes. Raises `BrokenProcessPool` when one dies."""
     method = "fork" if sys.platform == "linux" else "spawn"
     before = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, multiprocessing.get_context(method), _ignore_interrupt) as pool:
-        waiting: dict[Future[Done], int] = {}
+        waiting: dict[Future[_Done], int] = {}
         try:
             for number, task in tasks.items():
                 waiting[pool.submit(work, task)] = number

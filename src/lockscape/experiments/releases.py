@@ -22,8 +22,8 @@ SLEEPING = frozenset(lock.name for lock in SEMAPHORES)
 
 class Placed(msgspec.Struct, frozen=True):
     """What a release does with some data: in how many `places` (sections) it uses them, in how many of those
-    it always holds a lock besides the big one or never the big one (`own`), and in how many never the big one
-    (`out`)."""
+    it always holds a lock besides the big kernel lock or never that one (`own`), and in how many never that
+    one (`out`)."""
 
     release: str
     places: int

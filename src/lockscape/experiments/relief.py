@@ -23,6 +23,7 @@ MOST_SERVERS = 40
 """Locks that are servers of a model, the weightiest. Waits for the others stay as they are."""
 
 By = Literal["waits", "holds"]
+"""By what locks are ranked."""
 
 Of = Literal["all", "spin", "sleep"]
 """Whose customers: of all locks, of those whose waiters spin (or may), of those whose waiters sleep."""

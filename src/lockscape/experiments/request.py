@@ -4,13 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from lockscape.errors import InputError
-from lockscape.experiments.result import RunSpec, Seeding
+from lockscape.experiments.result import RunSpec
 from lockscape.experiments.sample import cost_factors
 from lockscape.systems.load import System
 from lockscape.workloads.choose import AnyWorkload, choose_workload
-from lockscape.workloads.postmark import PAPER, PROCESSES, PostmarkOptions
+from lockscape.workloads.postmark import PAPER, PROCESSES, Libc, PostmarkOptions, Seeding
 from lockscape.workloads.replay import Replay
-from lockscape.workloads.stdio import Libc
 
 POSTMARK = "postmark"
 """The workload that is no file."""

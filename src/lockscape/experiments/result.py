@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -11,15 +11,14 @@ from lockscape.experiments.histogram import Buckets, percentile, together
 from lockscape.machine.state import MOST_PROCESSORS
 from lockscape.ports.plan import Plan
 from lockscape.workloads.choose import AnyWorkload
-from lockscape.workloads.postmark import PostmarkOptions
+from lockscape.workloads.postmark import Libc, PostmarkOptions, Seeding
 from lockscape.workloads.replay import Replay
-from lockscape.workloads.stdio import Libc
 
 MOST_PROCESSES = 4096
+"""Processes of a run."""
 MOST_OPERATIONS = 10_000_000
 """Operations of all processes of a run together: half a gigabyte of rows."""
 
-Seeding = Literal["same", "each"]
 
 MODES = ("user", "kernel", "interrupt", "spin", "idle", "hypervisor")
 """What a processor's time is spent in, see `ProcessorTime`."""

@@ -29,7 +29,7 @@ from lockscape.workloads.serving import Network
 from lockscape.workloads.watch import Watch
 from lockscape.workloads.workload_file import Workload
 
-POLLS_PER_S = 1000
+_POLLS_PER_S = 1000
 LEAST_POLL_CYCLES = 2_000_000
 """How often, in simulated time, a run is looked at: the resolution of its throughput. On a slow machine,
 whose runs last for simulated hours, less often."""
@@ -39,7 +39,7 @@ PATIENCE_S = 100
 given up; on a slow machine as many looks at it. All processes may wait for minutes until the disk has written
 what many of them left dirty."""
 
-SETTLING = 1000
+_SETTLING = 1000
 SETTLING_CYCLES = 100_000
 """How often, and how long, the processors may go on after the end until all is quiet."""
 
@@ -211,7 +211,7 @@ def run_to_end(
     contexts = np.array(loaded.machine.contexts[: len(loaded.machine.processes)])
     made = np.array(loaded.machine.contexts[len(loaded.machine.processes) :], np.int64)
     begins, ends = np.array(loaded.begins), np.array(loaded.ends)
-    resolution = max(loaded.costs.clock_mhz * 1_000_000 // POLLS_PER_S, LEAST_POLL_CYCLES)
+    resolution = max(loaded.costs.clock_mhz * 1_000_000 // _POLLS_PER_S, LEAST_POLL_CYCLES)
     until, same, last = 0, 0, 0
     window: list[tuple[int, int]] = []
     while True:
@@ -236,7 +236,7 @@ def run_to_end(
         elif not _busy_until(state):
             same += 1
         last = begun
-        if same > PATIENCE_S * POLLS_PER_S:
+        if same > PATIENCE_S * _POLLS_PER_S:
             seconds = same * resolution // (loaded.costs.clock_mhz * 1_000_000)
             why = f"no process began an operation for {seconds:,} simulated seconds, and no device worked"
             raise RunError(f"{_who(loaded)} cannot go on: {no_progress(state, why).message}")
@@ -259,7 +259,7 @@ def _share(loaded: Loaded, done: int) -> float:
 def settle(state: State) -> None:
     """Let the processors go on after the last process has ended, until all idle and no device works."""
     quiet = 0
-    for _ in range(SETTLING):
+    for _ in range(_SETTLING):
         until = int(state.m[at.H_TIME]) + SETTLING_CYCLES
         busy = _busy_until(state)
         stopped = execute(state, max(until, busy + 1))

@@ -10,6 +10,7 @@ from lockscape.machine.costs import StepCost, preset, step_costs
 from lockscape.ports import packages
 
 MOST_SAMPLES = 1_000_000
+"""Samples of costs that one command may ask for."""
 
 COSTS = "costs.toml"
 """Of the kernel, and of a package with methods."""

@@ -27,7 +27,7 @@ from lockscape.program.emit import stands_twice
 from lockscape.program.nodes import While
 from lockscape.program.walk import walk
 
-Watcher = TypeVar("Watcher", bound=Visits)
+_Watcher = TypeVar("_Watcher", bound=Visits)
 
 UNPUBLISHED = "reads nothing that is published for RCU"
 """What explains an RCU read section that can be left out."""
@@ -110,7 +110,7 @@ def _watched(key: bytes, trial: Trial) -> Witness:
     return _sound(kernel_for(key), trial, Witness)
 
 
-def _sound(kernel: Kernel, trial: Trial, watch: Callable[[State, Rules], Watcher]) -> Watcher:
+def _sound(kernel: Kernel, trial: Trial, watch: Callable[[State, Rules], _Watcher]) -> _Watcher:
     """Run a trial of the port as it is, which must show nothing; return what watched it."""
     watched, wrong = run_trial(kernel, trial, watch)
     if wrong:

@@ -91,6 +91,7 @@ STATEMENTS = (
         _fastest,
     ),
 )
+"""What the paper says about Figure 2, each with the condition by which it is judged."""
 
 SYSTEMS = ("linux-2.0", "linux-2.2", "linux-2.4", "linux-2.6")
 """The systems of Figure 2."""

@@ -68,6 +68,7 @@ def digest_with_sources(content: bytes) -> str:
 
 
 Content = TypeVar("Content")
+"""What a kept file says."""
 
 
 def read_kept(path: Path | None, of: type[Content]) -> Content | None:

@@ -13,6 +13,7 @@ from lockscape.experiments.grid import Axes, Cell, Grid
 from lockscape.experiments.result import MODES, LockStatistics, plan_digest
 
 Outcome = Literal["done", "impossible", "failed"]
+"""What came of a run of a sweep."""
 
 
 class Row(Axes, frozen=True, kw_only=True):

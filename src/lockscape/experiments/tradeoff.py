@@ -33,6 +33,7 @@ SMALL = PostmarkOptions(size_low_bytes=100, size_high_bytes=100, files=100, tran
 """PostMark so small that a map is made in minutes; the kernel's share is that of the full size."""
 
 MACHINE = "pentium4"
+"""The machine of the map if none is given."""
 
 Kind = Literal["port", "system", "own"]
 """A method's port or a variant of it, a row of Table 1, or a file of the user's."""
@@ -99,6 +100,7 @@ class Question(NamedTuple):
 
 
 QUICK = Question()
+"""The question with which a map takes minutes, not hours."""
 FULL = Question(postmark=PAPER)
 """With PostMark of the paper's size."""
 

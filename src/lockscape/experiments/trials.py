@@ -13,9 +13,10 @@ import numpy as np
 
 from lockscape.experiments.run import settle
 from lockscape.experiments.sample import steps_of
-from lockscape.kernel.entries import ENTRIES_PER_PAGE, PAGE_BYTES
+from lockscape.kernel.entries import ENTRIES_PER_PAGE
 from lockscape.kernel.entry import CLOSE, EXEC, FAULT, FSYNC, MMAP, MUNMAP, OPEN, READLINK, SYNC, WRITE
 from lockscape.kernel.files import APPENDING, CREATING
+from lockscape.kernel.objects import PAGE_BYTES
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import RunError, execute
@@ -29,8 +30,9 @@ from lockscape.program.assemble import Binary, assemble
 from lockscape.workloads import fsck, postmark, stress, user
 from lockscape.workloads.connecting import connecting
 from lockscape.workloads.families import Rows, call, family
+from lockscape.workloads.file_system import Node
 from lockscape.workloads.growing import growing
-from lockscape.workloads.load import ZONE_PAGES, Machine, Node, Stream, load, postmark_stream
+from lockscape.workloads.load import ZONE_PAGES, Machine, Stream, load, postmark_stream
 from lockscape.workloads.network import awaited_crowd, crowd, peers, port_taker, server
 from lockscape.workloads.pairs import pair
 from lockscape.workloads.piping import piping
@@ -38,7 +40,7 @@ from lockscape.workloads.signalling import reapers, signalling
 from lockscape.workloads.stress import ALL, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_READ, FIRST_CALL, KIND, NAME
 
-MACHINE = "pentium4"
+_MACHINE = "pentium4"
 
 BUSY = {
     "hz": 20_000, "slice_ticks": 1, "flush_seconds": 0, "buffer_age_seconds": 0, "inode_age_seconds": 0,
@@ -315,15 +317,15 @@ def kernel_of(plan: Plan, **options: int) -> Kernel:
 
 def assembled(built: Port) -> Kernel:
     """Assemble a port, or a mutant of one, for trials."""
-    costs = CostTable(preset(MACHINE), steps_of(built.plan.new_code), built.plan.costs)
+    costs = CostTable(preset(_MACHINE), steps_of(built.plan.new_code), built.plan.costs)
     return Kernel(built, costs, assemble(built.program, costs, traced=True), built.rules(weakly_ordered=True))
 
 
-D = TypeVar("D", bound=Detector)
+_D = TypeVar("_D", bound=Detector)
 
 
 @uncollected()
-def run_trial(kernel: Kernel, trial: Trial, make: Callable[[State, Rules], D]) -> tuple[D, str]:
+def run_trial(kernel: Kernel, trial: Trial, make: Callable[[State, Rules], _D]) -> tuple[_D, str]:
     """Run a trial to its end, or to the first fault; return the detector and what is wrong, or nothing.
 
     Wrong is a fault, a run that cannot go on, and a file system that is damaged at the end.

@@ -48,7 +48,9 @@ CLOSE = 1.005
 """Makespans within this ratio are told as close: their order would change with another seed."""
 
 Locks = tuple[str, ...]
+"""Names of locks, in the order in which they left the giant lock."""
 Kind = Literal["giant", "sections", "lock", "pair", "plateau", "rest"]
+"""What a step of the path does."""
 
 Meter = Callable[[int], AbstractContextManager[Progress | None]]
 """Shows the progress of so many runs."""

@@ -33,6 +33,7 @@ from lockscape.systems.model import Datum, Text, Trial
 from lockscape.workloads.workload_file import Workload
 
 Weight = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+"""How many times an operation counts in a mix."""
 
 
 class CheckRun(Trial, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What to unlock next: what a run would gain if a lock cost nothing, were split, or were one per instance.
+"""What a run would gain if a lock cost nothing, were split, or were one per instance.
 
 Every gain comes from a run of its own. *Costs nothing* is a bound (`lockscape.machine.ahead`): what is done
 under the lock keeps nobody waiting. The two others are kernels that could be written, if they are safe: each
@@ -36,6 +36,7 @@ QUICK = (5, 7, 9, 10, 11, 13, 14, 15, 16, 18)
 """Numbers of the trials that take little time, one or more for each part of the kernel."""
 
 Kind = Literal["free", "split", "instance"]
+"""What is done with a lock: it costs nothing, is split, or is one for each object."""
 
 Verdict = Literal["bound", "safe", "unsafe", "none"]
 """``none``: there is no such change, or nothing to gain by it."""

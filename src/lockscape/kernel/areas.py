@@ -10,7 +10,7 @@ from lockscape.kernel.allocate import (
 )
 from lockscape.kernel.files import close_file, drop_share
 from lockscape.kernel.forked import copy_on_write, drop_frame, give_page_back
-from lockscape.kernel.objects import AREAS, Area, File, Inode, Memory, Process
+from lockscape.kernel.objects import AREAS, PAGE_BYTES, Area, File, Inode, Memory, Process
 from lockscape.kernel.pages import find_page
 from lockscape.kernel.readwrite import missing_page
 from lockscape.kernel.swap import bring_back, enter_entry
@@ -30,8 +30,6 @@ from lockscape.program.language import (
     section,
     step,
 )
-
-PAGE_BYTES = 4096
 
 RANGE_PAGES = 64
 """Length of a fresh range of a program, of which only what is used has pages."""

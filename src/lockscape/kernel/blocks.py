@@ -1,7 +1,7 @@
 """Blocks of files: the map from a file's pages to blocks, and their allocation from block groups."""
 
 from lockscape.kernel.buffers import block_bitmap, bread, forget_buffer, look_for_waiters, mark_group_dirty
-from lockscape.kernel.objects import BlockGroup, Inode, Process, Processor, SuperBlock
+from lockscape.kernel.objects import PAGE_BYTES, BlockGroup, Inode, Process, Processor, SuperBlock
 from lockscape.program.language import (
     atomic,
     current,
@@ -22,7 +22,7 @@ RESERVED = 7
 """Blocks reserved beyond the one asked for (ext2: EXT2_DEFAULT_PREALLOC_BLOCKS 8, with the one itself)."""
 
 BLOCKS_PER_GROUP = 32768
-PAGE_BYTES = 4096
+"""Of ext2 with blocks of 4 KB: a bit for each in one block."""
 
 COUNTED = 32
 """Units that a processor counts by itself (linux/percpu_counter.h of 2.6.11: FBC_BATCH, 8 processors)."""

@@ -11,6 +11,7 @@ from lockscape.kernel import (
     blocks,
     buffers,
     card,
+    clock,
     connections,
     deferral,
     delivery,
@@ -37,6 +38,7 @@ from lockscape.kernel import (
     semaphores,
     signals,
     sockets,
+    stat,
     swap,
     synchronise,
     timers,
@@ -49,12 +51,13 @@ from lockscape.program.objects import Object
 from lockscape.program.parse import parse
 
 MODULES: tuple[types.ModuleType, ...] = (
-    entry, files, names, directories, entries, inodes, blocks, buffers, pages, readwrite, areas,
-    allocate, deferral, balance, scheduler, writeback, synchronise, rename,
+    entry, files, stat, names, directories, entries, inodes, blocks, buffers, pages, readwrite, areas,
+    allocate, deferral, balance, scheduler, clock, writeback, synchronise, rename,
     processes, forked, waits, release,
     pipes, pipe_files, timers, signals, delivery, semaphores, messages, links,
     swap, reclaim, sockets, connections, card,
 )  # fmt: skip
+"""The files of the kernel, in the order in which their functions are assembled."""
 
 OPTIONS: dict[str, int] = {
     "dentry_cache": 1,  # names are cached as dentries; 0: in a cache for one version of a directory (2.0)

@@ -4,7 +4,7 @@ from lockscape.kernel.allocate import page_alloc
 from lockscape.kernel.blocks import map_block
 from lockscape.kernel.buffers import bread, mark_buffer_dirty
 from lockscape.kernel.inodes import mark_inode_dirty
-from lockscape.kernel.objects import Inode, Page
+from lockscape.kernel.objects import PAGE_BYTES, Inode, Page
 from lockscape.kernel.pages import (
     add_page,
     assign_block,
@@ -30,9 +30,6 @@ from lockscape.program.language import (
 
 ENTRIES_PER_PAGE = 256
 """Entries of 16 bytes (names of up to 8 characters) in a page or block of 4096 bytes."""
-
-
-PAGE_BYTES = 4096
 
 
 @function()

@@ -2,10 +2,11 @@
 
 from lockscape.kernel.areas import sys_brk, sys_mmap, sys_munmap, touch_page
 from lockscape.kernel.card import free_packet, start_receive, start_transmit, take_arrived, take_sent
+from lockscape.kernel.clock import advance_clock, tick_all, tick_process
 from lockscape.kernel.connections import acknowledge, netif_rx, run_network
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.directories import sys_mkdir, sys_rmdir, sys_unlink
-from lockscape.kernel.files import sys_close, sys_fstat, sys_lseek, sys_open, sys_stat
+from lockscape.kernel.files import sys_close, sys_open
 from lockscape.kernel.links import sys_readlink
 from lockscape.kernel.messages import sys_msgrcv, sys_msgsnd
 from lockscape.kernel.network_objects import DATA as DATA_PACKET
@@ -14,10 +15,11 @@ from lockscape.kernel.pipe_files import sys_pipe
 from lockscape.kernel.processes import sys_exec, sys_exit, sys_fork, sys_wait, sys_yield
 from lockscape.kernel.readwrite import sys_read, sys_write
 from lockscape.kernel.rename import sys_rename
-from lockscape.kernel.scheduler import advance_clock, schedule, tick_all, tick_process
+from lockscape.kernel.scheduler import schedule
 from lockscape.kernel.semaphores import sys_semop
 from lockscape.kernel.signals import sys_kill, sys_pause, sys_signal
 from lockscape.kernel.sockets import socket_call, sys_socket
+from lockscape.kernel.stat import sys_fstat, sys_lseek, sys_stat
 from lockscape.kernel.synchronise import sys_fsync, sys_sync
 from lockscape.kernel.timers import run_due_timers, sys_sleep
 from lockscape.kernel.writeback import disk_done, flush_due
@@ -44,8 +46,10 @@ from lockscape.program.language import unmask as unmask_interrupts
 """Numbers of the system calls; FAULT is a page fault."""
 
 NOT_A_DEVICE = -25
+"""ENOTTY of Linux: the result of a call that no driver knows."""
 
 CYCLES_PER_MICROSECOND = 2000
+"""Of the machine's clock, 2 GHz, by which timers are set."""
 
 TIMER_LINE, DISK_LINE, CARD_LINE = 0, 1, 2
 """Interrupt lines."""
@@ -57,6 +61,7 @@ CALLS = (
     "semop", "msgsnd", "msgrcv",
     "socket", "listen", "accept", "connect", "send", "receive", "readlink",
 )  # fmt: skip
+"""System calls, by number."""
 
 
 @function("entry")

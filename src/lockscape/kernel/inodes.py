@@ -31,7 +31,9 @@ from lockscape.program.language import (
 )
 
 INODES_PER_GROUP = 16384
+"""Of ext2 with blocks of 4 KB."""
 INODES_PER_BLOCK = 32
+"""Of 128 bytes each, in a block of 4 KB."""
 TABLE_BLOCK = 1 << 40
 """Where the inode tables begin among the numbers of blocks; bitmaps and descriptors lie below them."""
 

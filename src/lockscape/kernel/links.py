@@ -8,6 +8,7 @@ from lockscape.kernel.readwrite import mark_accessed
 from lockscape.program.language import NONE, function, option, step
 
 NOT_A_LINK = -22
+"""EINVAL of Linux, of readlink."""
 
 
 @function()

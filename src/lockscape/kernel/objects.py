@@ -391,9 +391,13 @@ class Disk(Object, count=1):
     sleepers: Collection = listed(Process)
 
 
+PAGE_BYTES = 4096
+"""Of a page, and of a block of the file system."""
+
 NAMES, DENTRIES, INODES, FILES, AREAS, HEADS, MESSAGES = range(7)
-SLABS = 7
 """Slab caches: names (paths), dentries, inodes, open files, areas, buffer heads, messages."""
+SLABS = 7
+"""How many there are."""
 
 PAGE_BATCH, PAGE_LIMIT = 16, 96
 """Pages that a processor takes from the zone at once, and the most that it keeps."""

@@ -1,13 +1,12 @@
 """Pipes: a bounded buffer between processes. Who finds it empty, or too full, sleeps until that changes."""
 
 from lockscape.kernel.allocate import page_alloc, page_free
-from lockscape.kernel.objects import Pipe, Process, WaitQueue
+from lockscape.kernel.objects import PAGE_BYTES, Pipe, Process, WaitQueue
 from lockscape.kernel.waits import INTERRUPTED, begin_wait, wait_interruptibly, wake_up
 from lockscape.program.language import current, free, function, hold, new, option, step
 
-PAGE_BYTES = 4096
-
 BROKEN_PIPE = -32
+"""EPIPE of Linux: nobody reads."""
 
 
 @function()

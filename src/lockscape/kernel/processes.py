@@ -2,12 +2,11 @@
 
 from lockscape.kernel import names
 from lockscape.kernel.allocate import page_alloc
-from lockscape.kernel.areas import PAGE_BYTES, drop_areas, map_image
+from lockscape.kernel.areas import drop_areas, map_image
 from lockscape.kernel.directories import NOT_FOUND
 from lockscape.kernel.files import (
     READING,
     copy_files,
-    inode_size,
     list_file,
     open_dentry,
     open_old,
@@ -17,6 +16,7 @@ from lockscape.kernel.forked import copy_memory
 from lockscape.kernel.objects import (
     BLOCKED,
     DONE,
+    PAGE_BYTES,
     File,
     Inode,
     Kernel,
@@ -31,6 +31,7 @@ from lockscape.kernel.readwrite import missing_page
 from lockscape.kernel.release import put_process
 from lockscape.kernel.scheduler import queue_of, schedule, wake
 from lockscape.kernel.signals import SIGCHLD, inherit_actions, post_signal, reset_handlers
+from lockscape.kernel.stat import inode_size
 from lockscape.kernel.swap import leave_spaces
 from lockscape.kernel.waits import INTERRUPTED, begin_wait, end_wait, wait_interruptibly, wake_up
 from lockscape.program.language import (

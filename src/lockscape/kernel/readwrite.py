@@ -5,7 +5,7 @@ from lockscape.kernel.blocks import alloc_block, enter_block, find_goal, known_b
 from lockscape.kernel.buffers import bread, mark_buffer_dirty
 from lockscape.kernel.files import BAD_DESCRIPTOR, fget, fget_light, fput, notify, refuse_socket
 from lockscape.kernel.inodes import mark_inode_dirty
-from lockscape.kernel.objects import Buffer, BufferCache, File, Inode, Page
+from lockscape.kernel.objects import PAGE_BYTES, Buffer, BufferCache, File, Inode, Page
 from lockscape.kernel.pages import (
     add_page,
     assign_block,
@@ -17,8 +17,6 @@ from lockscape.kernel.pages import (
 )
 from lockscape.kernel.pipe_files import read_end, write_end
 from lockscape.program.language import NONE, function, hold, option, section, step, the
-
-PAGE_BYTES = 4096
 
 
 @function()

@@ -1,12 +1,11 @@
 """The scheduler: which process runs where. Kernel code like the rest, with sections of its own."""
 
-from lockscape.kernel.balance import balance_tick, pull, pull_when_idle
-from lockscape.kernel.deferral import check_deferred, note_quiet
+from lockscape.kernel.balance import pull, pull_when_idle
+from lockscape.kernel.deferral import note_quiet
 from lockscape.kernel.objects import (
     BLOCKED,
     RUNNABLE,
     Buffer,
-    Clock,
     Disk,
     Process,
     Processor,
@@ -15,7 +14,6 @@ from lockscape.kernel.objects import (
 from lockscape.kernel.release import put_process
 from lockscape.program.language import (
     NONE,
-    add_return,
     after,
     atomic,
     cpus,
@@ -39,8 +37,9 @@ from lockscape.program.language import (
 from lockscape.program.language import mask as mask_interrupts
 
 TICK, RESCHEDULE, DISK = 0, 1, 2
+"""Interrupt vectors: the timer's, another processor's, the disk's. Ports use 3 for their own."""
 ARRIVED, SENT = 4, 5
-"""Interrupt vectors; the last two are the network card's. Ports use 3 for their own."""
+"""The network card's."""
 
 URGENT = 1000
 """What makes an urgent process better than any other (kernel/sched.c of 2.4.31: goodness{weight = 1000})."""
@@ -423,63 +422,3 @@ def start_process(unused: int) -> int:
     finish_switch()
     unmask()
     return unused
-
-
-@function()
-def tick_process() -> None:
-    """Charge the running process for a tick."""
-    me: Process = current()
-    processor: Processor = the(Processor, this_cpu())
-    step("tick_accounting")
-    queue = queue_of(this_cpu())
-    if processor.idle != me:
-        with section("charge", queue.tasks, me.slice):
-            left = add_return(me.slice, -1)
-            if left <= 0:
-                processor.need_resched = 1
-    if option("processor_queues"):
-        balance_tick(queue, processor)
-    if option("rcu_lookup"):
-        check_deferred(processor)
-
-
-@function()
-def tick_all() -> None:
-    """Charge the processes of all processors for a tick, and tell those whose time is over."""
-    step("tick_accounting")
-    cpu = 0
-    while cpu < cpus():
-        step("look_at_cpu")
-        other: Processor = the(Processor, cpu)
-        p: Process = other.runs
-        if p != NONE and p != other.idle:
-            with section("charge", p.slice):
-                p.slice -= 1
-                over = p.slice <= 0
-            if over == 1:
-                other.need_resched = 1
-                if cpu != this_cpu():
-                    step("send_signal")
-                    send(cpu, RESCHEDULE)
-        cpu += 1
-
-
-@function()
-def advance_clock() -> None:
-    """Keep the time: one processor's task at every tick."""
-    clock: Clock = the(Clock)
-    with section("time", clock.jiffies):
-        step("timekeeping")
-        clock.jiffies += 1
-    if option("timer_lists"):
-        run_timers(clock)
-
-
-@function()
-def run_timers(clock: Clock) -> None:
-    """Look for kernel timers that are due, after the tick (timer_bh)."""
-    with section("update", clock.jiffies):
-        step("timer_update")
-    with section("timers", clock.timers):
-        step("timer_list")
-        clock.timers += 1

@@ -22,7 +22,9 @@ from lockscape.program.language import (
 )
 
 SIGKILL, SIGPIPE, SIGCHLD = 9, 13, 17
+"""Numbers of signals, as Linux has them."""
 MOST_SIGNALS = 32
+"""Signals are numbered from 1 to below this."""
 
 DEFAULT, IGNORE, HANDLE = 0, 1, 2
 """What a process does about a signal. By default it ends, but for SIGCHLD."""
@@ -31,6 +33,7 @@ PARENT, YOUNGEST = 0, -1
 """Whom a signal is for, instead of a number of a process."""
 
 NO_PROCESS, INVALID = -3, -22
+"""ESRCH and EINVAL of Linux."""
 
 FRAME_LINES = 11
 """Cache lines of what a handler's frame keeps: 700 bytes, most of them of the floating-point unit."""

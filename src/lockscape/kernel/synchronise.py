@@ -3,11 +3,11 @@
 The disk serves requests in order, so that who waits for several buffers waits once, for the last of them.
 """
 
-from lockscape.kernel.blocks import PAGE_BYTES, known_block
+from lockscape.kernel.blocks import known_block
 from lockscape.kernel.buffers import bread
 from lockscape.kernel.files import BAD_DESCRIPTOR, NO_FILE, fget, fput, refuse_pipe
 from lockscape.kernel.inodes import INODES_PER_BLOCK, TABLE_BLOCK, clean_inode, write_inode
-from lockscape.kernel.objects import Buffer, Clock, Disk, Inode, Process
+from lockscape.kernel.objects import PAGE_BYTES, Buffer, Clock, Disk, Inode, Process
 from lockscape.kernel.pages import clean_buffer, find_page
 from lockscape.kernel.scheduler import sleep_on_disk
 from lockscape.kernel.writeback import (
@@ -32,6 +32,7 @@ from lockscape.program.language import (
 )
 
 INVALID = -22
+"""EINVAL of Linux, of fsync on what has no blocks."""
 
 
 @function()

@@ -22,6 +22,7 @@ from lockscape.program.language import (
 )
 
 MICROSECONDS = 1_000_000
+"""Of a second."""
 
 
 @function()

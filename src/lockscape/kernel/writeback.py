@@ -205,3 +205,4 @@ def due_sleeper(disk: Disk) -> Process:
 
 
 VECTOR = DISK
+"""The interrupt by which the disk says that it is done."""

@@ -1,8 +1,12 @@
 """The engine: executes a program on a simulated multiprocessor, one event at a time.
 
 One function holds the loop and keeps the state of the processor that runs in local variables; what is long
-or seldom executed it calls. It never checks that a program is correct: with tracing on it writes down what
-happens, and `lockscape.machine.faults` judges.
+or seldom executed it calls. It is long on purpose, and this file with it: an operation in a function of its
+own would get those variables as arguments and hand them back, every time, and most operations are no more
+than an addition or a comparison.
+
+The engine never checks that a program is correct: with tracing on it writes down what happens, and
+`lockscape.machine.faults` judges.
 
 **Order of events.** Each physical processor and each device has one next event; a tree of winners gives the
 earliest, by time, then devices before processors, then by number. An interrupt that is due at the same

@@ -10,7 +10,9 @@ from lockscape.machine import layout as at
 from lockscape.machine.compiled import compiled
 
 LEAF_MASK = (1 << at.LEAF_BITS) - 1
+"""The bits of an event's key that say whose it is."""
 NEVER = at.INFINITY << at.LEAF_BITS
+"""The key of who has no event."""
 
 
 @compiled

@@ -51,6 +51,7 @@ class Stopped:
 
 
 TraceReader = Callable[[NDArray[np.int64]], None]
+"""Takes rows of the trace, an array of shape (rows, `TRACE_COLUMNS`), as they come."""
 
 
 def execute(

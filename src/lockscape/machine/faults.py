@@ -32,9 +32,8 @@ from lockscape.program import opcodes as op
 CHUNK = 4096
 """Rows of the trace that are Python objects at one time."""
 
-WRITE = at.T_WRITE
-
 Handler = Callable[[Now, Activity, int, int, int], None]
+"""Takes a row of the trace: when and where, its context, object, offset and value."""
 
 _ATOMIC_BOTH = (op.COMPARE_AND_SWAP, op.COMPARE_AND_SWAP2, op.SWAP, op.REMOVE)
 _ATOMIC_RELEASE = (op.STORE, op.INSERT, op.TO_TAIL)
@@ -109,8 +108,8 @@ class Detector:
                 if ctx == 0:  # what a broken kernel does; its cause is among the faults, if there are any
                     raise RunError(f"processor {virtual} goes on with no process, at {time} cycles")
                 act = activities[ctx]
-                if kind <= WRITE:
-                    access((time, virtual, ctx, pc), act, kind == WRITE, place, offset, value)
+                if kind <= at.T_WRITE:
+                    access((time, virtual, ctx, pc), act, kind == at.T_WRITE, place, offset, value)
                 else:
                     handlers[kind]((time, virtual, ctx, pc), act, place, offset, value)
         return time
@@ -290,7 +289,7 @@ class Detector:
         if known.suspects:
             self.races.confirm(known, act)
         self.order.free(place, self.state.layouts[known.cls].locks.values())
-        self.lifetimes.free(act, now, place)
+        self.lifetimes.free(now, place)
 
     def put(self, now: Now, act: Activity, place: int, offset: int, value: int) -> None:
         """Something is put into a collection."""

@@ -25,7 +25,9 @@ from lockscape.machine.tracing import note
 from lockscape.program import opcodes as op
 
 NULL = -1 - at.REASON_NULL
+"""What an operation returns of an object that is none."""
 RANGE = -1 - at.REASON_RANGE
+"""What it returns of a place outside of a collection."""
 
 
 @compiled

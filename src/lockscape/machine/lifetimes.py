@@ -143,7 +143,7 @@ class Lifetimes:
         known = self.objects[place] = Known(place, cls, act.thread, generation, self.static[cls])
         known.freed_at = before.freed_at if before else known.freed_at
 
-    def free(self, act: Activity, now: Now, place: int) -> None:
+    def free(self, now: Now, place: int) -> None:
         """A thread gives an object back."""
         known = self.meet(place)
         if known.owner == FREED:

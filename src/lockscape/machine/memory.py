@@ -12,7 +12,8 @@ SLOTS_PER_LINE = 8
 """Entries of 16 bytes in a line of 128 bytes (Pentium 4)."""
 
 BITS_PER_WORD = 32
-FIRST_SLOTS = 64
+"""Slots of a bitmap that one word holds."""
+_FIRST_SLOTS = 64
 
 
 @compiled
@@ -93,7 +94,7 @@ def room_needed(m: Any, owner: int) -> int:
     kind = m[owner + at.S_KIND]
     need = at.NODE_WORDS
     if kind == at.SLOTTED:
-        need += 2 * (m[owner + at.S_CAPACITY] + FIRST_SLOTS) * 2
+        need += 2 * (m[owner + at.S_CAPACITY] + _FIRST_SLOTS) * 2
     elif kind == at.BITMAP:
         need += m[owner + at.S_CAPACITY]
     elif kind == at.HASHED:
@@ -120,8 +121,8 @@ def prepare(m: Any, owner: int) -> None:
             words = (m[owner + at.S_CAPACITY] + 31) >> 5
             m[owner + at.S_REGION] = fresh_words(m, words + 2 * (m[owner + at.S_CAPACITY] // 1024 + 1))
         elif kind == at.SLOTTED:
-            m[owner + at.S_CAPACITY] = FIRST_SLOTS
-            m[owner + at.S_REGION] = fresh_words(m, FIRST_SLOTS + 2 * (FIRST_SLOTS // SLOTS_PER_LINE))
+            m[owner + at.S_CAPACITY] = _FIRST_SLOTS
+            m[owner + at.S_REGION] = fresh_words(m, _FIRST_SLOTS + 2 * (_FIRST_SLOTS // SLOTS_PER_LINE))
     elif kind == at.SLOTTED and m[owner + at.S_COUNT] == m[owner + at.S_CAPACITY]:
         old = m[owner + at.S_REGION]
         size = m[owner + at.S_CAPACITY]

@@ -25,7 +25,7 @@ from lockscape.program import opcodes as op
 MOST_RECORDS = 32
 """Accesses remembered for each part of an object; the oldest goes first."""
 
-MOST_SUSPECTS = 16
+_MOST_SUSPECTS = 16
 
 _NAMES = {op.EXCLUSIVE: "plain", op.ATOMIC: "atomic", op.RACY: "racy", op.OPTIMISTIC: "plain"}
 
@@ -153,7 +153,7 @@ class Races:
         """
         if not known.dynamic or not suspect.first.cover.lockset.any:
             self.report(known, suspect)
-        elif len(known.suspects) < MOST_SUSPECTS:
+        elif len(known.suspects) < _MOST_SUSPECTS:
             known.suspects.append(suspect)
 
     def confirm(self, known: Known, act: Activity, freed: bool = False) -> None:

@@ -26,6 +26,7 @@ from lockscape.machine.state import State
 from lockscape.program import opcodes as op
 
 READ, WRITE, ADD = range(3)
+"""How a section takes part in what others see: it reads, writes, or adds to it."""
 CONFLICTS = ((WRITE, ADD), (READ, WRITE, ADD), (READ, WRITE))
 """What each kind of access does not commute with."""
 

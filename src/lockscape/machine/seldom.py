@@ -18,7 +18,9 @@ from lockscape.machine.tracing import note
 from lockscape.program import opcodes as op
 
 ILLEGAL = -1 - at.REASON_ILLEGAL
+"""What an operation returns that the machine does not have."""
 RANGE = -1 - at.REASON_RANGE
+"""What it returns of a number outside of its range."""
 
 
 @compiled

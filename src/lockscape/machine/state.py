@@ -17,13 +17,15 @@ from lockscape.program.layout import FRAME_HEAD, OBJECT_WORDS
 from lockscape.program.objects import KINDS, Layout
 
 Memory = NDArray[np.int64]
+"""The machine's memory: words of 8 bytes."""
 
 MOST_PROCESSORS = 1024
+"""Physical ones."""
 
 LARGE_WORDS = 1 << 19
 """From this size on, 4 MB, numpy asks for large pages: the program is read all over (fewer TLB misses)."""
 
-HASH_BITS = 17
+_HASH_BITS = 17
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,8 @@ class State:
         m[at.H_SHARER_SHIFT] = max(0, (h.processors - 1).bit_length() - 5) if h.processors > 62 else 0
         m[at.H_NODE_SHIFT] = (h.nodes - 1).bit_length() if h.nodes else 20
         m[at.H_REMOTE] = h.remote_percent
-        m[at.H_HASH_MASK] = (1 << HASH_BITS) - 1
-        m[at.H_HASH] = self.take(1 << HASH_BITS)
+        m[at.H_HASH_MASK] = (1 << _HASH_BITS) - 1
+        m[at.H_HASH] = self.take(1 << _HASH_BITS)
 
     def events(self, virtuals: int) -> None:
         """Make the tree of events, devices and processors."""
@@ -260,11 +262,11 @@ class State:
             m[word + at.P_RUNS] = m[word + at.P_ROOT] = v
             m[v + at.V_PROCESSOR], m[v + at.V_STATE], m[v + at.V_MODE] = p, at.RUNNING, at.KERNEL
             set_event(m, p + int(m[at.H_DEVICES]), p + int(m[at.H_DEVICES]))
-        ctx = self.context(self.idle_process(instance, cpu), spec.idle, "", at.KERNEL)
+        ctx = self.context(self.idle_process(), spec.idle, "", at.KERNEL)
         self.m[ctx + at.C_VIRTUAL] = v
         self.m[v + at.V_CONTEXT] = ctx
 
-    def idle_process(self, instance: int, cpu: int) -> int:
+    def idle_process(self) -> int:
         """Make the process object of an idle context; kernels keep it in their table of processors."""
         return self.new("Process") if "Process" in self.binary.classes else 0
 

@@ -414,3 +414,4 @@ def _instances(cpus: int, _: Options) -> list[Instance]:
 
 
 TOPOLOGY = Topology(_instances, proxy="bootstrap")
+"""The kernel on the first processor, a small kernel on all others, joined by bootstrap threads."""

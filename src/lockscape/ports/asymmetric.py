@@ -24,3 +24,4 @@ PLANS = {
     "dedicated-processor": "a polling device kernel on the last processor, beside a giant-locked kernel",
     "application-kernel": "the uniprocessor kernel on one processor, programs on a small one on the others",
 }
+"""The method's plans, and what each is."""

@@ -5,6 +5,7 @@ from lockscape.program.nodes import Body, Do, Field, Op, Stmt
 from lockscape.program.walk import nodes, with_bodies
 
 BARRIER = Do(Op("barrier"))
+"""The operation itself."""
 
 
 def with_barriers(body: Body, published: frozenset[str], name: str) -> Body:

@@ -54,3 +54,4 @@ def _instances(cpus: int, options: Options) -> Sequence[Instance]:
 
 
 TOPOLOGY = Topology(_instances, own_disks=True)
+"""A kernel for each cell, with its own disk."""

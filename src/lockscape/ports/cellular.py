@@ -48,3 +48,4 @@ def _is_cell(state: State, number: int) -> bool:
 
 
 TOPOLOGY = Topology(_instances, own_disks=True, prepare=_prepare)
+"""Cells as virtual machines, each with its own disk."""

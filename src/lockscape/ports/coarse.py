@@ -15,3 +15,4 @@ PLANS = {
     "coarse-funnel": "blocking locks, let go on rescheduling",
     "coarse-master": "files run on the master processor only",
 }
+"""The method's plans, and what each is."""

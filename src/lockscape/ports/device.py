@@ -395,3 +395,4 @@ def _instances(cpus: int, options: Options) -> list[Instance]:
 
 
 TOPOLOGY = Topology(_instances)
+"""The kernel on all processors but the last one, which has the device kernel."""

@@ -22,7 +22,7 @@ from lockscape.program.nodes import Body, Function, Stmt, Sync
 from lockscape.program.walk import with_bodies
 
 KINDS = ("bkl", "spinlock", "rwlock", "seqlock", "rcu", "sema", "rwsem", "version", "cas", "barrier")
-"""Kinds of locks, in the order of the paper's Table 2, readers-writer semaphores added."""
+"""Kinds of locks, in the order of the paper's Table 2, reader-writer semaphores added."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -59,6 +59,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 NO_CHANGE = Change(0, 0, 0, 0, 0)
+"""Of a port that changes nothing."""
 
 
 class FunctionEffort(msgspec.Struct, frozen=True):

@@ -11,3 +11,4 @@ distinct; but every section becomes a place where a lock must be chosen, ordered
 """
 
 PLANS = {"fine": "locks of objects, processors' own queues and stores"}
+"""The method's plans, and what each is."""

@@ -13,11 +13,12 @@ lock with interrupts on, as a system call does, where it comes from user mode.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lockscape.kernel.clock import advance_clock, tick_all
 from lockscape.kernel.connections import run_network
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import leave_interrupt
 from lockscape.kernel.objects import Processor
-from lockscape.kernel.scheduler import advance_clock, schedule, tick_all
+from lockscape.kernel.scheduler import schedule
 from lockscape.kernel.timers import run_due_timers
 from lockscape.kernel.writeback import disk_done, flush_due
 from lockscape.machine.state import Instance

@@ -11,3 +11,4 @@ long as it is in user mode.
 """
 
 PLANS = {"giant": "one lock, handed over at the switch"}
+"""The method's plans, and what each is."""

@@ -105,3 +105,4 @@ def ask_card(way: int, cycles: int) -> None:
 
 
 TOPOLOGY = topology_of()
+"""A guest for each processor, its devices emulated by the hypervisor."""

@@ -260,6 +260,7 @@ DRIVER = replace(
 """The instance with the drivers, above all guests."""
 
 BELOW, UNDIVIDED = topology_of(DRIVER), topology_of()
+"""A hypervisor with the driver's guest beside the others, and one whose guests have no such."""
 
 
 def _instances(cpus: int, options: Options) -> Sequence[Instance]:
@@ -281,3 +282,4 @@ def _prepare(state: State, options: Options) -> dict[int, int]:
 
 
 TOPOLOGY = Topology(_instances, prepare=_prepare)
+"""Guests whose devices are the driver guest's."""

@@ -244,5 +244,7 @@ def _prepare(state: State, options: Options) -> dict[int, int]:
 
 
 BELOW = hypervisor_para.TOPOLOGY
+"""The hypervisor's topology, which this one stands on."""
 
 TOPOLOGY = Topology(BELOW.instances, prepare=_prepare, threads=("device_thread",))
+"""The guests of `hypervisor_para`, and a server's thread in each."""

@@ -26,6 +26,7 @@ PLANS = {
     "lock-free": "versions, single and double compare-and-swap (CAS2)",
     "lock-free-single": "the same on hardware that compares and swaps one word at a time",
 }
+"""The method's plans, and what each is."""
 
 
 @function(replaces=True)

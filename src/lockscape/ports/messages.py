@@ -30,8 +30,11 @@ from lockscape.program.nodes import (
 from lockscape.program.walk import nodes, walk, with_bodies
 
 Change = Literal["unsent", "early", "plain", "removed"]
+"""What a mutant does with a message: leaves it out, sends it too early, or writes what it says without a
+barrier."""
 
 NOTIFICATIONS = ("send", "send_instance", "set_timer")
+"""Operations that tell another processor something."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from lockscape.program.objects import Object, layout
 from lockscape.program.walk import bodies, nodes, replaced, walk, with_bodies
 
 Change = Literal["removed", "shared", "plain", "unsent", "early", "unmasked"]
+"""What a mutant does at one place."""
 
 DELAY_CYCLES = 20_000
 """How long a mutant waits where its lock is missing: several times the longest step of the kernel, and a

@@ -251,3 +251,4 @@ def _prepare(state: State, options: Options) -> dict[int, int]:
 
 
 TOPOLOGY = Topology(NATIVE.instances, prepare=_prepare)
+"""One kernel on all processors, and its caches of objects."""

@@ -38,8 +38,10 @@ if TYPE_CHECKING:  # it brings modules for e-mail and sockets, which most comman
     from importlib.metadata import EntryPoint
 
 GROUP = "lockscape.methods"
+"""Entry points by which packages bring plans and systems."""
 
 Kind = Literal["plans", "systems"]
+"""What a package brings."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*", re.ASCII)
 

@@ -242,17 +242,20 @@ NANOKERNEL = replace(
     KERNEL, idle="nanokernel",
     vectors={TICK: "clock_ticks", DISK: "disk_done_here", ARRIVED: "card_arrived", SENT: "card_sent"},
 )  # fmt: skip
+"""The instance that owns the processors and hands interrupts on."""
 
 WORK = replace(
     KERNEL, cpus=1, idle="wait_for_work", native=False, vectors={REAL_TIME: "real_time_tick"},
     quantities=NO_KERNEL | {"domains": 0},
 )  # fmt: skip
+"""An instance of work in real time, without a kernel."""
 
 LINUX = replace(
     KERNEL, cpus=1, native=False, quantities={"domains": 0},
     vectors={PASSED_TICK: KERNEL.vectors[TICK],
              **{vector: KERNEL.vectors[vector] for vector in (RESCHEDULE, DISK, ARRIVED, SENT)}},
 )  # fmt: skip
+"""An instance of the kernel, which gets interrupts when no real-time work wants them."""
 
 
 def _instances(cpus: int, options: Options) -> Sequence[Instance]:
@@ -279,6 +282,7 @@ def _prepare(state: State, _: Options) -> dict[int, int]:
 
 
 IN_KERNEL = dict.fromkeys(("tick", "disk", "arrived", "sent"), ACCEPT) | {"tick_vector": PASSED_TICK}
+"""What a kernel's domain does with interrupts: it accepts all."""
 IN_REAL_TIME = {"tick": ACCEPT, "disk": IGNORE, "arrived": IGNORE, "sent": IGNORE, "tick_vector": REAL_TIME}
 """What domains do with interrupts."""
 
@@ -299,3 +303,4 @@ def _enter(state: State, pipeline: int, domain: int) -> None:
 
 
 TOPOLOGY = Topology(_instances, own_disks=True, prepare=_prepare)
+"""The nanokernel, and above it domains in order of urgency."""

@@ -42,6 +42,8 @@ from lockscape.ports import packages
 from lockscape.program.locks import LockClass
 
 Mode = Literal["exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel", "forward", "cas", "barrier"]
+"""What a rule does at its anchor: see `lockscape.program.nodes.Hold`; and what it makes of a section without
+a lock."""
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

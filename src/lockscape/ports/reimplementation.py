@@ -24,3 +24,4 @@ PLANS = {
     "reimplementation": "clustered objects, servers called in place, page caches replaced in use",
     "reimplementation-shared": "the same, but a file's page cache stays one object",
 }
+"""The method's plans, and what each is."""

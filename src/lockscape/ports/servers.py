@@ -258,3 +258,4 @@ def _prepare(state: State, options: Options) -> dict[int, int]:
 
 
 TOPOLOGY = Topology(NATIVE.instances, prepare=_prepare, threads=("server_thread",))
+"""One kernel on all processors, and threads that serve calls."""

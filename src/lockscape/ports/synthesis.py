@@ -6,9 +6,9 @@ in memory, is an operand in the code.
 """
 
 from lockscape.kernel import objects
-from lockscape.kernel.objects import Files, Inode, Page
+from lockscape.kernel.objects import PAGE_BYTES, Files, Inode, Page
 from lockscape.kernel.pages import find_page
-from lockscape.kernel.readwrite import PAGE_BYTES, missing_page
+from lockscape.kernel.readwrite import missing_page
 from lockscape.program.language import NONE, function, insert, option, section, step
 
 

@@ -24,3 +24,4 @@ PLANS = {
     "virtualization-gang": "two guests on all processors, one at a time",
     "cells": "a kernel for every two processors, each with its own disk",
 }
+"""The method's plans, and what each is."""

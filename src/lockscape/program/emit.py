@@ -25,7 +25,7 @@ _TARGETS = {
 }  # fmt: skip
 """Where the rows of these operations have the row that they lead to."""
 
-ENTRY_ROLES = ("entry", "interrupt")
+_ENTRY_ROLES = ("entry", "interrupt")
 
 
 def stands_twice(test: n.Expr) -> bool:
@@ -181,7 +181,7 @@ class FunctionCode(Operations):
             self.result(value, target)
             jumps.append(self.emit(op.JUMP, 0))
             return
-        code = op.RETURN_ENTRY if self.function.role in ENTRY_ROLES else op.RETURN
+        code = op.RETURN_ENTRY if self.function.role in _ENTRY_ROLES else op.RETURN
         if value is None or isinstance(value, n.Const):
             self.end_sections(0)
             self.emit(code, value.value if value else 0, 1)

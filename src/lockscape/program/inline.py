@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from lockscape.program.nodes import Assign, Call, Function
 from lockscape.program.walk import nodes, walk
 
-INLINED_ROLES = ("kernel", "user")
+_INLINED_ROLES = ("kernel", "user")
 MOST_STATEMENTS = 12
 """Longer functions are called, unless in one place only: their call is a small part of what they execute."""
 
@@ -38,9 +38,9 @@ class Inlining:
         """Return whether a call of `name` is replaced inside the functions `outer`, being replaced too."""
         if name in outer or len(outer) > DEEPEST or name not in self.short:
             return False
-        return self.functions[name].role in INLINED_ROLES
+        return self.functions[name].role in _INLINED_ROLES
 
     def begun(self) -> list[str]:
         """Return the functions that need rows of their own because no call may stand for them: the machine
         begins them by name, or they are hooks and entries."""
-        return [n for n, f in self.functions.items() if n not in self.called or f.role not in INLINED_ROLES]
+        return [n for n, f in self.functions.items() if n not in self.called or f.role not in _INLINED_ROLES]

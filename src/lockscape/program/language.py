@@ -10,15 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-F = TypeVar("F", bound=Callable[..., Any])
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 CALLED_ROLES = ("kernel", "waker")
 """Roles of functions that others call: what nobody calls is left out."""
 
 ROLES = ("kernel", "waker", "user", "entry", "interrupt", "hook")
+"""What a function is to the machine: how it is reached, and how it returns."""
 
 
-def function(role: str = "kernel", replaces: bool = False) -> Callable[[F], F]:
+def function(role: str = "kernel", replaces: bool = False) -> Callable[[_F], _F]:
     """Mark a Python function as source of the simulator.
 
     `role`: ``kernel`` is called by others, and so is ``waker``, which makes the process that it is given
@@ -29,7 +30,7 @@ def function(role: str = "kernel", replaces: bool = False) -> Callable[[F], F]:
     if role not in ROLES:
         raise ValueError(f"role {role!r}: one of {', '.join(ROLES)}")
 
-    def mark(source: F) -> F:
+    def mark(source: _F) -> _F:
         source.__dict__["lockscape_role"] = role
         source.__dict__["lockscape_replaces"] = replaces
         return source
@@ -140,3 +141,4 @@ NONE: Any = 0
 """No object."""
 
 OPERATIONS = {op.name: op for op in list(globals().values()) if isinstance(op, Operation)}
+"""The operations of the language, by name."""

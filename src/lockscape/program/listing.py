@@ -49,7 +49,7 @@ _READER_NAMES = {
 
 _SWAPS = frozenset({"compare_and_swap", "compare_and_swap2", "swap"})
 
-INDENT = "    "
+_INDENT = "    "
 
 
 def listing(function: Function, locks: Mapping[str, LockClass]) -> list[str]:
@@ -94,7 +94,7 @@ def _body(body: Body, locks: Mapping[str, LockClass], depth: int) -> list[str]:
 
 
 def _statement(node: Stmt, locks: Mapping[str, LockClass], depth: int) -> list[str]:
-    pad = INDENT * depth
+    pad = _INDENT * depth
     match node:
         case If(test=test, then=then, other=other):
             lines = [f"{pad}if {expression(test)}:", *_body(then, locks, depth + 1)]

@@ -5,9 +5,12 @@ from typing import Literal
 import msgspec
 
 Kind = Literal["bkl", "spinlock", "rwlock", "seqlock", "rcu", "sema", "rwsem", "version"]
+"""A kind of lock, as Table 2 counts them; and ``version``, which is none."""
 
 SLEEPING: tuple[Kind, ...] = ("sema", "rwsem")
+"""Kinds whose waiters sleep."""
 READERS: tuple[Kind, ...] = ("rwlock", "rwsem")
+"""Kinds that let several readers in."""
 
 
 class LockClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

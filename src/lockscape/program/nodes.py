@@ -73,6 +73,7 @@ class Op:
 
 
 Expr = Const | Var | Field | The | Binary | Logic | Call | Op
+"""What has a value."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ class Hold:
 
 
 MODES = ("exclusive", "shared", "retry", "rcu", "drop", "arrive", "funnel", "forward", "mask", "preempt")
+"""What `Hold` may do."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,9 @@ class Sync:
 
 
 Stmt = Step | Assign | Store | Add | Do | If | While | Break | Return | Section | Hold | Sync
+"""What is done."""
 Body = tuple[Stmt, ...]
+"""Statements, one after the other."""
 
 
 @dataclass(frozen=True)

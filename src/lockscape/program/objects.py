@@ -17,7 +17,9 @@ from typing import Any, Literal
 from lockscape.program.layout import COLLECTION_WORDS, LOCK_WORDS, OBJECT_WORDS
 
 Kind = Literal["listed", "hashed", "slotted", "bitmap"]
+"""How a collection is kept: a list, chains of a hash table, numbered slots, or a bitmap."""
 KINDS: tuple[Kind, ...] = typing.get_args(Kind)
+"""The same, in the order of their numbers in the machine."""
 
 
 @dataclass(frozen=True)

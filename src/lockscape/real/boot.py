@@ -43,7 +43,7 @@ SYSTEM_MB = 512
 LARGEST_DISK = (1 << 31) - (1 << 20)
 """Bytes of a RAM disk: in kernels of 32 bits, the calls that process 1 uses seek no further."""
 
-PATIENCE_S = 120.0
+_PATIENCE_S = 120.0
 
 COMMAND_LINE = (
     "console=ttyS0 panic=-1 nokaslr norandmaps mitigations=off tsc=unstable no_timer_check nowatchdog "
@@ -73,7 +73,7 @@ class Settings(NamedTuple):
     repeat: int = 1
     jobs: int = 1
     quantum: int = QUANTUM
-    patience_s: float = PATIENCE_S
+    patience_s: float = _PATIENCE_S
     append: str = ""
 
     @property

@@ -9,15 +9,16 @@ from lockscape.real.host_result import Doubt, WorkloadName
 from lockscape.real.median import median_of
 
 MODES = ("user", "kernel", "spin", "idle")
+"""What a simulated processor's time is spent in."""
 
 ENOUGH_RUNS = 3
 """The medians of so many runs of a point agree within 3%: docs/real/boot.md has the measurement."""
 
-MOST_SPREAD = 0.03
+_MOST_SPREAD = 0.03
 MOST_LATE = 0.001
 """Of all rounds: more of them without a processor that was late are a doubt."""
 
-MOST_ALL_IDLE = 0.01
+_MOST_ALL_IDLE = 0.01
 
 
 def curve_of(
@@ -68,7 +69,7 @@ def _doubts(points: Sequence[BootPoint], simulator: SimulatorRecord) -> Iterator
             f"give --repeat {ENOUGH_RUNS}.",
         )
     wide = max(points, key=lambda point: point.makespan.spread)
-    if wide.makespan.spread > MOST_SPREAD:
+    if wide.makespan.spread > _MOST_SPREAD:
         yield Doubt(
             "spread",
             f"With {wide.cpus} processors the runs spread over {wide.makespan.spread:.1%} of their median; "
@@ -82,7 +83,7 @@ def _doubts(points: Sequence[BootPoint], simulator: SimulatorRecord) -> Iterator
             "fewer --jobs, or a quieter host.",
         )
     idle = max(run.all_idle_s / run.makespan_s for run in runs)
-    if idle > MOST_ALL_IDLE:
+    if idle > _MOST_ALL_IDLE:
         yield Doubt(
             "idle",
             f"For {idle:.1%} of the time no processor had anything to do: that time is the host's.",

@@ -18,6 +18,7 @@ COMPILERS = ("cc", "gcc", "clang")
 """Looked for in this order, unless $CC names one."""
 
 TIMEOUT_SECONDS = 120
+"""In which a C compiler must be done."""
 SHOWN_CHARACTERS = 300
 """At most so much of what the compiler says is quoted."""
 

@@ -16,7 +16,7 @@ LARGEST = 32 * 2**20
 LONGEST_LINE = 4096
 """Characters: of a longer line only so many are looked at, which no reader understands."""
 
-ACCEPTED = "the output of perf lock contention, /proc/lock_stat, or the --json of simulate, whatif or host"
+_ACCEPTED = "the output of perf lock contention, /proc/lock_stat, or the --json of simulate, whatif or host"
 
 TEXTS: Mapping[Callable[[list[str]], bool], Callable[[list[str], str], Measurement]] = {
     is_lock_stat: read_lock_stat,
@@ -46,7 +46,7 @@ def read_contention(name: str, choice: Choice = Choice()) -> Measurement:  # noq
     for tells, read in TEXTS.items():
         if tells(lines):
             return read([line.rstrip("\r") for line in lines], shown)
-    raise InputError(f"{shown}: {'empty' if not data.strip() else 'nothing known'}; give {ACCEPTED}")
+    raise InputError(f"{shown}: {'empty' if not data.strip() else 'nothing known'}; give {_ACCEPTED}")
 
 
 def _bytes(name: str, shown: str) -> bytes:
@@ -56,7 +56,7 @@ def _bytes(name: str, shown: str) -> bytes:
         else:
             data = read_file(Path(name), LARGEST + 1)
     except OSError as error:
-        raise InputError(f"{shown}: {reason_of(error)}; give {ACCEPTED}") from error
+        raise InputError(f"{shown}: {reason_of(error)}; give {_ACCEPTED}") from error
     if len(data) > LARGEST:
         raise InputError(
             f"{shown}: more than {LARGEST:,} bytes; keep the first lines, with the busiest locks"

@@ -14,7 +14,7 @@ import msgspec
 from lockscape.errors import InputError
 from lockscape.real.contention_rows import LockRow, Measurement, Place, Unread, together
 
-VERSIONS = ("0.3", "0.4")
+_VERSIONS = ("0.3", "0.4")
 
 WITHOUT_MEANS = (
     "con-bounces", "contentions", "waittime-min", "waittime-max", "waittime-total", "acq-bounces",
@@ -54,8 +54,8 @@ def read_lock_stat(lines: list[str], shown: str) -> Measurement:
     """Return what the text of /proc/lock_stat says."""
     versions = [found[1] for line in lines if (found := _VERSION.match(line))]
     for version in versions:
-        if version not in VERSIONS:
-            raise InputError(f"{shown}: lock_stat version {version}; known are {' and '.join(VERSIONS)}")
+        if version not in _VERSIONS:
+            raise InputError(f"{shown}: lock_stat version {version}; known are {' and '.join(_VERSIONS)}")
     if len(versions) > 1:
         raise InputError(f"{shown}: {len(versions)} outputs of /proc/lock_stat; keep one")
     unread = Unread()

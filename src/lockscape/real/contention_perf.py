@@ -27,8 +27,8 @@ TAILS: dict[tuple[str, ...], RowsAre] = {
 }
 """Headings of what a row is of; for people the type of a lock stands in brackets behind its symbol."""
 
-SPINS = ("spinlock", "rwlock")
-SLEEPS = ("mutex", "semaphore", "rwsem", "rtmutex", "rt-mutex", "rwlock-rt", "pcpu-sem", "percpu-rwsem")
+_SPINS = ("spinlock", "rwlock")
+_SLEEPS = ("mutex", "semaphore", "rwsem", "rtmutex", "rt-mutex", "rwlock-rt", "pcpu-sem", "percpu-rwsem")
 
 UNITS = {"h": 1 / 3600, "m": 1 / 60, "s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 """How many make a second."""
@@ -70,7 +70,7 @@ def read_perf(lines: list[str], shown: str) -> Measurement:
 def sleeps_of(kind: str) -> bool | None:
     """Return whether waiters for perf's type of lock sleep, None if the type is not known."""
     family = kind.partition(":")[0]
-    return True if family in SLEEPS else False if family in SPINS else None
+    return True if family in _SLEEPS else False if family in _SPINS else None
 
 
 def _columns(line: str) -> Columns | None:

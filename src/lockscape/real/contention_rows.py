@@ -8,7 +8,7 @@ import msgspec
 SHOWN_UNREAD = 5
 """Lines that were not understood: so many are told with their text."""
 
-SHOWN_CHARACTERS = 80
+_SHOWN_CHARACTERS = 80
 
 RowsAre = Literal["lock", "class", "caller", "task", "owner", "cgroup"]
 """``lock``: one; ``class``: all locks of one place in the source; ``caller``: where was waited, for whatever
@@ -96,7 +96,7 @@ class Unread:
         """Count a line, and keep it if it is one of the first."""
         self.count += 1
         if len(self.first) < SHOWN_UNREAD:
-            self.first.append(UnreadLine(number, line.strip()[:SHOWN_CHARACTERS]))
+            self.first.append(UnreadLine(number, line.strip()[:_SHOWN_CHARACTERS]))
 
     def told(self) -> str:
         """Return the first in words, for a message; nothing if there are none."""

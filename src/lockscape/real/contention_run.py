@@ -9,11 +9,14 @@ from lockscape.program.locks import SLEEPING
 from lockscape.real.contention_perf import sleeps_of
 from lockscape.real.contention_rows import Choice, LockRow, Measurement, Place, Rerun, together
 
-MOST_PROCESSES = 4096
+_MOST_PROCESSES = 4096
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+"""What a document may count."""
 Positive = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
-Few = Annotated[int, msgspec.Meta(ge=1, le=MOST_PROCESSES)]
+"""The same, if there is one at least."""
+Few = Annotated[int, msgspec.Meta(ge=1, le=_MOST_PROCESSES)]
+"""How many processes or processors."""
 
 
 class _Lock(msgspec.Struct):

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from lockscape.errors import FetchError, MissingToolError
 from lockscape.real.package import kernels_folder, unpacked
 
-TIMEOUT_SECONDS = 900
-SHOWN_CHARACTERS = 200
+_TIMEOUT_SECONDS = 900
+_SHOWN_CHARACTERS = 200
 
 
 class _Wanted(NamedTuple):
@@ -118,16 +118,16 @@ class _Apt:
         try:
             return subprocess.run(
                 command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True,
-                errors="replace", timeout=TIMEOUT_SECONDS, env={**os.environ, "LC_ALL": "C"},
+                errors="replace", timeout=_TIMEOUT_SECONDS, env={**os.environ, "LC_ALL": "C"},
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            raise FetchError(f"{words[0]} did not end in {TIMEOUT_SECONDS} s: try again") from error
+            raise FetchError(f"{words[0]} did not end in {_TIMEOUT_SECONDS} s: try again") from error
 
 
 def _last(text: str) -> str:
     """Return the last error that apt told, without the address that it is of."""
     lines = [line.strip() for line in text.splitlines() if line.startswith(("E:", "Err:"))]
-    return re.sub(r"https?://\S+", "…", lines[-1].removeprefix("E: "))[:SHOWN_CHARACTERS] if lines else ""
+    return re.sub(r"https?://\S+", "…", lines[-1].removeprefix("E: "))[:_SHOWN_CHARACTERS] if lines else ""
 
 
 def _storage_error(folder: Path, error: OSError) -> FetchError:

@@ -19,7 +19,7 @@ from lockscape.workloads.postmark_report import Seconds, progress, report
 OPTIONS = ("-O2",)
 """How the worker is compiled."""
 
-SHOWN_CHARACTERS = 120
+_SHOWN_CHARACTERS = 120
 
 _RATE = re.compile(r" \(\d\S*( kilobytes| megabytes| bytes)? per second\)")
 
@@ -102,6 +102,7 @@ class Postmark:
 
 
 AnyExecutor = Native | Postmark
+"""What can run a workload's processes."""
 
 
 def _untimed(text: str) -> str:
@@ -114,7 +115,7 @@ def _ending(code: int) -> str:
 
 
 def _quoted(text: str) -> str:
-    return repr(text.strip()[:SHOWN_CHARACTERS])
+    return repr(text.strip()[:_SHOWN_CHARACTERS])
 
 
 def postmark_program() -> str | None:

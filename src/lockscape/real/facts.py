@@ -10,10 +10,11 @@ import msgspec
 from lockscape.errors import InputError
 
 PROC, SYS = Path("/proc"), Path("/sys")
+"""Where Linux tells about itself."""
 
-MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
+_MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 
-LONGEST_FACT = 1 << 16
+_LONGEST_FACT = 1 << 16
 
 
 class HostFacts(msgspec.Struct, frozen=True):
@@ -52,7 +53,7 @@ class FileSystem(msgspec.Struct, frozen=True):
     @property
     def in_memory(self) -> bool:
         """Whether its files lie in memory only."""
-        return self.kind in MEMORY_FILE_SYSTEMS
+        return self.kind in _MEMORY_FILE_SYSTEMS
 
 
 def check_host() -> None:
@@ -176,6 +177,6 @@ def _text(path: Path) -> str:
     """Return a file of the kernel's, stripped; empty if there is none or it may not be read."""
     try:
         with path.open("rb") as file:
-            return file.read(LONGEST_FACT).decode("utf-8", "replace").strip()
+            return file.read(_LONGEST_FACT).decode("utf-8", "replace").strip()
     except OSError:
         return ""

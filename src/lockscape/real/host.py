@@ -29,12 +29,13 @@ MOST_PROCESSES = 256
 ITERATIONS = 200_000_000
 """Of `compute`: a few tenths of a second a process."""
 
-SHARED_MEMORY = Path("/dev/shm")
+_SHARED_MEMORY = Path("/dev/shm")
 
 Progress = Callable[[float, int], None]
 """Called with the share of the runs that are done, and their number."""
 
 Executors = Sequence[AnyExecutor]
+"""What runs the processes, one after the other in turn."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,10 @@ def default_directory() -> Path:
     import tempfile
 
     with contextlib.suppress(OSError):
-        fd = os.open(SHARED_MEMORY, os.O_RDONLY | os.O_DIRECTORY)
+        fd = os.open(_SHARED_MEMORY, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            if facts.file_system(fd).kind == "tmpfs" and os.access(SHARED_MEMORY, os.W_OK):
-                return SHARED_MEMORY
+            if facts.file_system(fd).kind == "tmpfs" and os.access(_SHARED_MEMORY, os.W_OK):
+                return _SHARED_MEMORY
         finally:
             os.close(fd)
     return Path(tempfile.gettempdir())

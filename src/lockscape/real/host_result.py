@@ -8,10 +8,11 @@ from lockscape.real.median import Median
 from lockscape.real.perf_lock import Contention
 
 WorkloadName = Literal["postmark", "one-directory", "one-file", "compute"]
+"""A workload that is run for real."""
 
-WORKLOADS: tuple[WorkloadName, ...] = ("postmark", "one-directory", "one-file", "compute")
 
 ExecutorName = Literal["postmark", "native"]
+"""Who runs it: the program PostMark, or the worker that comes with lockscape."""
 
 
 class HostRun(msgspec.Struct, frozen=True):

@@ -15,14 +15,14 @@ import resource
 import signal
 import sys
 
-PR_SET_PDEATHSIG = 1
-READY, START, FILE = 3, 4, 5
+_PR_SET_PDEATHSIG = 1
+_READY, _START, _FILE = 3, 4, 5
 FREE = 10
 """Descriptors that a shell knows have one digit; from this one on they are out of the way."""
 
 WAIT = (
-    f"echo >&{READY}; exec {READY}>&-; read -r line <&{START}; exec {START}<&-; "
-    f'exec "$0" /proc/self/fd/{FILE}'
+    f"echo >&{_READY}; exec {_READY}>&-; read -r line <&{_START}; exec {_START}<&-; "
+    f'exec "$0" /proc/self/fd/{_FILE}'
 )
 """The shell's program: ready, wait for the end of START, become the program."""
 
@@ -30,7 +30,7 @@ WAIT = (
 def main() -> None:
     """Become the shell that waits for the start and then becomes the program."""
     folder, ready, start, file, parent = map(int, sys.argv[1:6])
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit(3)
     os.fchdir(folder)
@@ -38,7 +38,7 @@ def main() -> None:
     apart = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FREE) for fd in (ready, start, file)]
     for fd in (ready, start, file):
         os.close(fd)
-    for fd, number in zip(apart, (READY, START, FILE), strict=True):
+    for fd, number in zip(apart, (_READY, _START, _FILE), strict=True):
         os.dup2(fd, number)
     used = resource.getrusage(resource.RUSAGE_SELF)
     taken = used.ru_utime, used.ru_stime, used.ru_nvcsw, used.ru_nivcsw

@@ -18,11 +18,11 @@ from typing import IO, BinaryIO, cast
 
 from lockscape.errors import InputError, reason_of
 
-WANTED = ("boot", "lib/modules", "usr/lib/modules")
+_WANTED = ("boot", "lib/modules", "usr/lib/modules")
 LARGEST = 2 << 30
 """Bytes unpacked. Debian's linux-image-686 has 0.4 GB."""
 
-PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 20
 
 
 def kernels_folder() -> Path:
@@ -78,7 +78,7 @@ def _extract(archive: tarfile.TarFile, made: Path) -> None:
         path = PurePosixPath(member.name)
         if not member.isreg() or ".." in path.parts or path.is_absolute():
             continue
-        if not any(path.is_relative_to(each) for each in WANTED):
+        if not any(path.is_relative_to(each) for each in _WANTED):
             continue
         room -= member.size
         if room < 0:
@@ -87,7 +87,7 @@ def _extract(archive: tarfile.TarFile, made: Path) -> None:
         assert source is not None
         (made / path).parent.mkdir(parents=True, exist_ok=True)
         with (made / path).open("wb") as sink:
-            shutil.copyfileobj(source, sink, PIECE_BYTES)
+            shutil.copyfileobj(source, sink, _PIECE_BYTES)
 
 
 def _data(package: Path, opened: BinaryIO) -> IO[bytes]:

@@ -25,7 +25,7 @@ ANSWER_SECONDS = 30.0
 MOST_RECORDED = "128M"
 """perf stops recording when its file is so large."""
 
-SHOWN_CHARACTERS = 160
+_SHOWN_CHARACTERS = 160
 
 
 class LockWait(msgspec.Struct, frozen=True):
@@ -134,7 +134,7 @@ def _first_line(output: bytes) -> str:
     """Return what perf says in one line: its first one that is no heading."""
     lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines()]
     told = next((line for line in lines if line and line not in ("Error:", "Events disabled")), "nothing")
-    return f"perf says: {told[:SHOWN_CHARACTERS]}"
+    return f"perf says: {told[:_SHOWN_CHARACTERS]}"
 
 
 def _read(file: Path) -> tuple[LockWait, ...]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from lockscape.errors import InputError, reason_of
 from lockscape.real.stopping import later, stoppable, undisturbed
 
-PREFIX = "lockscape-host-"
-OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PREFIX = "lockscape-host-"
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Scratch:
@@ -26,7 +26,7 @@ class Scratch:
         made = []
         for name in names:
             os.mkdir(name, 0o700, dir_fd=self.fd)
-            made.append(os.open(name, OPEN, dir_fd=self.fd))
+            made.append(os.open(name, _OPEN, dir_fd=self.fd))
         return made
 
     def empty(self) -> None:
@@ -40,7 +40,7 @@ class Scratch:
 
 def _is_directory(name: str, folder: int) -> bool:
     try:
-        fd = os.open(name, OPEN, dir_fd=folder)
+        fd = os.open(name, _OPEN, dir_fd=folder)
     except OSError:
         return False
     os.close(fd)
@@ -74,12 +74,12 @@ def scratch(base: Path) -> Iterator[Scratch]:
 
 def _make(base: Path, base_fd: int) -> Scratch:
     try:
-        name = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=base)).name
+        name = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base)).name
     except OSError as error:
         raise InputError(
             f"--directory {str(base)!r}: {reason_of(error)}; give one that you may write"
         ) from error
-    fd = os.open(name, OPEN, dir_fd=base_fd)
+    fd = os.open(name, _OPEN, dir_fd=base_fd)
     if os.fstat(fd).st_uid != os.geteuid():
         os.close(fd)
         raise InputError(f"--directory {str(base)!r}: another user moves what is made there; give another")
@@ -98,11 +98,11 @@ def _remove(made: Scratch, base_fd: int) -> None:
 
 def left_behind(base: Path) -> list[Path]:
     """Return directories of ours in `base` whose process is gone: it was killed and could not remove them."""
-    return sorted(path for path in base.glob(f"{PREFIX}*-*") if _is_left(path))
+    return sorted(path for path in base.glob(f"{_PREFIX}*-*") if _is_left(path))
 
 
 def _is_left(path: Path) -> bool:
-    number = path.name.removeprefix(PREFIX).partition("-")[0]
+    number = path.name.removeprefix(_PREFIX).partition("-")[0]
     if not number.isascii() or not number.isdigit() or len(number) > 9:
         return False
     with contextlib.suppress(OSError):

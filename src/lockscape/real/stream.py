@@ -34,30 +34,34 @@ from lockscape.workloads.postmark import (
     READ,
     START,
     TRANSACTED,
+    Libc,
     Operations,
     PostmarkOptions,
 )
-from lockscape.workloads.stdio import Libc
 
 MAGIC = 0x3153534C
+"""With what packed operations begin: ``LSS1``."""
 BUFFERED, MAPPED = 1, 2
+"""Flags of packed operations: streams are buffered; their buffers are mapped."""
 COMPUTE, OVERWRITE = 8, 9
+"""Operations besides PostMark's."""
 
 ONE_FILE_OPERATIONS = 2
 """What a transaction on one file is: a READ and an OVERWRITE."""
 
-MAX_ITERATIONS = 2**32 - 1
+_MAX_ITERATIONS = 2**32 - 1
 MAX_NAME_BYTES = 1024
 """Longest name of a directory or prefix: native/worker.c has room for a path of 4096."""
 
 Words = NDArray[np.uint32]
+"""Packed operations."""
 
 
 def pack(work: Operations, prefix: str = "", libc: Libc = "modern") -> bytes:
     """Return PostMark's operations packed.
 
     `prefix` stands before every file's name, so that processes can share a directory. With `libc` ``2005``
-    each stream's buffer is mapped (see `lockscape.workloads.stdio`). Raises InputError for locations, which
+    each stream's buffer is mapped (see `lockscape.workloads.user`). Raises InputError for locations, which
     may lie anywhere, and for a prefix with subdirectories, which can be made only once.
     """
     if work.options.locations:
@@ -84,8 +88,8 @@ def one_file(options: PostmarkOptions, libc: Libc = "modern") -> bytes:
 
 def compute(iterations: int) -> bytes:
     """Return a packed stream that only computes, in user mode. Raises InputError for too many iterations."""
-    if not 1 <= iterations <= MAX_ITERATIONS:
-        raise InputError(f"{iterations} iterations: give a number from 1 to {MAX_ITERATIONS}")
+    if not 1 <= iterations <= _MAX_ITERATIONS:
+        raise InputError(f"{iterations} iterations: give a number from 1 to {_MAX_ITERATIONS}")
     rows = [_mark(START), _mark(CREATED), [COMPUTE, 0, 0, iterations], *_end()]
     return _packed(np.array(rows, "<u4"), PostmarkOptions(), ("",), "", 0)
 

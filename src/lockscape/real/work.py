@@ -1,7 +1,7 @@
 """The workloads of booted kernels: PostMark, and controls whose curves are known beforehand."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -10,11 +10,17 @@ from lockscape.errors import InputError
 from lockscape.real.host_result import WorkloadName
 from lockscape.real.room import Need, need_of
 from lockscape.real.stream import compute, one_file, pack
-from lockscape.workloads.postmark import APPEND, CREATE, KIND, READ, Operations, PostmarkOptions, operations
-from lockscape.workloads.stdio import Libc
-
-Seeding = Literal["same", "each"]
-
+from lockscape.workloads.postmark import (
+    APPEND,
+    CREATE,
+    KIND,
+    READ,
+    Libc,
+    Operations,
+    PostmarkOptions,
+    Seeding,
+    operations,
+)
 
 OF_A_FILE: dict[Libc, int] = {"2005": 5, "modern": 3}
 """Calls besides open for a small file: fstat, read or write, close; and a mapped buffer's mmap and munmap."""
@@ -23,7 +29,7 @@ OF_A_FILE: dict[Libc, int] = {"2005": 5, "modern": 3}
 class Asked(NamedTuple):
     """What is asked of the processes: see `PostmarkOptions`; `seeding`: one seed, or the next one for each.
 
-    `iterations`: of computing, of each process. `libc`: see `lockscape.workloads.stdio`.
+    `iterations`: of computing, of each process.
     """
 
     processes: int
@@ -77,6 +83,6 @@ def _streams(name: WorkloadName, made: Sequence[Operations], asked: Asked) -> tu
 
 
 def _calls(made: Operations, libc: Libc) -> int:
-    """Return about how many calls a stream makes: exactly for small files, see `stdio.system_calls`."""
+    """Return about how many calls a stream makes: exactly for files no larger than a buffer."""
     opened = int(np.isin(made.rows[:, KIND], (CREATE, READ, APPEND)).sum())
     return OF_A_FILE[libc] * opened + len(made.rows)

@@ -28,7 +28,7 @@ small kernel, and the hypervisor (the second is of the changes to Linux)."""
 FIRST, CONCLUSIONS = 3, "6"
 """Of so many ways the conclusions of the paper are told without being asked for, and their section."""
 
-VERDICTS = {"excluded": "Excluded", "against": "Against", "if": "Depends", "for": "For", "note": "Note"}
+_VERDICTS = {"excluded": "Excluded", "against": "Against", "if": "Depends", "for": "For", "note": "Note"}
 
 
 def given_profile(read: Read | None, name: str | None) -> Iterator[Given]:
@@ -277,7 +277,7 @@ def _heading(each: Ranked) -> str:
 
 
 def _told(reason: Reason) -> Paragraph:
-    return Paragraph(f"{VERDICTS[reason.verdict]}: {reason.text} [{reason.source}].", "bullet", hang=2)
+    return Paragraph(f"{_VERDICTS[reason.verdict]}: {reason.text} [{reason.source}].", "bullet", hang=2)
 
 
 def summary(document: AdviseDocument) -> str:

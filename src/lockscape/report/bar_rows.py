@@ -8,8 +8,8 @@ from lockscape.report.line_chart import scale_step
 ROW, BAR = 21.0, 14.0
 """Height of a row, and of the bar in it, in units of the drawing (about pixels)."""
 
-TOP, BOTTOM = 8.0, 34.0
-CHARACTER = 6.3
+_TOP, _BOTTOM = 8.0, 34.0
+_CHARACTER = 6.3
 
 
 @dataclass(frozen=True)
@@ -63,22 +63,22 @@ def bar_rows(
     id: str, title: str, unit: str, rows: Sequence[Row], *, width: float = 1040.0, shares: bool = False
 ) -> BarRows:
     """Return a chart of values from 0 to the largest; `shares`: from 0 to 1, which are written in percent."""
-    left = max((len(row.name) for row in rows), default=0) * CHARACTER + 10
-    tails = max((len(row.tail) for row in rows), default=0) * CHARACTER + 12
+    left = max((len(row.name) for row in rows), default=0) * _CHARACTER + 10
+    tails = max((len(row.tail) for row in rows), default=0) * _CHARACTER + 12
     longest = max((sum(v for _, v in row.segments) for row in rows), default=0.0)
     top = 1.0 if shares else max(longest, 0.001)
     right = width - (tails if tails > 12 else 18)
     per_unit = (right - left) / top
-    bars = tuple(_bar(row, TOP + n * ROW, left, per_unit, shares) for n, row in enumerate(rows))
+    bars = tuple(_bar(row, _TOP + n * ROW, left, per_unit, shares) for n, row in enumerate(rows))
     step = scale_step(top)
     ticks = tuple(
         (f"{n * step:.0%}" if shares else f"{n * step:g}", round(left + n * step * per_unit, 1))
         for n in range(int(top / step + 1e-9) + 1)
     )
-    base = TOP + len(rows) * ROW
+    base = _TOP + len(rows) * ROW
     said = "; ".join(f"{row.name}: {_said(row, shares)}" for row in rows)
     return BarRows(
-        id, title, unit, f"{title}: {unit}. {said}.", width, base + BOTTOM, round(left, 1), base, bars, ticks
+        id, title, unit, f"{title}: {unit}. {said}.", width, base + _BOTTOM, round(left, 1), base, bars, ticks
     )  # fmt: skip
 
 

@@ -20,20 +20,20 @@ from lockscape.report.speedups import Line, speedup_tables, width_of
 from lockscape.report.table import Row, Table, print_tables
 from lockscape.workloads.postmark import PostmarkOptions
 
-CYCLES = "One instruction is one cycle, on every processor: no caches, no disk, and no memory that is far."
-BALANCING = (
+_CYCLES = "One instruction is one cycle, on every processor: no caches, no disk, and no memory that is far."
+_BALANCING = (
     "The makespan is the time until all processes are done, as in the paper. Where the processors do not "
     "divide the processes (8 processes on 5 to 7 processors) it shows balancing as much as locking."
 )
-STEADY = (
+_STEADY = (
     "Operations (files created, read, appended to, deleted) while every process was in its transactions; per "
     "million cycles."
 )
-SPIN = (
+_SPIN = (
     "Spinning: from a PAUSE to the same one again, in kernel or user mode; kernel and user are without it. "
     "Idle: halted, or without anything to do. Ticks: timer interrupts of each processor, a guest's own count."
 )
-CALLS = (
+_CALLS = (
     "From the call to its return, with the interrupts in between, on one processor. 50% and 90%: what so "
     "many of them do not exceed, up to an eighth too high."
 )
@@ -113,7 +113,7 @@ def print_boot(document: BootDocument, out: TextIO) -> None:
     lines = [Line((c.name,), {p.cpus: p.speedup for p in c.points}, {}) for c in document.curves]
     title = f"Speedup over one processor, Linux {document.kernel.release}, booted"
     print_tables(
-        tuple(speedup_tables(title, ("processors",), lines, width_of(out), (CYCLES, BALANCING))), out
+        tuple(speedup_tables(title, ("processors",), lines, width_of(out), (_CYCLES, _BALANCING))), out
     )
     if len(document.curves[0].points) > 1:
         out.write("\n")
@@ -188,7 +188,7 @@ def _times(document: BootDocument) -> Iterator[Table]:
         "processors", "makespan, million cycles", "spread", "operations", *(f"{mode} %" for mode in MODES),
         "ticks", "host s",
     )  # fmt: skip
-    notes = (STEADY, f"{SPIN} Host s: of this host's processors, for all runs of the point.")
+    notes = (_STEADY, f"{_SPIN} Host s: of this host's processors, for all runs of the point.")
     for curve in document.curves:
         rows: list[Row] = [
             (
@@ -222,5 +222,5 @@ def _calls(document: BootDocument) -> Iterator[Table]:
         yield Table(
             f"Instructions of the kernel for a call, {curve.name}",
             ("call", "count", "mean", "least", "50%", "90%", "most"), tuple(rows),
-            notes=(CALLS,) if curve is curves[-1] else (),
+            notes=(_CALLS,) if curve is curves[-1] else (),
         )  # fmt: skip

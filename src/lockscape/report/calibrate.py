@@ -11,7 +11,7 @@ from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.table import Row, Table
 from lockscape.workloads.postmark import PostmarkOptions
 
-NOTES = (
+_NOTES = (
     "Instructions of a call, from its entry to its return. Measured: in the booted kernel. Stated: the "
     "simulated kernel with the costs that come with lockscape. Fitted: with the factors below.",
     "There are more steps than calls: of all factors with which the calls take what was measured, these are "
@@ -60,7 +60,7 @@ def calibrate_tables(document: CalibrateDocument) -> tuple[Table, ...]:
     calls = Table(
         f"Calls of Linux {document.kernel} and of {document.system}, in instructions",
         ("call", "count", "measured", "stated", "fitted", "fitted/measured"), tuple(rows), frozenset({0}),
-        NOTES,
+        _NOTES,
     )  # fmt: skip
     ordered = sorted(document.factors.items(), key=lambda each: -each[1])
     factors = Table(

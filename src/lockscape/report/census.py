@@ -14,9 +14,11 @@ from lockscape.source.tree import Problem
 from lockscape.source.wrappers import Wrapper
 
 By = Literal["kind", "dir", "file", "role", "wrapper"]
+"""By what places are added up."""
 
 COUNTING = "Counted are places that acquire, try or release; each once, however often it runs."
-MAX_LISTED = 5
+"""What a census counts, for readers."""
+_MAX_LISTED = 5
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -276,7 +278,7 @@ def problem_table(
     """Return a table of what could not be read (the first of each reason in full), or None."""
     if not problems:
         return None
-    rows: tuple[Row, ...] = tuple((p.path, p.reason) for p in problems[:MAX_LISTED])
+    rows: tuple[Row, ...] = tuple((p.path, p.reason) for p in problems[:_MAX_LISTED])
     more = len(problems) - len(rows)
     notes = (f"and {more:,} more (all with --json)",) if more > 0 else ()
     return Table(

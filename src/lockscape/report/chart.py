@@ -7,13 +7,16 @@ from dataclasses import dataclass
 BAR = 13.0
 """Width of a bar, in units of the drawing (about pixels)."""
 
-BETWEEN_GROUPS = 8.0
+_BETWEEN_GROUPS = 8.0
 LEAST_GROUP = 44.0
 """Width that a group has at least, so that the labels under two groups keep apart."""
 
 HEIGHT = 130.0
+"""Of the drawing, in its units."""
 TOP = 10.0
+"""Room above the bars."""
 BOTTOM = 20.0
+"""Room below them, for names."""
 DIGIT = 6.2
 """Width of a character of the scale."""
 
@@ -21,6 +24,7 @@ MAX_LABEL = 10
 """A longer label under a group is cut short; the table has it whole."""
 
 Groups = Sequence[tuple[str, Sequence[tuple[str, float]]]]
+"""Groups of bars: the title of each, and its bars' names and values."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def panel(title: str, unit: str, groups: Groups, *, decimals: int = 0) -> Panel:
     bars: list[Bar] = []
     names: list[Label] = []
     said: list[str] = []
-    at = left + BETWEEN_GROUPS / 2
+    at = left + _BETWEEN_GROUPS / 2
     for name, figures in groups:
         width = max(LEAST_GROUP, len(figures) * (BAR + 1))
         first = at + (width - len(figures) * (BAR + 1)) / 2
@@ -86,9 +90,9 @@ def panel(title: str, unit: str, groups: Groups, *, decimals: int = 0) -> Panel:
         shown = name if len(name) <= MAX_LABEL else f"{name[: MAX_LABEL - 1]}…"
         names.append(Label(shown, round(at + width / 2, 2), HEIGHT - 5))
         said.append(f"{name}: " + ", ".join(f"{source} {value:,.{decimals}f}" for source, value in figures))
-        at += width + BETWEEN_GROUPS
+        at += width + _BETWEEN_GROUPS
     return Panel(
-        title, unit, f"{title} in {unit}. {'; '.join(said)}.", round(at - BETWEEN_GROUPS / 2, 2), HEIGHT,
+        title, unit, f"{title} in {unit}. {'; '.join(said)}.", round(at - _BETWEEN_GROUPS / 2, 2), HEIGHT,
         base, left, tuple(bars), scale, tuple(names),
     )  # fmt: skip
 

@@ -28,8 +28,9 @@ LEGEND = (
     "A gain is the time as it is over that with the change. Bound: nobody waits for it, all else stays. "
     "Free: the same, but others are then waited for more. Split: two locks, each with half of the work."
 )
-BOUND = "Bound: the time as it is over that without these waits, if all else stays."
-RERUN = "Re-run: what 'lockscape whatif' found for the same lock with a run."
+"""What the gains mean, for readers."""
+_BOUND = "Bound: the time as it is over that without these waits, if all else stays."
+_RERUN = "Re-run: what 'lockscape whatif' found for the same lock with a run."
 
 
 class RankedLock(msgspec.Struct, frozen=True):
@@ -248,8 +249,8 @@ def _ranking(document: ContentionDocument, shown: list[RankedLock], left: int) -
         row += [_gain(again.free if again else None), _gain(again.split if again else None)] if reruns else []
         rows.append(tuple(row))
     notes = [f"{left:,} more with --locks all."] if left else []
-    notes += [LEGEND if len(gains) > 1 else BOUND] if gains else []
-    notes += [RERUN] if reruns else []
+    notes += [LEGEND if len(gains) > 1 else _BOUND] if gains else []
+    notes += [_RERUN] if reruns else []
     title = (
         f"{document.title}: locks by the time waited for them"
         if document.rows_are in LOCKS

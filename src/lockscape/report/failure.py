@@ -8,7 +8,7 @@ from lockscape.report.simulate import SimulateDocument
 from lockscape.report.simulate_tables import about
 from lockscape.report.table import Row, Table, print_tables
 
-NOTE = "Otherwise: the same run without the failure. What it does not reach ends at the same cycle."
+_NOTE = "Otherwise: the same run without the failure. What it does not reach ends at the same cycle."
 
 
 def failures_csv(document: SimulateDocument) -> Table:
@@ -49,7 +49,7 @@ def _table(failure: Failure) -> Table:
     )
     rows = tuple(_row(process) for process in failure.processes)
     heads = ("process", "operations", "of", "ended ms", "otherwise ms", "")
-    return Table(title, heads, rows, frozenset({5}), notes=(NOTE,))
+    return Table(title, heads, rows, frozenset({5}), notes=(_NOTE,))
 
 
 def _row(process: FailedProcess) -> Row:

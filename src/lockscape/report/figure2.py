@@ -19,6 +19,7 @@ HOLDS, FAILS = 0.95, 0.05
 """Shares of samples from which on a statement holds, and up to which it does not."""
 
 Measure = Literal["makespan", "throughput"]
+"""By what a speedup is taken."""
 
 
 class StatementRecord(msgspec.Struct, frozen=True):

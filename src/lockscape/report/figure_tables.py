@@ -7,7 +7,7 @@ from lockscape.report.study import StudyDocument
 from lockscape.report.study_runs import StudyCurves
 from lockscape.report.table import Row, Table
 
-RECORDED = "Recorded for the release; the page says by which command it is made again."
+_RECORDED = "Recorded for the release; the page says by which command it is made again."
 
 
 def figure_tables(document: StudyDocument) -> Iterator[Table]:
@@ -45,7 +45,7 @@ def _statements(document: StudyDocument) -> Table:
     return Table(
         "Figure 2: what the paper says of it, checked",
         ("statement", "judged by", "in samples", "so it", "now"),
-        tuple(rows), frozenset({0, 1, 3, 4}), (f"Samples of all costs. {RECORDED}{small}",),
+        tuple(rows), frozenset({0, 1, 3, 4}), (f"Samples of all costs. {_RECORDED}{small}",),
     )  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def _conclusions(document: StudyDocument) -> Table:
     recorded = any(each.id == "map" for each in document.records)
     return Table(
         "Section 6: what the paper concludes, checked", ("held against", *WORDS.values()), tuple(rows),
-        frozenset({0}), (RECORDED,) if recorded else (),
+        frozenset({0}), (_RECORDED,) if recorded else (),
     )  # fmt: skip
 
 

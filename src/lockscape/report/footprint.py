@@ -14,6 +14,7 @@ from lockscape.source.footprint import FileFootprint, Footprint
 from lockscape.source.select import FileSet
 
 By = Literal["all", "file"]
+"""By what changed lines are added up."""
 
 METHODS = {"evaluate": "own evaluator", "cpp": "cpp, indent, diff"}
 """How the two methods of counting are called in tables."""
@@ -21,11 +22,11 @@ METHODS = {"evaluate": "own evaluator", "cpp": "cpp, indent, diff"}
 COLUMNS = ("files", "changed files", "lines without", "lines with", "modified/new/removed", "share %")
 """The columns of Table 3, and the share of changed lines in those without the macros."""
 
-COUNTING = (
+_COUNTING = (
     "Lines that are not blank after the preprocessor, in one-statement-per-line form; a changed line counts "
     "once. Each file on its own; a file that it includes by a quoted name counts in both."
 )
-LIMITS = (
+_LIMITS = (
     "Not among the changed lines: files that only one build compiles (obj-$(CONFIG_SMP) += smp.o), which "
     "count alike on both sides, and conditions in C such as if (IS_ENABLED(CONFIG_SMP))."
 )
@@ -199,7 +200,7 @@ def _table_of_files(result: Measured, each: Footprint) -> Table:
 
 
 def _notes(result: Measured) -> tuple[str, ...]:
-    notes = [COUNTING, LIMITS]
+    notes = [_COUNTING, _LIMITS]
     for each in result.footprints:
         if each.tools:
             versions = "; ".join(f"{name}: {version}" for name, version in each.tools.items())

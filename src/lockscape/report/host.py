@@ -18,18 +18,18 @@ from lockscape.report.speedups import Line, speedup_tables, width_of
 from lockscape.report.table import Row, Table, print_tables
 from lockscape.workloads.postmark import PostmarkOptions
 
-SHOWN_WAITS = 5
+_SHOWN_WAITS = 5
 
-PLACED = (
+_PLACED = (
     "On n processors the processes may use the first n that this program may use, and the kernel's scheduler "
     "places them. The makespan is the time until all processes are done, as in the paper."
 )
-TIMES = (
+_TIMES = (
     "Medians over the runs; spread: the width of the interval in which the makespan's true median lies; user "
     "and system: of all processes together; switches: voluntary and involuntary; others: what other programs "
     "took of these processors' time, where the runs are long enough to see it."
 )
-STARTS = {
+_STARTS = {
     "postmark": "PostMark's processes start together; loading it and its report are in the makespan.",
     "native": "The worker's processes start together, when all are loaded.",
 }
@@ -110,7 +110,7 @@ def print_host(document: HostDocument, out: TextIO) -> None:
         tuple(speedup_tables("Speedup over one processor, measured", ("processors",), lines, width_of(out))),
         out,
     )
-    print_prose([Paragraph(PLACED, "note")], out)
+    print_prose([Paragraph(_PLACED, "note")], out)
     if len(document.curves[0].points) > 1:
         out.write("\n")
         drawn = [_drawn(curve, len(document.curves) == 1) for curve in document.curves]
@@ -153,7 +153,7 @@ def _about(document: HostDocument) -> Iterator[str]:
     policy = "" if host.scheduling == "other 0" else f", scheduling {host.scheduling}"
     yield f"Host: Linux {host.kernel}, {host.cpu}, {host.online} online{virtual}{policy}."
     yield f"File system: {where.kind} on {where.mounted_on} ({where.options})."
-    yield from (STARTS[name] for name in dict.fromkeys(curve.executor for curve in document.curves))
+    yield from (_STARTS[name] for name in dict.fromkeys(curve.executor for curve in document.curves))
 
 
 def _seeds(work: HostWorkload) -> str:
@@ -177,7 +177,7 @@ def _times(document: HostDocument) -> Table:
         "workload", "processors", "makespan s", "spread %", "operations per s", "user s", "system s",
         "switches", "others %", "stolen %",
     )  # fmt: skip
-    return Table("Where the time goes", heads, rows, notes=(TIMES,))
+    return Table("Where the time goes", heads, rows, notes=(_TIMES,))
 
 
 def _time_row(curve: HostCurve, p: HostPoint) -> Row:
@@ -209,7 +209,7 @@ def _waits(document: HostDocument) -> Iterator[Table]:
         rows: list[Row] = [
             (wait.caller, wait.kind, wait.contended, f"{wait.wait_total_ns / 1e6:,.2f}",
              f"{wait.wait_total_ns / 1e9 / whole:.1%}" if whole else None, f"{wait.wait_max_ns / 1e3:,.0f}")
-            for wait in found.waits[:SHOWN_WAITS]
+            for wait in found.waits[:_SHOWN_WAITS]
         ]  # fmt: skip
         left = len(found.waits) - len(rows)
         note = (

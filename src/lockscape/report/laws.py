@@ -16,7 +16,7 @@ from lockscape.report.table import Row, Table, print_tables
 DENSE = 200
 """Points of a drawn law, evenly over N and again over its logarithm."""
 
-UNITS = {
+_UNITS = {
     "speedup": "speedup",
     "throughput": "throughput",
     "makespan": "speed by makespan, over that of the smallest N",
@@ -89,10 +89,10 @@ def print_laws(document: LawsDocument, out: TextIO) -> None:
         out.write("\n")
         print_tables((_residuals(each.fits),), out)
     out.write("\n")
-    print_prose([Paragraph(line, "note") for line in LEGEND], out)
+    print_prose([Paragraph(line, "note") for line in _LEGEND], out)
 
 
-LEGEND = (
+_LEGEND = (
     "Amdahl: gamma N / (1 + sigma (N - 1)). USL: gamma N / (1 + alpha (N - 1) + beta N (N - 1)). alpha "
     "(sigma): contention, what is done one at a time; beta: coherency, what every pair costs; gamma: one's. "
     f"±: standard error. Intervals are of {CONFIDENCE:.0%}.",
@@ -111,7 +111,7 @@ def _parameters(each: FittedCurve) -> Table:
         ("AICc", _one(one.aicc), "", _one(two.aicc), ""),
     ]
     return Table(
-        f"{each.name}: {UNITS[curve.measure]}, {len(curve.cpus)} points, N = {curve.axis}",
+        f"{each.name}: {_UNITS[curve.measure]}, {len(curve.cpus)} points, N = {curve.axis}",
         ("", "Amdahl", "±", "USL", "±"), tuple(rows), notes=curve.left_out,
     )  # fmt: skip
 
@@ -192,7 +192,7 @@ def _plot(fits: Fits, out: TextIO) -> None:
     xs = sorted({low + (high - low) * s for s in steps} | {low * (high / low) ** s for s in steps})
     measured = list(zip(curve.cpus, curve.throughputs().tolist(), strict=True))
     print_plot(
-        f"{curve.name}: {UNITS[curve.measure]}",
+        f"{curve.name}: {_UNITS[curve.measure]}",
         [
             Curve("measured", measured, "o", ""),
             Curve("USL", [(x, fits.usl.throughput(x)) for x in xs], "", "."),

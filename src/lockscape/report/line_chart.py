@@ -15,7 +15,9 @@ LINE = 13.0
 """Distance of two names below each other."""
 
 TOP, BOTTOM = 14.0, 40.0
+"""Room above and below the curves."""
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "5 2 1 2 1 2", "14 4")
+"""Of the curves of a chart, in turn."""
 MARKS = ("circle", "square", "diamond", "up", "down", "cross")
 """The looks of curves of one method, in their order."""
 

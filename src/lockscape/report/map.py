@@ -155,6 +155,7 @@ def map_csv(document: MapDocument) -> Table:
 
 
 OVER = {"one": "one processor of the same kernel", "uniprocessor": "the kernel without its port"}
+"""What speedups are over."""
 
 
 def about_map(document: MapDocument) -> Iterator[str]:

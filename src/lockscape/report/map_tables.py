@@ -47,16 +47,16 @@ def places_tables(document: MapDocument, width: int | None = None) -> tuple[Tabl
     names = [f"{marks[place.name]} {place.name}" for place in places]
     notes = tuple(_notes(document))
     cells = [(*one, *two) for one, two in zip(effort, given, strict=True)]
-    whole = _by_method(document, "What each takes and gives", (*EFFORT_HEADS, *heads), names, cells, notes)
+    whole = _by_method(document, "What each takes and gives", (*_EFFORT_HEADS, *heads), names, cells, notes)
     if width is None or table_width(whole) <= width:
         return (whole,)
     return (
-        _by_method(document, "What each takes", EFFORT_HEADS, names, effort, notes[:1]),
+        _by_method(document, "What each takes", _EFFORT_HEADS, names, effort, notes[:1]),
         _by_method(document, "How many times faster it gets", heads, names, given, notes[1:]),
     )
 
 
-EFFORT_HEADS = ("sites", "changed", "new", "lines")
+_EFFORT_HEADS = ("sites", "changed", "new", "lines")
 
 
 def _effort_cells(item: Item) -> Row:

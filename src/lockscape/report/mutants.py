@@ -9,7 +9,7 @@ from lockscape.experiments.mutation import UNEXPLAINED, Outcome, Verdict
 from lockscape.ports.mutants import Mutant
 from lockscape.report.table import Table
 
-NOTE = (
+_NOTE = (
     "Each acquisition of the port is left out (or lets readers in), one at a time. caught: by the fault "
     "named. private: no two threads need that lock. covered: what is named keeps them apart as well; both "
     "checked on runs of the port as it is. never taken, survived: unexplained."
@@ -63,7 +63,7 @@ def mutants_table(record: MutationRecord, whole: bool = False) -> Table:
     return Table(
         "" if whole else f"{record.name}: {record.title}: {len(rows)} mutants",
         (*columns, *(("trial", "how") if whole else ())), rows,
-        frozenset({0, 1, 3, 4, 5, 6, 7}), () if whole else (summary(record), NOTE), emphasis,
+        frozenset({0, 1, 3, 4, 5, 6, 7}), () if whole else (summary(record), _NOTE), emphasis,
     )  # fmt: skip
 
 

@@ -12,10 +12,12 @@ from lockscape.experiments.choose import choose
 from lockscape.ports.port import kernel_count
 
 WIDTH, HEIGHT = 252.0, 196.0
+"""Of a drawing, in its units."""
 PROCESSORS = 8
 """On how many the kernels of a panel's system are counted."""
 
 Kind = Literal["kernel", "part", "object", "lock", "hypervisor", "processor", "process", "queue"]
+"""What a box stands for; its colour."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Organisation:
 
 
 Drawn = tuple[Sequence[Box], Sequence[Flash], Sequence[Arrow]]
+"""A drawing: boxes, marks of locks, and arrows."""
 
 
 def flash(x: float, y: float, up: bool = False) -> Flash:
@@ -99,16 +102,16 @@ def _parts(locks: bool) -> list[Box]:
     return found
 
 
-CALLS = (flash(48, 58), flash(126, 58), flash(204, 58))
+_CALLS = (flash(48, 58), flash(126, 58), flash(204, 58))
 
 
 def _giant() -> Drawn:
     kernel = Box("kernel", 10, 60, 232, 90, "kernel", lock=True)
-    return [*_outside(), kernel, *_parts(False)], CALLS, ()
+    return [*_outside(), kernel, *_parts(False)], _CALLS, ()
 
 
 def _coarse() -> Drawn:
-    return [*_outside(), Box("kernel", 10, 60, 232, 90, "kernel"), *_parts(True)], CALLS, ()
+    return [*_outside(), Box("kernel", 10, 60, 232, 90, "kernel"), *_parts(True)], _CALLS, ()
 
 
 def _fine() -> Drawn:
@@ -117,7 +120,7 @@ def _fine() -> Drawn:
         column, row = n % 5, n // 5
         boxes.append(Box("object", 18 + 44 * column, 82 + 32 * row, 40, 24, text, lock=True))
     boxes.append(Box("object", 194, 114, 40, 24, "…", lock=True))
-    return boxes, CALLS, ()
+    return boxes, _CALLS, ()
 
 
 def _master() -> Drawn:
@@ -165,7 +168,7 @@ def _virtual() -> Drawn:
         *_row("kernel", ("kernel", "kernel", "kernel"), 10, 60, 232, 50),
         Box("hypervisor", 10, 122, 232, 30, "hypervisor"),
     ]
-    return boxes, CALLS, ()
+    return boxes, _CALLS, ()
 
 
 def _k42() -> Drawn:
@@ -176,7 +179,7 @@ def _k42() -> Drawn:
     for column in range(3):
         for row, text in enumerate(("files", "memory")):
             boxes.append(Box("object", 26 + 74 * column, 90 + 26 * row, 52, 20, text))
-    return boxes, CALLS, (Arrow(78, 100, 99, 100), Arrow(152, 100, 173, 100))
+    return boxes, _CALLS, (Arrow(78, 100, 99, 100), Arrow(152, 100, 173, 100))
 
 
 _PANELS: tuple[tuple[str, str, str, str, str, Callable[[], Drawn]], ...] = (

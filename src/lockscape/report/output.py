@@ -8,6 +8,7 @@ import msgspec
 from lockscape.report.table import Table, print_tables, write_csv
 
 Format = Literal["table", "json", "csv"]
+"""How results are printed."""
 
 SCHEMA_VERSION = 1
 """Raised when a field of a document changes its meaning or goes away; new fields do not raise it."""

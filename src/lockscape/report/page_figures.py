@@ -110,6 +110,7 @@ def table_of(title: str, series: Sequence[Series], head: str = "system", digits:
 
 
 Speedups = Callable[[SampleRecord, str], list[float]]
+"""Returns a sample's speedups of a system."""
 
 
 def _over_baseline(sample: SampleRecord, name: str) -> list[float]:

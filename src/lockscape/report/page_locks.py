@@ -22,6 +22,7 @@ SHOWN = 5
 
 HEADS = ("system", "lock", "kind", "taken", "line moved %", "waited for %", "slept", "waited ms",
          "mean wait µs", "longest wait µs", "mean hold µs")  # fmt: skip
+"""The columns of the table of locks."""
 
 
 @dataclass(frozen=True)

@@ -238,14 +238,14 @@ def _table3(document: StudyDocument, notes: Notes) -> dict[str, Any]:
         ]
         cells[0] = [cells[0][0], cells[0][2].by("measured")]  # the methods look at the same files
         cells.append(
-            [Figure(_role(each), f"{100 * each.share:.2f}") if each else NO_FIGURE for each in shown]
+            [Figure(_role(each), f"{100 * each.share:.2f}") if each else _NO_FIGURE for each in shown]
         )
         measured = next(each for each in reversed(shown) if each)
         rows.append({"published": shown[0], "measured": measured, "cells": cells})
     return {"headings": headings, "widths": _widths(rows), "rows": rows}
 
 
-NO_FIGURE = Figure("none", "")
+_NO_FIGURE = Figure("none", "")
 
 
 def _role(row: ChangeRow) -> str:
@@ -256,7 +256,7 @@ def _change_figure(
     each: ChangeRow | None, name: str, cell: str, published: ChangeRow, notes: Notes
 ) -> Figure:
     if each is None:
-        return NO_FIGURE
+        return _NO_FIGURE
     value = getattr(each, name)
     if each.source == "published":
         return Figure("published", f"{value:,}", notes=notes.at(each.version, cell))

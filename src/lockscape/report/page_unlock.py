@@ -10,7 +10,7 @@ from lockscape.report.study import StudyDocument
 from lockscape.report.table import Table
 from lockscape.report.unlock import UnlockDocument, data_table, linux_table, path_table
 
-TITLES = {"postmark": "PostMark", "mixed": "compiling"}
+_TITLES = {"postmark": "PostMark", "mixed": "compiling"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def unlock_context(document: StudyDocument) -> dict[str, Any]:
 
 def _paths(document: StudyDocument) -> Iterator[Path]:
     for number, each in enumerate(document.unlocked):
-        label = TITLES[each.workload.name]
+        label = _TITLES[each.workload.name]
         yield Path(
             label, tuple(about_runs(each.workload, [each.machine], {})),
             _steps(each, f"path-steps-{number}", label), _lines(each, f"path-lines-{number}", label),

@@ -14,11 +14,12 @@ from lockscape.errors import LockscapeError
 SEQUENCE = 1
 """Number of the one sequence of packets of a file."""
 
-PACKETS_AT_ONCE = 4096
+_PACKETS_AT_ONCE = 4096
 MOST_NAMES = 1 << 16
 """Names kept for reference; beyond that the sequence begins anew."""
 
 Arguments = Mapping[str, str]
+"""What a slice of the timeline carries: names and values."""
 
 
 class TraceFileError(LockscapeError):
@@ -151,7 +152,7 @@ class TraceFile:
         self._packet(time, track, self._messages.TrackEvent.TYPE_SLICE_END)
 
     def _packet(self, time: int, track: Track, kind: int) -> Any:
-        if len(self._trace.packet) >= PACKETS_AT_ONCE:
+        if len(self._trace.packet) >= _PACKETS_AT_ONCE:
             self._flush()
         packet = self._trace.packet.add()
         packet.timestamp = time * 1000 // self._mhz

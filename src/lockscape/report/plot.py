@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+"""Of the curves, in turn."""
 SEVERAL = "*"
 """Stands where points of several curves meet."""
 
@@ -25,9 +26,10 @@ SHADE = ":"
 STROKES = " .-:"
 """What a point may cover without meeting another one."""
 
-COLOURS = ("cyan", "yellow", "green", "magenta", "red", "blue", "bright_cyan", "bright_yellow")
+_COLOURS = ("cyan", "yellow", "green", "magenta", "red", "blue", "bright_cyan", "bright_yellow")
 HEIGHT = 16
-WIDEST = 100
+"""Lines of a plot."""
+_WIDEST = 100
 PIPED = 80
 """Columns of a drawing into a pipe or a file."""
 
@@ -201,7 +203,7 @@ def print_plot(
     from rich.text import Text
 
     console = Console(file=out, highlight=False, soft_wrap=True)
-    width = min(console.width, WIDEST) if out.isatty() else PIPED
+    width = min(console.width, _WIDEST) if out.isatty() else PIPED
     console.print(Text(printable(title), style="bold"))
     for line in draw(curves, width - 1, x_title, shaded, ticks, height):
         console.print(_coloured(line, curves))
@@ -214,6 +216,6 @@ def _coloured(line: Sequence[tuple[str, int]], curves: Sequence[Curve]) -> "Text
     for part, number in line:
         colour = None if number < 0 else curves[number].colour
         shown = number if colour is None else colour
-        text.append(part, style=COLOURS[shown % len(COLOURS)] if number >= 0 else "")
+        text.append(part, style=_COLOURS[shown % len(_COLOURS)] if number >= 0 else "")
     text.rstrip()
     return text

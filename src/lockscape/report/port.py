@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 SIDE_BY_SIDE = 110
 """Columns from which two listings stand side by side."""
 
-TITLES = {
+_TITLES = {
     "bkl": "big kernel lock", "spinlock": "spin lock", "rwlock": "rw lock", "seqlock": "seq lock",
     "rcu": "RCU", "sema": "semaphore", "rwsem": "rw semaphore", "version": "version",
     "cas": "compare-and-swap", "barrier": "barrier",
 }  # fmt: skip
 
-SITES = (
+_SITES = (
     "Places in the listing that take or release a lock, each once, however many callers it has; the "
     "uniprocessor kernel's own semaphores are among them."
 )
@@ -34,6 +34,7 @@ LINES = (
     "Lines of the listing against the uniprocessor kernel with the same build options; one statement a line. "
     "New code are functions that only the port has; they are not among the other lines."
 )
+"""What the lines of a listing count, for readers."""
 
 
 class RuleRecord(msgspec.Struct, frozen=True):
@@ -116,8 +117,8 @@ def _sites(ports: Sequence[PortRecord]) -> Table:
         )
         for p in ports
     )  # fmt: skip
-    columns = ("port", *(TITLES[kind] for kind in kinds), "all", "uniprocessor kernel")
-    return Table("Places by kind of lock, as in Table 2", columns, rows, notes=(SITES,))
+    columns = ("port", *(_TITLES[kind] for kind in kinds), "all", "uniprocessor kernel")
+    return Table("Places by kind of lock, as in Table 2", columns, rows, notes=(_SITES,))
 
 
 def _lines(ports: Sequence[PortRecord]) -> Table:
@@ -171,7 +172,7 @@ def functions_table(record: PortRecord) -> Table:
 
 
 def _places(sites: dict[str, int]) -> str:
-    return ", ".join(f"{count} {TITLES[kind]}" for kind, count in sites.items())
+    return ", ".join(f"{count} {_TITLES[kind]}" for kind, count in sites.items())
 
 
 # --- one function -------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from lockscape.report.text import printable
 WIDEST = 100
 """Columns at which prose is wrapped, also on a wider terminal and into a pipe: longer lines read badly."""
 
-INDENT = {
+_INDENT = {
     "title": "",
     "heading": "",
     "plain": "  ",
@@ -19,7 +19,7 @@ INDENT = {
     "source": "    ",
     "note": "",
 }
-STYLE = {"title": "bold", "heading": "bold", "source": "dim", "note": "dim"}
+_STYLE = {"title": "bold", "heading": "bold", "source": "dim", "note": "dim"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ def print_prose(paragraphs: Iterable[Paragraph], out: TextIO) -> None:
     for paragraph in paragraphs:
         if paragraph.form == "heading":
             console.print()
-        first = INDENT[paragraph.form]
+        first = _INDENT[paragraph.form]
         rest = " " * (len(first) + paragraph.hang)
         lines = textwrap.wrap(
             printable(paragraph.text), width, initial_indent=first, subsequent_indent=rest,
             replace_whitespace=False, drop_whitespace=True, break_on_hyphens=False,
         )  # fmt: skip
         for line in lines:
-            console.print(Text(line, style=STYLE.get(paragraph.form, "")))
+            console.print(Text(line, style=_STYLE.get(paragraph.form, "")))

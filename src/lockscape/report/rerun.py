@@ -17,6 +17,7 @@ SHOWN = 20
 """Differences that people see; JSON and CSV have more."""
 
 Verdict = Literal["identical", "differs", "inputs changed"]
+"""What came of repeating a result."""
 
 
 class NotCompared(msgspec.Struct, frozen=True):

@@ -24,26 +24,26 @@ from lockscape.workloads.workload_file import Workload as WorkloadFile
 SYSTEMS_SIDE_BY_SIDE = 2
 """Systems in one table of latencies."""
 
-BALANCING = (
+_BALANCING = (
     "The makespan is the time until all processes are done, as in the paper. With one process for each equal "
     "share of the work it shows balancing as much as locking where the processors do not divide the "
     "processes (8 processes on 5 to 7 processors): see the throughput beside it."
 )
-SAMPLES = (
+_SAMPLES = (
     f"Below each system: what {LOW:.0%} and {HIGH:.0%} of {{:,}} samples do not exceed, in which every cost "
     "is drawn from its range, the same draw for all systems."
 )
-STEADY = "Operations: the workload's own, while every process was at work (PostMark's: in its transactions)."
-LOCKS = (
+_STEADY = "Operations: the workload's own, while every process was at work (PostMark's: in its transactions)."
+_LOCKS = (
     "As /proc/lock_stat counts: bounced, the lock's cache line came from another processor; contended, it "
     "had to wait; slept, a process gave up its processor for it. A wait is of those that had to wait."
 )
 
-TAILS = (
+_TAILS = (
     f"50% and 99%: what so many of them do not exceed, up to {RELATIVE_ERROR:.2%} too high, never too low; "
     "counts, means and the longest are exact. In --json also 90% and 99.9%, and all times in buckets."
 )
-EVENTS = (
+_EVENTS = (
     "An interrupt begins when its handler does, after it was due; it is done when the handler has returned "
     "or given the processor away, its own waits for locks included. A process runs some time after it is "
     "woken; it responds when it is back in user mode, counted from when the interrupt was due that woke it."
@@ -192,7 +192,7 @@ def _speedup_tables(document: SimulateDocument, width: int) -> Iterator[Table]:
         yield from speedup_tables(title, heads, _lines(document, "speedup_over_baseline"), width)
     yield from speedup_tables(
         "Speedup over one processor of the same system", heads, _lines(document, "speedup"), width,
-        (*((SAMPLES.format(samples),) if samples else ()), BALANCING),
+        (*((_SAMPLES.format(samples),) if samples else ()), _BALANCING),
     )  # fmt: skip
 
 
@@ -229,7 +229,7 @@ def time_tables(document: SimulateDocument, at: int | None) -> Iterator[Table]:
         )
     columns = ("system", "processors", "makespan s", "operations per s", *(f"{mode} %" for mode in modes))
     if rows:
-        yield Table("Where the time goes", columns, tuple(rows), notes=(STEADY,))
+        yield Table("Where the time goes", columns, tuple(rows), notes=(_STEADY,))
 
 
 def lock_tables(document: SimulateDocument, all_locks: bool, at: int | None) -> Iterator[Table]:
@@ -239,7 +239,7 @@ def lock_tables(document: SimulateDocument, all_locks: bool, at: int | None) -> 
         taken = point.result.busiest_locks
         shown = taken if all_locks else taken[:10]
         last = curve is details[-1][0]
-        notes = (LOCKS,) if last else ()
+        notes = (_LOCKS,) if last else ()
         if len(taken) > len(shown):
             notes = (f"{len(taken) - len(shown)} more with --locks all.", *notes)
         yield Table(
@@ -280,10 +280,10 @@ def latency_tables(document: SimulateDocument, at: int | None) -> Iterator[Table
         last = start + SYSTEMS_SIDE_BY_SIDE >= len(details)
         rows = _latency_rows([{each.call: each for each in result.calls} for result in results], results)
         yield Table(f"Latency of system calls and faults{where}, µs, waiting included", tuple(columns), rows,
-                    notes=(TAILS,) if last else ())  # fmt: skip
+                    notes=(_TAILS,) if last else ())  # fmt: skip
         rows = _latency_rows([{each.event: each for each in result.events} for result in results], results)
         yield Table(f"Latency of interrupts and of processes that are woken{where}, µs",
-                    ("event", *columns[1:]), rows, notes=(EVENTS,) if last else ())  # fmt: skip
+                    ("event", *columns[1:]), rows, notes=(_EVENTS,) if last else ())  # fmt: skip
 
 
 def _latency_rows(found: Sequence[Mapping[str, Latency]], results: Sequence[RunResult]) -> tuple[Row, ...]:

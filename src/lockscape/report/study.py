@@ -29,7 +29,9 @@ from lockscape.report.table1 import SystemCells, table1_document
 from lockscape.report.unlock import UnlockDocument
 
 Source = Literal["published", "measured"]
+"""Where a figure comes from."""
 Method = Literal["evaluate", "cpp"]
+"""How changed lines are found: by lockscape's evaluator, or by cpp, indent and diff."""
 
 STUDY_METHODS: tuple[Method, ...] = ("cpp", "evaluate")
 """The methods of the bundled footprints, the study's own first."""

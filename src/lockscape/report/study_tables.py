@@ -29,8 +29,10 @@ from lockscape.report.study import (
 from lockscape.report.table import Row, Table
 
 CHANGE_COLUMNS = ("files", "changed_files", "lines_without", "lines_with", "changed_lines")
+"""Fields of a footprint in Table 3."""
 CHANGE_TITLES = ("files", "changed files", "lines, no SMP", "lines, SMP", "modified/new/removed")
-OWN_TITLES = (
+"""Their heads."""
+_OWN_TITLES = (
     "files of the footprint",
     "changed files",
     "lines without",
@@ -40,14 +42,14 @@ OWN_TITLES = (
 CHANGE_CELLS = ("files", "changed_files", "lines_no_smp", "lines_smp", "modified")
 """The columns of Table 3: fields of `ChangeRow`, headings, and ids in the catalogue."""
 
-QUANTITIES = {
+_QUANTITIES = {
     "bkl-share": "share of the BKL",
     "bkl-places": "places with the BKL",
     "modified-lines": "lines changed",
     "modified-share": "share of lines changed",
     "changed-files-share": "share of files changed",
 }
-RELATIONS = {"exactly": "", "about": "about ", "more-than": "more than ", "less-than": "less than "}
+_RELATIONS = {"exactly": "", "about": "about ", "more-than": "more than ", "less-than": "less than "}
 
 
 def study_tables(document: StudyDocument) -> tuple[Table, ...]:
@@ -233,7 +235,7 @@ def expected(record: ClaimRecord) -> str:
     """Return what a claim says in figures, such as ``share of the BKL: about 30 %``."""
     claim = record.claim
     amount = figure(record, claim.value, claim.resolution)
-    return f"{QUANTITIES[claim.quantity]}: {RELATIONS[claim.relation]}{amount}"
+    return f"{_QUANTITIES[claim.quantity]}: {_RELATIONS[claim.relation]}{amount}"
 
 
 def figure(record: ClaimRecord, value: float, resolution: float | None = None) -> str:
@@ -288,7 +290,8 @@ def _own(own: OwnTable) -> Table:
     total = len(rows) - 1
     if own.change:
         rows += [
-            (title, getattr(own.change, name)) for name, title in zip(CHANGE_COLUMNS, OWN_TITLES, strict=True)
+            (title, getattr(own.change, name))
+            for name, title in zip(CHANGE_COLUMNS, _OWN_TITLES, strict=True)
         ]
         rows.append(("share of lines changed, %", f"{100 * own.change.share:.2f}"))
     return Table(

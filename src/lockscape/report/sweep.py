@@ -17,19 +17,19 @@ from lockscape.report.prose import Paragraph, print_prose
 from lockscape.report.speedups import Line, speedup_tables, width_of
 from lockscape.report.table import Row, Table, print_tables
 
-MEDIAN = 0.5
+_MEDIAN = 0.5
 
 NAMED = ("workload", "machine", "processes")
 """Axes that tell curves apart, besides the system: shown where they have several values."""
 
-BUSIEST = (
+_BUSIEST = (
     "The busiest lock is the one that was waited for longest; its waits are a share of all processors' time. "
     "Where several runs stand behind a line, it is the one with the stated costs (else the first sample) and "
     "the first seed."
 )
 
 
-SEVERAL = (
+_SEVERAL = (
     "The first line of a curve: the stated costs, if they were asked for, else the median of the samples; "
     "the median of seeds. Below: what 5% and 95% of all its runs do not exceed."
 )
@@ -106,6 +106,7 @@ def _about(document: SweepDocument) -> Iterator[str]:
 
 
 Curve = tuple[str, ...]
+"""What runs of one curve have in common."""
 
 
 def _curves(document: SweepDocument) -> dict[Curve, list[SweepRow]]:
@@ -129,7 +130,7 @@ def _speedups(document: SweepDocument, width: int) -> Iterator[Table]:
     several = any(line.band for line in lines)
     yield from speedup_tables(
         "Speedup over one processor of the same cell, by makespan", _heads(document), lines, width,
-        (SEVERAL,) if several else (),
+        (_SEVERAL,) if several else (),
     )  # fmt: skip
 
 
@@ -139,7 +140,7 @@ def _line(curve: Curve, found: Sequence[SweepRow]) -> Line:
     return Line(
         curve,
         {
-            n: quantile(_values(_stated(rows)), MEDIAN)
+            n: quantile(_values(_stated(rows)), _MEDIAN)
             for n, rows in by_cpus.items()
             if _values(_stated(rows))
         },
@@ -182,7 +183,7 @@ def _stops(document: SweepDocument) -> Iterator[Table]:
     )
     if rows:
         left = frozenset({*range(len(heads)), len(columns) - 2})
-        yield Table("On the most processors", columns, tuple(rows), left, notes=(BUSIEST,))
+        yield Table("On the most processors", columns, tuple(rows), left, notes=(_BUSIEST,))
 
 
 def _percent(share: float | None) -> str | None:

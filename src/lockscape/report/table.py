@@ -16,6 +16,7 @@ Cell = str | int | float | None
 """None is "not known" or "not applicable" and prints as an empty cell; floats print with one decimal."""
 
 Row = tuple[Cell, ...]
+"""The cells of a row."""
 
 LONGEST_WORD = 12
 """On a narrow terminal a longer word of text (a path, "Reimplementation") may be broken."""

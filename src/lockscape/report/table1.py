@@ -28,7 +28,7 @@ from lockscape.systems.load import UNIPROCESSOR, load_system
 RELATIVE = ("as-guest", "as-up", "depends-on-up")
 """Words of Table 1 that are about another kernel."""
 
-NOT_KNOWN = "not known"
+_NOT_KNOWN = "not known"
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -188,7 +188,7 @@ def words_table(document: Table1Document) -> Table:
 def _measured_words(cell: Cell | None, decimals: int) -> tuple[str, str, str]:
     """Return a measured word, its number, and whether it is the paper's."""
     if cell is None:
-        return NOT_KNOWN, "", ""
+        return _NOT_KNOWN, "", ""
     number = f"{cell.ratio:,.{decimals}f}"
     if cell.over is not None:
         number = f"{cell.over:.2f} of it"

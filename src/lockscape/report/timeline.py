@@ -134,7 +134,7 @@ class Timeline:
     def finish(self, time: int) -> None:
         """The run has ended: what was going on ends here."""
         self.modes.finish(time)
-        self.processors.finish(time)
+        self.processors.finish()
         self.locks.finish(time)
         self.calls.finish()
         self.file.close(time)
@@ -199,7 +199,7 @@ class _Processors:
                 self.file.end(self.interrupts[v], t)
             self.open[ctx] = [False] * len(self.open.get(ctx, ()))
 
-    def finish(self, time: int) -> None:
+    def finish(self) -> None:
         for virtual in range(len(self.who)):
             self._tell(virtual)
 

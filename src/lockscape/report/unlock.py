@@ -16,11 +16,12 @@ from lockscape.report.simulate import MachineRecord, Workload, simulate_document
 from lockscape.report.simulate_tables import about_runs
 from lockscape.report.table import Row, Table, print_tables
 
-BIG = "the giant lock, from entry to exit"
-SECTIONS = "the giant lock, around each section"
+_BIG = "the giant lock, from entry to exit"
+_SECTIONS = "the giant lock, around each section"
 Field = Literal["own", "out"]
+"""What is told of a lock's data in Linux: see `FIELDS`."""
 FIELDS: tuple[Field, ...] = ("own", "out")
-"""What is told of a lock's data in Linux: a lock of their own, and that they are out of the big one."""
+"""What is told of a lock's data in Linux: a lock of their own; and that they are off the big kernel lock."""
 
 MOST_NAMED = 3
 """More locks than these that leave together are counted in the table and named below it."""
@@ -140,9 +141,9 @@ def path_table(document: UnlockDocument) -> Table:
 def _what(step: Step) -> str:
     """Return what a step does, in short."""
     if step.kind == "giant":
-        return BIG
+        return _BIG
     if step.kind == "sections":
-        return SECTIONS
+        return _SECTIONS
     if len(step.locks) > MOST_NAMED:
         return (
             f"the other {len(step.locks)}"
@@ -211,12 +212,12 @@ def data_table(document: UnlockDocument) -> Table:
     )
     notes = (
         "Read from the plans of these releases: the first in which all sections on the same data have "
-        "another lock than the big one, and the first in which none is ever done under it; in brackets, in "
-        "how many before. A dash: no release has such data.",
+        "another lock than the big kernel lock (BKL), and the first in which none is ever done under it; in "
+        "brackets, in how many before. A dash: no release has such data.",
         f"An own lock, by the steps of the path: {_in_order(document, 'own')}.",
-        f"Off the big lock: {_in_order(document, 'out')}.",
+        f"Off the big kernel lock: {_in_order(document, 'out')}.",
     )
-    heads = ("step", "lock", "own lock in Linux", "off the big lock in")
+    heads = ("step", "lock", "own lock in Linux", "off the BKL in")
     return Table("What Linux did with the same data", heads, rows, frozenset(range(4)), notes)
 
 
@@ -263,7 +264,7 @@ def linux_table(document: UnlockDocument) -> Table:
         ))  # fmt: skip
     cpus = document.path.cpus
     heads = (
-        "release", f"speedup on {cpus}", "sites", "lines", "sections", "own lock %", "off big lock %",
+        "release", f"speedup on {cpus}", "sites", "lines", "sections", "own lock %", "off the BKL %",
         "step as fast",
     )  # fmt: skip
     notes = (

@@ -12,11 +12,11 @@ from lockscape.report.manifest import Manifest
 from lockscape.report.output import SCHEMA_VERSION
 from lockscape.report.table import Row, Table
 
-RATIO = (
+_RATIO = (
     "Ratio: simulated over published; over the nearer end where a range was published. Nothing is tuned to "
     "these figures; marks are the catalogue's: A read in a primary source, B secondary, C from memory."
 )
-GIVEN = "[given] The model takes the figure itself as a cost: it proves nothing."
+_GIVEN = "[given] The model takes the figure itself as a cost: it proves nothing."
 
 
 class VerifiedRecord(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ def verify_tables(document: VerifyDocument) -> Iterator[Table]:
         yield Table(
             "Published figures and simulated ones",
             ("system", "figure", "mark", "published", "simulated", "ratio"), tuple(rows),
-            frozenset({0, 1, 2}), (*under, *([GIVEN] if any(e.figure.given for e in done) else []), RATIO),
+            frozenset({0, 1, 2}), (*under, *([_GIVEN] if any(e.figure.given for e in done) else []), _RATIO),
         )  # fmt: skip
     left = [each for each in document.figures if each.simulated is None]
     if left:

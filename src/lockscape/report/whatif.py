@@ -1,4 +1,4 @@
-"""What to unlock next: a document, a ranking, what cannot be done and why, and what to do."""
+"""What changes of locks would gain: a document, a ranking, what cannot be done and why, and what to do."""
 
 from typing import Literal, TextIO
 
@@ -27,6 +27,7 @@ LEGEND = (
     "what is done under it keeps nobody waiting; no kernel can do that. Safe: the fault detector found "
     "nothing in its trials. A gain below 1.02 may come from another order of events."
 )
+"""What the gains mean, for readers."""
 
 
 class WhatIfDocument(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from lockscape.report.simulate_tables import about
 from lockscape.report.table import Row, Table, print_tables
 from lockscape.report.text import printable
 
-MOST_DAMAGE = 5
+_MOST_DAMAGE = 5
 NEAR_LINES = 6
 """Lines shown before and after each line of the fault itself."""
 
@@ -104,9 +104,9 @@ def _print_damage(removal: Removal, out: TextIO) -> None:
     if removal.ended:
         text = f"The run could not go on: {removal.ended}"
     elif removal.damage:
-        more = len(removal.damage) - MOST_DAMAGE
+        more = len(removal.damage) - _MOST_DAMAGE
         rest = f"; and {more} more" if more > 0 else ""
-        text = "Damage at the end, as fsck finds it: " + "; ".join(removal.damage[:MOST_DAMAGE]) + rest + "."
+        text = "Damage at the end, as fsck finds it: " + "; ".join(removal.damage[:_MOST_DAMAGE]) + rest + "."
     else:
         text = "The file system and the memory came out whole, this time."
     print_prose([Paragraph("What came of it", "heading"), Paragraph(text, "plain")], out)

@@ -30,6 +30,7 @@ AHEAD_CHUNKS = 3
 """So many chunks may wait for their reader."""
 
 BOMB_RATIO = 200
+"""Above this many bytes for one of the archive, it is refused."""
 BOMB_BYTES = 256 << 20
 """More than `BOMB_RATIO` times its compressed size, once over `BOMB_BYTES`, is no source code.
 

@@ -36,7 +36,7 @@ MAX_LIST_BYTES = 16 << 20
 MAX_ARCHIVE_BYTES = 4 << 30
 """Longest archive; Linux 6.1 has 0.13 GiB as .tar.xz and 0.21 GiB as .tar.gz."""
 
-PIECE_BYTES = 1 << 18
+_PIECE_BYTES = 1 << 18
 SUFFIXES = (".tar.xz", ".tar.gz", ".tar.bz2")
 """The archives looked for, smallest download first."""
 
@@ -221,7 +221,7 @@ def _copy(
     """Copy the whole answer, return its size in bytes and its SHA-256."""
     whole = hashlib.sha256()
     size = 0
-    while piece := _read(answer, PIECE_BYTES, url, size, total):
+    while piece := _read(answer, _PIECE_BYTES, url, size, total):
         size += len(piece)
         if size > MAX_ARCHIVE_BYTES:
             raise FetchError(f"{url!r} is longer than {MAX_ARCHIVE_BYTES} bytes: that is no kernel archive")

@@ -44,6 +44,7 @@ PAPER_DEFINES: Mapping[str, str] = {"CONFIG_SMP": "1", "__SMP__": "1"}
 """The macros of the study's Table 3 (section 5 of the paper)."""
 
 Method = Literal["evaluate", "cpp"]
+"""How changed lines are found: by lockscape's evaluator, or by cpp, indent and diff."""
 
 INLINE_BYTES = 256 << 10
 """A smaller set is measured in this process: starting others would take longer."""

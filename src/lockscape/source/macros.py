@@ -67,6 +67,7 @@ class Macro:
 
 
 Macros = Mapping[str, Macro]
+"""Macros, by name."""
 
 _DEFINITION = re.compile(rf"[ \t\f]*({WORD})(\([^)]*\))?(.*)", re.ASCII | re.DOTALL)
 _PARAMETER = re.compile(rf"(?:{WORD})?[ \t\f]*(?:\.\.\.)?", re.ASCII)

@@ -23,8 +23,10 @@ ROLES = ("acquire", "try", "release", "query", "init", "declare")
 """What a call does with a lock. The first three are lock operations, as counted in Table 2."""
 
 OPERATIONS = ROLES[:3]
+"""Roles that operate on a lock: what a census counts."""
 
 BUNDLED = ("paper", "linux", "freebsd", "mach", "xen")
+"""Profiles that come with lockscape."""
 
 _ENTRY = re.compile(r"([A-Za-z_][A-Za-z0-9_]+)(?:\((.+)\))?")
 

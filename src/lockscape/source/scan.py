@@ -25,7 +25,7 @@ from lockscape.errors import TreeError
 from lockscape.source.select import FileSet
 from lockscape.source.tree import Batch, Files, Problem, Tree
 
-R = TypeVar("R")
+_R = TypeVar("_R")
 
 Progress = Callable[[int, int], None]
 """Called now and then with the files and the bytes done so far."""
@@ -57,23 +57,23 @@ class FileInfo(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Done(Generic[R]):
+class Done(Generic[_R]):
     """What the work returned for one buffer of files."""
 
     paths: tuple[str | None, ...]
     """Relative to the tree's top; None for a file that turned out not to belong to the set."""
     numbers: NDArray[np.int64]
     """Each file's index in `Scan.files`, or -1."""
-    value: R
+    value: _R
 
 
 @dataclass(frozen=True)
-class Scan(Generic[R]):
+class Scan(Generic[_R]):
     """All results of a pass over a tree. `files` are in the byte order of their paths."""
 
     tree: TreeInfo
     files: tuple[FileInfo, ...]
-    parts: tuple[Done[R], ...]
+    parts: tuple[Done[_R], ...]
     problems: tuple[Problem, ...]
 
 
@@ -87,19 +87,19 @@ def worker_count() -> int:
 def scan(
     tree: Tree,
     select: FileSet,
-    work: Callable[[Files], R],
+    work: Callable[[Files], _R],
     *,
     identify: bool = True,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> Scan[R]:
+) -> Scan[_R]:
     """Apply `work` to every file of `tree` that `select` names, in batches, and gather the results.
 
     `work` must be picklable and must not keep the buffer. Without `identify` no file is hashed, which saves
     a fifth of a census' time, and the tree's identity stays empty. Raises TreeError when no file matches.
     """
     workers = workers or worker_count()
-    loaded: list[tuple[list[str], list[bytes], list[int], R]] = []
+    loaded: list[tuple[list[str], list[bytes], list[int], _R]] = []
     problems: list[Problem] = []
     count = size = 0
     for part in _run(tree, select, partial(_load_and_work, work, identify), workers):
@@ -124,10 +124,10 @@ def scan(
     return Scan(_identify(tree, files, identify), files, parts, tuple(sorted(problems)))
 
 
-_Part = tuple[list[str], list[bytes], list[int], list[Problem], R]
+_Part = tuple[list[str], list[bytes], list[int], list[Problem], _R]
 
 
-def _load_and_work(work: Callable[[Files], R], hashed: bool, batch: Batch) -> list[_Part[R]]:
+def _load_and_work(work: Callable[[Files], _R], hashed: bool, batch: Batch) -> list[_Part[_R]]:
     return [
         (
             f.paths,
@@ -147,15 +147,15 @@ def _digests(files: Files) -> list[bytes]:
 
 
 def _run(
-    tree: Tree, select: FileSet, call: Callable[[Batch], list[_Part[R]]], workers: int
-) -> Iterator[list[_Part[R]]]:
+    tree: Tree, select: FileSet, call: Callable[[Batch], list[_Part[_R]]], workers: int
+) -> Iterator[list[_Part[_R]]]:
     batches = iter(tree.batches(select))
     head = list(islice(batches, 2))
     if workers == 1 or len(head) < 2:
         yield from map(call, chain(head, batches))
         return
     with _executor(tree, workers) as pool:
-        waiting: deque[Future[list[_Part[R]]]] = deque()
+        waiting: deque[Future[list[_Part[_R]]]] = deque()
         try:
             for batch in chain(head, batches):
                 waiting.append(pool.submit(call, batch))

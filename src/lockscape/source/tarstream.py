@@ -15,10 +15,12 @@ from zlib import adler32
 from lockscape.errors import TreeError
 
 BLOCK = 512
+"""Bytes of a block of a tar archive."""
 MAX_HEADER_BYTES = 1 << 20
 """Longest extended header or long name; real ones hold a path (PATH_MAX is 4096 bytes on Linux)."""
 
 REGULAR, FOLDER = "file", "folder"
+"""What an entry is."""
 _KINDS = {
     b"0": REGULAR,
     b"\0": REGULAR,

@@ -219,7 +219,7 @@ def macro_name(text: bytes, start: int) -> str | None:
     return match[1].decode() if match else None
 
 
-LONGEST_FUNCTION = 1 << 16
+_LONGEST_FUNCTION = 1 << 16
 LONGEST_LINE = 1 << 12
 """Bytes looked back from a call for the head of its function and the start of its line: keeps work linear."""
 
@@ -233,7 +233,7 @@ def inline_start(text: bytes, at: int) -> int | None:
     Kernel style is relied on, which puts a function's braces in the first column; a function on one line
     is seen too.
     """
-    low = max(0, at - LONGEST_FUNCTION)
+    low = max(0, at - _LONGEST_FUNCTION)
     line = text.rfind(b"\n", max(low, at - LONGEST_LINE), at) + 1
     if b"{" in text[line:at] and (start := text.find(b"inline", line, at)) >= 0:
         return start

@@ -49,7 +49,9 @@ Confidence = Literal["A", "B", "C", "E"]
 """A mark of `lockscape.catalog.MARKS`."""
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
+"""Text that says something."""
 Id = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9.-]*$")]
+"""A name that is an id: of a system, a mechanism, a machine."""
 
 
 class Datum(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

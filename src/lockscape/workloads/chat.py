@@ -22,13 +22,14 @@ import numpy as np
 from lockscape.errors import InputError
 from lockscape.kernel.entry import ACCEPT, CLOSE, CONNECT, LISTEN, MSGRCV, MSGSND, RECEIVE, SEND, SOCKET, WAIT
 from lockscape.workloads.families import Rows, call, fork
-from lockscape.workloads.load import Node, Stream
+from lockscape.workloads.file_system import Node
+from lockscape.workloads.load import Stream
 from lockscape.workloads.network import WHOLE
 
 MOST_ROOMS = 8
 """Rooms, each with a message queue of its own (build option ``message_queues``)."""
 
-FIRST_PORT = 8000
+_FIRST_PORT = 8000
 
 NOTICE_BYTES = 16
 """What the server's receiver hands to a sender: which message it is to send."""
@@ -78,7 +79,7 @@ class Chat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="chat"):
 
     def room(self, number: int) -> Rows:
         """Return the rows of a room's server: it accepts each user and makes the two that look after him."""
-        port = FIRST_PORT + number
+        port = _FIRST_PORT + number
         parts = [call(SOCKET, result=0), call(LISTEN, 0, port, result=0)]
         for user in range(self.users):
             parts += [

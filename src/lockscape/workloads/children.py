@@ -6,8 +6,9 @@ from typing import Annotated, Optional
 import msgspec
 import numpy as np
 
-from lockscape.kernel.areas import PAGE_BYTES, RANGE_PAGES
+from lockscape.kernel.areas import RANGE_PAGES
 from lockscape.kernel.entry import EXEC, FAULT, WAIT
+from lockscape.kernel.objects import PAGE_BYTES
 from lockscape.workloads.families import Rows, call, fork
 from lockscape.workloads.stress import stress_streams
 from lockscape.workloads.user import KIND, PROBES
@@ -19,7 +20,9 @@ TEXT, FIRST_RANGE = 1, 2
 """Numbers of a program's mapped ranges: its file, and from here on its fresh ones."""
 
 Some = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+"""How many, or none."""
 Mix = dict[str, Annotated[int, msgspec.Meta(ge=1, le=1000)]]
+"""Of each operation, how often it is drawn."""
 
 
 class Child(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ from lockscape.kernel.entry import ACCEPT, CLOSE, CONNECT, LISTEN, RECEIVE, SEND
 from lockscape.workloads.families import Rows, call, fork
 from lockscape.workloads.network import outside, peers, server
 
-FIRST_PORT = 80
+_FIRST_PORT = 80
 
 
 def connecting(seed: int) -> list[Rows]:
@@ -18,7 +18,7 @@ def connecting(seed: int) -> list[Rows]:
 
     found = []
     for number in range(int(draw.integers(1, 4))):
-        port = FIRST_PORT + number
+        port = _FIRST_PORT + number
         workers, each, requests, asked, replied, think = some(3, 2, 3, 1400, 20_000, 3000)
         kind = int(draw.integers(0, 4))
         if kind == 0:

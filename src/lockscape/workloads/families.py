@@ -14,6 +14,7 @@ from lockscape.kernel.signals import SIGCHLD
 from lockscape.workloads.user import FIRST_CALL, KIND, PATH
 
 Rows = NDArray[np.int64]
+"""Operations, one a row."""
 
 
 def call(number: int, *arguments: int, think_cycles: int = 0, result: int | None = None) -> Rows:

@@ -23,6 +23,7 @@ from array import array
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -30,6 +31,14 @@ from numpy.typing import NDArray
 
 from lockscape.errors import InputError
 from lockscape.workloads.twister import Twister
+
+Libc = Literal["modern", "2005"]
+"""The C library through which an operation makes system calls: glibc 2.36 (``modern``), whose streams have
+buffers from malloc, or 2.3 (``2005``), which maps every buffer, so that a stream adds an mmap, a munmap and a
+page fault."""
+
+Seeding = Literal["same", "each"]
+"""Whether all processes have one seed, or each the next one."""
 
 MKDIR, CREATE, READ, APPEND, DELETE, RMDIR, NOTHING, MARK = range(8)
 """What an operation is. NOTHING is half a transaction without effect: an append to a file of full size (the
@@ -45,15 +54,18 @@ the file.
 """
 
 COLUMNS = 6
+"""Of an operation."""
 
 START, CREATED, TRANSACTED, DELETED = range(4)
 """The marks, where PostMark takes the time: before the first file is created, after the last one of the
 first phase, after the transactions, and after the rest is deleted (but before the subdirectories are)."""
 
 MIN_TRANSACTIONS = 10
-MAX_FILES = 250_000
-MAX_TRANSACTIONS = 1_000_000
-MAX_DIRECTORIES = 250_000
+"""With fewer PostMark dies."""
+
+_MAX_FILES = 250_000
+_MAX_TRANSACTIONS = 1_000_000
+_MAX_DIRECTORIES = 250_000
 MAX_LOCATIONS = 256
 """Bounds of ours, so that a stream takes seconds and some hundred megabytes at most."""
 
@@ -61,6 +73,7 @@ MAX_SIZE_BYTES = 2**30 - 1
 """PostMark cannot allocate twice more than this: it counts in an int of 32 bits."""
 
 MAX_INT = 2**31 - 1
+"""The largest number that PostMark can hold."""
 
 
 class Location(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,10 +128,10 @@ class PostmarkOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         _within("size_low_bytes", self.size_low_bytes, 1, self.size_high_bytes)
         _within("size_high_bytes", self.size_high_bytes, 1, MAX_SIZE_BYTES)
-        _within("files", self.files, 1, MAX_FILES)
-        _within("transactions", self.transactions, 1, MAX_TRANSACTIONS)
+        _within("files", self.files, 1, _MAX_FILES)
+        _within("transactions", self.transactions, 1, _MAX_TRANSACTIONS)
         _within("seed", self.seed, 1, MAX_INT)
-        _within("subdirectories", self.subdirectories, 0, MAX_DIRECTORIES // max(1, len(self.locations)))
+        _within("subdirectories", self.subdirectories, 0, _MAX_DIRECTORIES // max(1, len(self.locations)))
         _within("read_block_bytes", self.read_block_bytes, 1, MAX_INT)
         _within("write_block_bytes", self.write_block_bytes, 1, MAX_INT)
         _within("read_bias", self.read_bias, -1, 10)

@@ -6,16 +6,15 @@ sets 10, ``set bias read often`` sets 0. Here every accepted line means what it 
 line that PostMark would not understand, would ignore in part or would misread is an InputError that names
 the line. A line that only does nothing (empty, or after ``quit``) is reported among the problems.
 
-Nothing is executed or written: shell escapes (``!command``) are refused, and the names of output files are
-only returned. ``load`` reads files in the folder of the first one, or below, and nowhere else (PostMark: in
-the current folder). ``quit`` ends only the file that it is in. PostMark overruns its buffers when a path
-has about a hundred characters; here a line may have MAX_LINE_CHARACTERS.
+Nothing is executed or written: shell escapes (``!command``) are refused, and files to write are passed over.
+``load`` reads files in the folder of the first one, or below, and nowhere else (PostMark: in the current
+folder). ``quit`` ends only the file that it is in. PostMark overruns its buffers when a path has about a
+hundred characters; here a line may have MAX_LINE_CHARACTERS.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -24,35 +23,35 @@ from lockscape.errors import InputError, reason_of
 from lockscape.inputs import read_file
 from lockscape.workloads.postmark import Location, PostmarkOptions, check_runnable
 
-HELP: Mapping[str, str] = MappingProxyType(
-    {
-        "set size": "Sets low and high bounds of files",
-        "set number": "Sets number of simultaneous files",
-        "set seed": "Sets seed for random number generator",
-        "set transactions": "Sets number of transactions",
-        "set location": "Sets location of working files",
-        "set subdirectories": "Sets number of subdirectories",
-        "set read": "Sets read block size",
-        "set write": "Sets write block size",
-        "set buffering": "Sets usage of buffered I/O",
-        "set bias read": "Sets the chance of choosing read over append",
-        "set bias create": "Sets the chance of choosing create over delete",
-        "set report": "Choose verbose or terse report format",
-        "run": "Runs one iteration of benchmark",
-        "load": "Read configuration file",
-        "show": "Displays current configuration",
-        "help": "Prints out available commands",
-        "quit": "Exit program",
-    }
+COMMANDS = (
+    "set size",
+    "set number",
+    "set seed",
+    "set transactions",
+    "set location",
+    "set subdirectories",
+    "set read",
+    "set write",
+    "set buffering",
+    "set bias read",
+    "set bias create",
+    "set report",
+    "run",
+    "load",
+    "show",
+    "help",
+    "quit",
 )
-"""The commands in PostMark's order, and what its ``help`` says of each."""
+"""PostMark's commands, in its order: a line is the first that it begins with."""
 
 MAX_LINES = 10_000
+"""Lines that are read, over all loaded files, before the commands are refused."""
 MAX_BYTES = 1_000_000
-"""What is read, over all loaded files, before the commands are refused."""
+"""Bytes of them."""
 
-MAX_DEPTH = 16
+_MAX_DEPTH = 16
 MAX_LINE_CHARACTERS = 4096
+"""Of a line, before it is refused."""
 
 _NUMBERS = {
     "set number": "files",
@@ -78,43 +77,13 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     terse: bool = False
 
 
-class Run(NamedTuple):
-    """A ``run``: with which settings, where the report goes (None: to the terminal), and on which line it
-    is.
-
-    The name of the output file is as given: whoever opens it must keep it where it may be.
-    """
-
-    configuration: Configuration
-    output: str | None
-    where: str
-
-
-class Show(NamedTuple):
-    """A ``show``, as `Run`."""
-
-    configuration: Configuration
-    output: str | None
-    where: str
-
-
-class Help(NamedTuple):
-    """A ``help``."""
-
-    where: str
-
-
 class Commands(NamedTuple):
-    """What a configuration file asks for, in order; the settings at its end; and lines that do nothing."""
+    """What a file asks for: the settings of each ``run``, those at its end, and what is wrong with lines that
+    do nothing."""
 
-    actions: tuple[Run | Show | Help, ...]
+    runs: tuple[Configuration, ...]
     configuration: Configuration
     problems: tuple[str, ...]
-
-    @property
-    def runs(self) -> tuple[Run, ...]:
-        """The runs alone."""
-        return tuple(action for action in self.actions if isinstance(action, Run))
 
 
 def read_commands(path: Path) -> Commands:
@@ -122,13 +91,6 @@ def read_commands(path: Path) -> Commands:
     path = _inside(Path("/"), str(path.absolute()), "the configuration file")
     parser = _Parser(path.parent)
     parser.file(path, repr(str(path)), ())
-    return parser.result()
-
-
-def parse_commands(text: str, name: str = "commands") -> Commands:
-    """Read commands from `text`, called `name` in messages. There is no folder to ``load`` from."""
-    parser = _Parser(None)
-    parser.text(text, name, ())
     return parser.result()
 
 
@@ -152,15 +114,15 @@ def commands_of(options: PostmarkOptions) -> str:
 
 
 class _Parser:
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._configuration = Configuration()
-        self._actions: list[Run | Show | Help] = []
+        self._runs: list[Configuration] = []
         self._problems: list[str] = []
         self._lines = self._bytes = 0
 
     def result(self) -> Commands:
-        return Commands(tuple(self._actions), self._configuration, tuple(self._problems))
+        return Commands(tuple(self._runs), self._configuration, tuple(self._problems))
 
     def file(self, path: Path, where: str, parents: tuple[Path, ...]) -> None:
         """Read the file at `path`, which the line `where` asks for."""
@@ -215,16 +177,13 @@ class _Parser:
         elif command == "load":
             self._load(argument, where, parents)
         elif command == "run":
-            output = _file_name(argument, where)
+            _file_name(argument, where)
             _at(where, check_runnable, self._configuration.options)
-            self._actions.append(Run(self._configuration, output, where))
+            self._runs.append(self._configuration)
         elif command == "show":
-            self._actions.append(Show(self._configuration, _file_name(argument, where), where))
-        else:
-            if argument is not None:
-                raise InputError(f"{where}: PostMark ignores what follows: write only {command}")
-            if command == "help":
-                self._actions.append(Help(where))
+            _file_name(argument, where)
+        elif argument is not None:
+            raise InputError(f"{where}: PostMark ignores what follows: write only {command}")
         return command == "quit"
 
     def _set(self, where: str, **changes: Any) -> None:
@@ -268,12 +227,10 @@ class _Parser:
         name = _file_name(argument, where)
         if name is None:
             raise InputError(f"{where}: nothing is loaded: name a file")
-        if self._folder is None:
-            raise InputError(f"{where}: only a configuration file can load another: put the commands here")
         path = _inside(self._folder, name, where)
-        if path in parents or len(parents) >= MAX_DEPTH:
+        if path in parents or len(parents) >= _MAX_DEPTH:
             raise InputError(
-                f"{where}: that file loads itself, or is loaded {MAX_DEPTH} deep: remove the line"
+                f"{where}: that file loads itself, or is loaded {_MAX_DEPTH} deep: remove the line"
             )
         self.file(path, where, parents)
 
@@ -301,7 +258,7 @@ def _split(line: str, where: str) -> tuple[str, str | None]:
         raise InputError(f"{where}: control characters: write spaces for tabs, and end lines as on Unix")
     if line.startswith("!"):
         raise InputError(f"{where}: shell commands are never executed here: remove the line")
-    for command in HELP:
+    for command in COMMANDS:
         if line.startswith(command):
             rest = line.removeprefix(command)
             if rest and not rest.startswith(" "):
@@ -309,7 +266,7 @@ def _split(line: str, where: str) -> tuple[str, str | None]:
                     f"{where}: PostMark skips what follows {command!r} directly: write a space there"
                 )
             return command, rest[1:] if rest else None
-    raise InputError(f"{where}: no command, and PostMark answers 'Eh?': give one of {', '.join(HELP)}")
+    raise InputError(f"{where}: no command, and PostMark answers 'Eh?': give one of {', '.join(COMMANDS)}")
 
 
 def _number(argument: str | None, where: str) -> int:

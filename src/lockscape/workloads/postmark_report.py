@@ -1,12 +1,11 @@
-"""PostMark's own output: progress, the verbose and the terse report, ``show`` and ``help``, byte for byte.
+"""PostMark's own output: progress, the verbose and the terse report, byte for byte.
 
 Kept, because scripts that read PostMark's reports expect it:
 
-- Times are whole seconds, differences of a clock that counts seconds, and at least 1 (`whole_seconds`).
-  `exact_seconds` gives the same report with exact times.
+- PostMark's times are whole seconds. `exact_seconds` gives the same report with exact times.
 - Bytes are added up in single precision, so beyond 16 million they are rounded, and so is every quotient.
 - Rates in the verbose report are truncated to whole numbers.
-- The report prints 0 in bytes and anything below a kilobyte in kilobytes; ``show`` prints whole bytes.
+- The report prints 0 in bytes and anything below a kilobyte in kilobytes.
 - A run that is out of files has no report.
 
 The 13 fields of the terse report: seconds in all, seconds of transactions, then per second: transactions,
@@ -34,9 +33,9 @@ from lockscape.workloads.postmark import (
     READ,
     Operations,
 )
-from lockscape.workloads.postmark_commands import HELP, Configuration
 
 KILOBYTE, MEGABYTE = 1024, 1024 * 1024
+"""In bytes, as PostMark counts them."""
 
 _DOTS = 10
 """A dot is printed after the first transaction, and then after each tenth part of all."""
@@ -67,22 +66,11 @@ class Counts(NamedTuple):
     written_bytes_single: float
 
 
-def whole_seconds(marks_s: tuple[float, float, float, float]) -> Seconds:
-    """Return what PostMark measures if its clock shows `marks_s` at START, CREATED, TRANSACTED and DELETED.
-
-    Raises InputError if the clock runs backwards.
-    """
-    start, created, transacted, deleted = (int(mark // 1) for mark in _ordered(marks_s))
-    return Seconds(
-        max(1, deleted - start),
-        max(1, created - start),
-        max(1, transacted - created),
-        max(1, deleted - transacted),
-    )
-
-
 def exact_seconds(marks_s: tuple[float, float, float, float]) -> Seconds:
-    """Return the times between the marks as they are."""
+    """Return the times between the marks, in seconds: START, CREATED, TRANSACTED and DELETED.
+
+    Raises InputError if they are not in order.
+    """
     start, created, transacted, deleted = (float(mark) for mark in _ordered(marks_s))
     return Seconds(deleted - start, created - start, transacted - created, deleted - transacted)
 
@@ -145,8 +133,7 @@ def progress(operations: Operations) -> str:
 def report(operations: Operations, seconds: Seconds, terse: bool = False) -> str:
     """Return PostMark's report, in either format; it is empty if the run was out of files.
 
-    `seconds` from `whole_seconds` give PostMark's own text; from `exact_seconds`, times and rates with
-    decimals.
+    Whole `seconds` give PostMark's own text; those of `exact_seconds`, times and rates with decimals.
     """
     if operations.out_of_files:
         return ""
@@ -199,50 +186,6 @@ def _terse(counts: Counts, seconds: Seconds) -> str:
     return " ".join([_time(total), _time(mixed), *(f"{rate:.2f}" for rate in rates)]) + "\n"
 
 
-def show(configuration: Configuration, folder: str) -> str:
-    """Return what ``show`` prints, if the current folder is `folder`."""
-    return "".join(part for part, _ in _shown(configuration, folder))
-
-
-def show_to_file(configuration: Configuration, folder: str) -> tuple[str, str]:
-    """Return what ``show FILE`` adds to the file, and what it still prints: the lines of the locations."""
-    parts = _shown(configuration, folder)
-    return "".join(part for part, stays in parts if not stays), "".join(
-        part for part, stays in parts if stays
-    )
-
-
-def _shown(configuration: Configuration, folder: str) -> list[tuple[str, bool]]:
-    """Return the lines of ``show``, and of each whether PostMark always prints it to the terminal."""
-    options = configuration.options
-    low, high = _size(options.size_low_bytes), _size(options.size_high_bytes)
-    places = [f"\t{location.path} (weight={location.weight})" for location in options.locations]
-    same = options.size_low_bytes == options.size_high_bytes
-    lines = [
-        "Current configuration is:",
-        f"The base number of files is {options.files}",
-        f"Transactions: {options.transactions}",
-        f"Files are {low} in size" if same else f"Files range between {low} and {high} in size",
-        f"Working director{'ies' if len(places) > 1 else 'y'}: {'' if places else folder}",
-    ]
-    rest = [
-        f"Block sizes are: read={_size(options.read_block_bytes)}, write={_size(options.write_block_bytes)}",
-        f"Biases are: read/append={options.read_bias}, create/delete={options.create_bias}",
-        f"{'U' if options.buffered else 'Not u'}sing Unix buffered file I/O",
-        f"Random number generator seed is {options.seed}",
-        f"Report format is {'terse' if configuration.terse else 'verbose'}.",
-    ]
-    if options.subdirectories:
-        plural = "y" if options.subdirectories == 1 else "ies"
-        rest.insert(0, f"{options.subdirectories} subdirector{plural} will be used")
-    return [(f"{line}\n", line in places) for line in lines + places + rest]
-
-
-def help_text() -> str:
-    """Return what ``help`` prints."""
-    return _text([f"{command} - {text}" for command, text in HELP.items()])
-
-
 def _files(number: int, seconds: float) -> str:
     return f"{number} files ({_rate(number, seconds)} per second)"
 
@@ -272,13 +215,6 @@ def _amount(single: float) -> str:
     if single > MEGABYTE:
         return f"{single / MEGABYTE:.2f} megabytes"
     return f"{single / KILOBYTE:.2f} kilobytes" if single > 0 else f"{single:f} bytes"
-
-
-def _size(size: int) -> str:
-    """Return bytes as ``show`` prints them, in single precision."""
-    if size >= MEGABYTE:
-        return f"{float(np.float32(size)) / MEGABYTE:.2f} megabytes"
-    return f"{size / KILOBYTE:.2f} kilobytes" if size >= KILOBYTE else f"{size} bytes"
 
 
 def _text(lines: list[str]) -> str:

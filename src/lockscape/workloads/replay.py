@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from lockscape.errors import InputError
 from lockscape.inputs import digest_file
-from lockscape.workloads.load import Node, Stream
+from lockscape.workloads.file_system import Node
+from lockscape.workloads.load import Stream
 from lockscape.workloads.replay_names import Names
 from lockscape.workloads.replay_pipes import Pipes
 from lockscape.workloads.replay_processes import Row, replay_processes, with_children
@@ -37,6 +38,7 @@ from lockscape.workloads.strace_calls import follow
 from lockscape.workloads.strace_files import Followed
 
 MOST_PROCESSES = 65_536
+"""Processes of a trace."""
 MOST_GENERATIONS = 200
 """So many processes one replay has, and so many of them each made by the one before."""
 

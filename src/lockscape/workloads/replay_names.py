@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from lockscape.errors import InputError
 from lockscape.kernel.names import COMPONENT_BITS
-from lockscape.workloads.load import FIRST_DIRECTORY, Node
+from lockscape.workloads.file_system import Node
+from lockscape.workloads.load import FIRST_DIRECTORY
 from lockscape.workloads.replay_order import Event, Order, Thread
 from lockscape.workloads.strace_files import Opened, Operation
 

@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lockscape.kernel.pipes import PAGE_BYTES
+from lockscape.kernel.objects import PAGE_BYTES
 from lockscape.workloads.replay_order import Order, Thread
 from lockscape.workloads.strace_files import Opened, Operation
 

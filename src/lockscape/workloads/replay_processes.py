@@ -53,6 +53,7 @@ _ALONE = {"sync": SYNC, "yield": YIELD, "ioctl": IOCTL, "wait": WAIT}
 _WITH_AMOUNT = {"brk": BRK, "sleep": SLEEP}
 
 Row = tuple[int, int, int, int, int, int]
+"""An operation of a stream, with its operands."""
 
 
 def replay_processes(followed: Followed, names: Names, pipes: Pipes) -> "list[Process]":

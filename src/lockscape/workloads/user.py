@@ -1,6 +1,21 @@
 """User mode, in the language of the simulator: PostMark and the C library's buffered streams.
 
-The rules are those of `lockscape.workloads.stdio`, which says what strace shows; here they are executed.
+What they call is what strace shows of the real program.
+
+Two libraries. ``modern`` is glibc 2.36: a stream's buffer comes from malloc. ``2005`` is glibc 2.3: every
+buffer is mapped, so each stream adds an mmap, a munmap and a page fault, and opening for append finds the
+end by fstat.
+
+The rules of a buffered stream, the same in both:
+
+- The buffer has the block size of the file system, and is allocated, after an fstat, at the first transfer.
+- A write fills the buffer. What does not fit makes the full buffer be written, then whole buffers straight
+  from the program's memory; the rest stays in the buffer. Closing writes what is left.
+- A read takes what the buffer has. If less than a buffer is still wanted, the buffer is filled by one read,
+  else whole buffers are read straight into the program's memory.
+
+PostMark writes and reads in blocks of the size that is set; the last may be shorter. If the bytes are a
+multiple of the block, it adds an empty block, which only an unbuffered file sees: a call with 0 bytes.
 """
 
 from lockscape.kernel.entry import (
@@ -30,11 +45,13 @@ FIRST_CALL = 64
 Descriptors need no variables: a process that closes what it opens knows which is the lowest free one."""
 
 (KIND, PATH, NAME, BYTES, BEFORE, PROBES) = range(6)
+"""The columns of a stream's row."""
 
 TO_PIPE = 1
 """The third argument of a write to a pipe, which the kernel does not look at: it takes no room on a disk."""
 
 BUFFER_BYTES = 4096
+"""Of a stream's buffer."""
 
 
 @function("user")

@@ -23,7 +23,8 @@ import numpy as np
 from lockscape.errors import InputError
 from lockscape.kernel.entry import SLEEP
 from lockscape.workloads.families import call
-from lockscape.workloads.load import Node, Stream, postmark_stream
+from lockscape.workloads.file_system import Node
+from lockscape.workloads.load import Stream, postmark_stream
 from lockscape.workloads.postmark import PostmarkOptions, operations
 
 

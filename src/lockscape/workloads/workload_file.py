@@ -47,7 +47,8 @@ from lockscape.inputs import read_file
 from lockscape.kernel.entry import IOCTL, READLINK
 from lockscape.workloads.chat import Chat
 from lockscape.workloads.children import DO_RUN, Child, check_mix, with_children
-from lockscape.workloads.load import Node, Stream
+from lockscape.workloads.file_system import Node
+from lockscape.workloads.load import Stream
 from lockscape.workloads.serving import DO_SERVE, Network, serving
 from lockscape.workloads.stress import DO_BRK, DO_FSYNC, DO_RENAME, DO_STAT, DO_YIELD, stress_streams
 from lockscape.workloads.user import DO_APPEND, DO_CREATE, DO_DELETE, DO_MKDIR, DO_READ, DO_RMDIR, FIRST_CALL
@@ -65,11 +66,13 @@ child, which becomes a program, and wait for its end, ``readlink``: ask where a 
 a device for what it does not know, and ``serve``: take a request of the process' client in the outside world
 and answer it."""
 
-MOST_ROWS = 10_000_000
-MOST_WEIGHT = 1000
+_MOST_ROWS = 10_000_000
+_MOST_WEIGHT = 1000
 
 Many = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+"""How many, one at least."""
 Some = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+"""How many, or none."""
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mix"):
@@ -79,7 +82,7 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mix
     evidence: tuple[str, ...]
     processes: Annotated[int, msgspec.Meta(ge=1, le=4096)]
     operations: Many
-    mix: dict[str, Annotated[int, msgspec.Meta(ge=1, le=MOST_WEIGHT)]]
+    mix: dict[str, Annotated[int, msgspec.Meta(ge=1, le=_MOST_WEIGHT)]]
     lacks: tuple[str, ...] = ()
     seed: Some = 1
     shared: bool = False
@@ -107,9 +110,9 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mix
         if not any(text.strip() for text in self.evidence):
             raise ValueError("evidence is empty: say where the mix comes from")
         inside = self.child.most_rows() if self.child is not None else 1
-        if self.processes * self.operations * inside > MOST_ROWS:
+        if self.processes * self.operations * inside > _MOST_ROWS:
             rows = self.processes * self.operations * inside
-            raise ValueError(f"{rows:,} operations in all: at most {MOST_ROWS:,}")
+            raise ValueError(f"{rows:,} operations in all: at most {_MOST_ROWS:,}")
 
     def changed(self, **changes: int) -> "Workload":
         """Return the workload with some settings changed. Raises `InputError` for what cannot be drawn."""

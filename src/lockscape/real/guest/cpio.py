@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from lockscape.errors import InputError
 
-MAGIC = "070701"
+_MAGIC = "070701"
 TRAILER = "TRAILER!!!"
+"""The name of the entry that ends an archive."""
 LARGEST = 2**32 - 1
 """Bytes of a file: its size has eight hexadecimal digits."""
 
@@ -62,7 +63,7 @@ def _entry(number: int, entry: Entry) -> list[bytes]:
     fields = (
         number, entry.mode, 0, 0, links, 0, len(entry.content), 0, 0, *entry.device, len(name), 0,
     )  # fmt: skip
-    header = MAGIC.encode() + b"".join(b"%08X" % field for field in fields)
+    header = _MAGIC.encode() + b"".join(b"%08X" % field for field in fields)
     return [_padded(header + name), _padded(entry.content)]
 
 

@@ -19,6 +19,7 @@ BLOCK_BYTES = 4096
 """Of the file system, and of a record (as in native/init.c)."""
 
 DISK_BYTES = 1 << 30
+"""Of the guest's disk."""
 INODES = 262_144
 """The RAM disk of a guest, and so many inodes: with a small table Linux's ext4 driver avoids those that were
 freed lately, and this would show as contention."""
@@ -27,6 +28,7 @@ FEATURES = "^dir_index,^resize_inode,^large_file"
 """mke2fs hashes directories by default; the paper's are linear. Linux 2.0 does not write with large_file."""
 
 TIMEOUT_SECONDS = 120
+"""In which the file system must be made."""
 
 
 def empty_ext2(disk_bytes: int = DISK_BYTES, inodes: int = INODES, block_bytes: int = BLOCK_BYTES) -> bytes:

@@ -9,8 +9,9 @@ from lockscape.real.guest.initrd import initrd
 from lockscape.real.guest.modules import Module
 
 FileSystem = Literal["ext2", "tmpfs"]
+"""What the workload's files are in."""
 
-RAM_DISK = "/dev/ram"
+_RAM_DISK = "/dev/ram"
 WORK = "/work"
 """Where the file system of the workload is mounted; native/init.c says the same."""
 
@@ -51,7 +52,7 @@ def _entries(process_1: bytes, modules: Sequence[Module], guest: Guest, disk: in
     yield from map(folder, ("dev", "proc", "sys", WORK[1:], "modules", "streams"))
     yield Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
     yield Entry("dev/tty1", stat.S_IFCHR | 0o600, device=(4, 64))  # the console of 2.0
-    yield Entry(f"{RAM_DISK[1:]}{disk}", stat.S_IFBLK | 0o600, device=(1, disk))
+    yield Entry(f"{_RAM_DISK[1:]}{disk}", stat.S_IFBLK | 0o600, device=(1, disk))
     yield file("init", process_1, 0o755)
     for module in modules:
         yield file(f"modules/{module.name}.ko", module.content)
@@ -60,7 +61,7 @@ def _entries(process_1: bytes, modules: Sequence[Module], guest: Guest, disk: in
     if guest.disk is not None:
         yield file("disk", guest.disk)
     yield file(
-        "config", "".join(f"{line}\n" for line in _orders(modules, guest, f"{RAM_DISK}{disk}")).encode()
+        "config", "".join(f"{line}\n" for line in _orders(modules, guest, f"{_RAM_DISK}{disk}")).encode()
     )
 
 

@@ -11,14 +11,15 @@ from typing import BinaryIO, Literal, NamedTuple
 from lockscape.errors import InputError, reason_of
 
 Bits = Literal[32, 64]
+"""Of the words of a kernel."""
 
 SETUP_BYTES = 64 * 512
 """The header and the real-mode setup code with the version's string lie within so many bytes."""
 
-MAGIC_AT, VERSION_AT, STRING_AT, FLAGS_AT, XLOADFLAGS_AT = 0x202, 0x206, 0x20E, 0x211, 0x236
-LOADED_HIGH, KERNEL_64 = 1, 1
-FIRST_WITH_LENGTH, FIRST_WITH_XLOADFLAGS = 0x206, 0x20C
-LONGEST_STRING = 256
+_MAGIC_AT, _VERSION_AT, _STRING_AT, _FLAGS_AT, _XLOADFLAGS_AT = 0x202, 0x206, 0x20E, 0x211, 0x236
+_LOADED_HIGH, _KERNEL_64 = 1, 1
+_FIRST_WITH_LENGTH, _FIRST_WITH_XLOADFLAGS = 0x206, 0x20C
+_LONGEST_STRING = 256
 
 
 class KernelImage(NamedTuple):
@@ -49,7 +50,7 @@ class KernelImage(NamedTuple):
     @property
     def takes_long_line(self) -> bool:
         """Whether its command line may be longer than 255 characters: a later protocol says how long."""
-        return self.protocol >= FIRST_WITH_LENGTH
+        return self.protocol >= _FIRST_WITH_LENGTH
 
 
 def read_image(path: Path) -> KernelImage:
@@ -63,18 +64,18 @@ def read_image(path: Path) -> KernelImage:
 
 def _read(path: Path, opened: BinaryIO) -> KernelImage:
     data = opened.read(SETUP_BYTES)
-    if len(data) < 0x268 or data[MAGIC_AT : MAGIC_AT + 4] != b"HdrS":
+    if len(data) < 0x268 or data[_MAGIC_AT : _MAGIC_AT + 4] != b"HdrS":
         raise InputError(
             f"{str(path)!r}: no bzImage{_what(data)}; give arch/x86/boot/bzImage, or vmlinuz of /boot"
         )
-    protocol, offset = _short(data, VERSION_AT), _short(data, STRING_AT)
-    if protocol < 0x200 or not data[FLAGS_AT] & LOADED_HIGH:
+    protocol, offset = _short(data, _VERSION_AT), _short(data, _STRING_AT)
+    if protocol < 0x200 or not data[_FLAGS_AT] & _LOADED_HIGH:
         raise InputError(f"{str(path)!r}: a zImage, which is loaded low; give a bzImage")
     version = _string(data, offset + 0x200) if offset else ""
     if not version:
         raise InputError(f"{str(path)!r}: a bzImage without its kernel's version; give another build")
-    if protocol >= FIRST_WITH_XLOADFLAGS:
-        bits: Bits = 64 if _short(data, XLOADFLAGS_AT) & KERNEL_64 else 32
+    if protocol >= _FIRST_WITH_XLOADFLAGS:
+        bits: Bits = 64 if _short(data, _XLOADFLAGS_AT) & _KERNEL_64 else 32
     else:
         bits = 64 if any(word in version for word in ("x86_64", "amd64")) else 32
     return KernelImage(path, version.split()[0], version, protocol, bits)
@@ -87,7 +88,7 @@ def _short(data: bytes, at: int) -> int:
 
 def _string(data: bytes, at: int) -> str:
     """Return a string of printable ASCII that ends with a zero, without what else there is; "" for none."""
-    text = data[at : at + LONGEST_STRING].split(b"\0")[0].decode("ascii", "replace")
+    text = data[at : at + _LONGEST_STRING].split(b"\0")[0].decode("ascii", "replace")
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 

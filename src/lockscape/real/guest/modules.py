@@ -20,6 +20,7 @@ LARGEST = 64 << 20
 """Bytes of a module, decompressed. The largest of Debian's kernels has about 10 MB with debugging symbols."""
 
 SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
+"""Of a module's file, which may be compressed."""
 
 _INFO = re.compile(rb"\0(depends|softdep|alias)=([^\0]*)(?=\0)")
 

@@ -1,6 +1,6 @@
 /*
  * Executes a stream of operations, packed by lockscape/real/stream.py (which documents the format), with the
- * system calls that the real PostMark makes through the C library (lockscape/workloads/stdio.py).
+ * system calls that the real PostMark makes through the C library (lockscape/workloads/user.py).
  *
  * An includer may define these before it includes this file; they are empty otherwise:
  *

@@ -29,12 +29,12 @@ KEPT_LINES, SHOWN_LINES = 200, 12
 MOST_CONSOLE_BYTES = 16 << 20
 """A guest that prints more is ended; a boot prints some 30,000."""
 
-PIECE_BYTES = 1 << 16
+_PIECE_BYTES = 1 << 16
 
 FACT = "lockscape: "
 """How the lines of process 1 begin, see native/init.c."""
 
-PANIC = "Kernel panic"
+_PANIC = "Kernel panic"
 AFTER_PANIC_S = 2.0
 """After a panic, a guest that says no more for so long is ended: not every kernel restarts by itself."""
 
@@ -98,7 +98,7 @@ class Guest:
 
     def read(self, output: IO[bytes]) -> bool:
         """Take what has arrived on one of the outputs. Returns False at its end."""
-        data = os.read(output.fileno(), PIECE_BYTES)
+        data = os.read(output.fileno(), _PIECE_BYTES)
         *lines, rest = (self._rest[output.fileno()] + data).split(b"\n")
         self._rest[output.fileno()] = rest[-LONGEST_LINE:]
         if not data and rest:
@@ -117,7 +117,7 @@ class Guest:
 
     def _take_line(self, line: str) -> None:
         self.lines.append(line[:LONGEST_LINE])
-        self.panicked = self.panicked or PANIC in line
+        self.panicked = self.panicked or _PANIC in line
         # the kernel may print in the middle of a line of process 1: only whole ones count
         if line.startswith(FACT):
             name, _, value = line.removeprefix(FACT).partition(" ")

@@ -17,6 +17,7 @@ CREATED, TRANSACTED = 1, 2
 """Marks of a stream (`lockscape.workloads.postmark`): its transactions begin, and end."""
 
 LONGEST_LINE = 1 << 16
+"""Bytes of a message; a longer line is none."""
 
 
 class Progress(msgspec.Struct, frozen=True, tag_field="kind", tag="progress"):
@@ -73,6 +74,7 @@ class End(msgspec.Struct, frozen=True, tag_field="kind", tag="end"):
 
 
 Message = Progress | Begin | Phase | ProcessorCount | CallCount | End
+"""What the plugin tells."""
 
 _DECODER = msgspec.json.Decoder(Message)
 

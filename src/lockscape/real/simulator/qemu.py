@@ -25,10 +25,12 @@ API_SINCE = ((9, 1), 3), ((9, 0), 2), (OLDEST, 1)
 """Versions of the plugin API by QEMU's: since 9.0 older ones are refused, since 9.1 a function differs."""
 
 PLUGIN_OPTIONS = ("-O2", "-shared", "-fPIC", "-fvisibility=hidden")
+"""With which the plugin is compiled, for this host."""
 INIT_OPTIONS = (
     "-O2", "-ffreestanding", "-nostdlib", "-static", "-fno-stack-protector", "-fno-pie", "-no-pie",
     "-fno-asynchronous-unwind-tables",
 )  # fmt: skip
+"""With which the guest's first process is compiled: it has no C library."""
 
 CPU_MODELS: dict[Bits, str] = {64: "qemu64,+rdrand,-hypervisor", 32: "qemu32,+rdrand,-hypervisor"}
 """Without the sign of a hypervisor, which would make Linux use other spin locks than on a real machine."""
@@ -39,8 +41,8 @@ KERNEL_FROM: dict[Bits, int] = {64: 1 << 63, 32: 0xC0000000}
 MOST_PROCESSORS = 255
 """Of QEMU's machine `pc`, whose interrupt controllers have numbers of eight bits."""
 
-EXIT_PORT = 0xF4
-TIMEOUT_SECONDS = 60
+_EXIT_PORT = 0xF4
+_TIMEOUT_SECONDS = 60
 
 
 class Qemu(NamedTuple):
@@ -97,7 +99,7 @@ def _said(program: str) -> str:
     try:
         done = subprocess.run(
             [program, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False,
-            timeout=TIMEOUT_SECONDS,
+            timeout=_TIMEOUT_SECONDS,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise MissingToolError(
@@ -121,7 +123,7 @@ def command(
         "-M", "pc,hpet=off", "-cpu", CPU_MODELS[bits],
         "-smp", f"{machine.cpus},sockets={machine.cpus},cores=1,threads=1",
         "-m", str(machine.memory_mb), "-accel", "tcg,thread=multi",
-        "-device", f"isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4",
+        "-device", f"isa-debug-exit,iobase={_EXIT_PORT:#x},iosize=4",
         "-kernel", str(kernel), "-initrd", str(initramfs), "-append", line, "-plugin", plugin,
     ]  # fmt: skip
 

@@ -1,25 +1,14 @@
 """The system calls that PostMark's operations make through the C library: what strace shows.
 
-Two libraries. ``modern`` is glibc 2.36: a stream's buffer comes from malloc. ``2005`` is glibc 2.3: every
-buffer is mapped, so each stream adds an mmap, a munmap and a page fault, and opening for append finds the
-end by fstat.
+Written from the library's rules and held against the real program; the simulated C library and the compiled
+one are held against this.
 
-The rules of a buffered stream, the same in both:
-
-- The buffer has the block size of the file system, and is allocated, after an fstat, at the first transfer.
-- A write fills the buffer. What does not fit makes the full buffer be written, then whole buffers straight
-  from the program's memory; the rest stays in the buffer. Closing writes what is left.
-- A read takes what the buffer has. If less than a buffer is still wanted, the buffer is filled by one read,
-  else whole buffers are read straight into the program's memory.
-
-PostMark writes and reads in blocks of the size that is set; the last may be shorter. If the bytes are a
-multiple of the block, it adds an empty block, which only an unbuffered file sees: a call with 0 bytes.
+The rules are those of `lockscape.workloads.user`.
 """
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from lockscape.errors import InputError
 from lockscape.workloads.postmark import (
     APPEND,
     BEFORE,
@@ -30,13 +19,10 @@ from lockscape.workloads.postmark import (
     MKDIR,
     READ,
     RMDIR,
+    Libc,
     Operations,
     PostmarkOptions,
 )
-
-Libc = Literal["modern", "2005"]
-
-LIBCS: tuple[Libc, ...] = ("modern", "2005")
 
 O_RDONLY, O_WRONLY, O_RDWR = 0, 1, 2
 O_CREAT, O_TRUNC, O_APPEND = 0o100, 0o1000, 0o2000
@@ -74,13 +60,8 @@ def system_calls(
     """Yield every call, with the row of its operation, on a file system whose st_blksize is `block_bytes`.
 
     Marks make no call: PostMark's time() is none on a modern Linux, and never touches the working folders.
-    A fault taken inside a read stands before it. Raises InputError for an unknown `libc` or a block of no
-    bytes.
+    A fault taken inside a read stands before it.
     """
-    if libc not in LIBCS:
-        raise InputError(f"no C library {libc!r}: give one of {', '.join(LIBCS)}")
-    if block_bytes < 1:
-        raise InputError(f"a block of {block_bytes} bytes: give at least 1")
     files = (
         _Stdio(operations.options, libc, block_bytes)
         if operations.options.buffered
