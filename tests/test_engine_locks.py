@@ -1,5 +1,7 @@
 """The engine's locks: handing over, fairness, readers, sleeping, spinning first, recursion, drop and retake."""
 
+from dataclasses import replace
+
 import pytest
 import simpy
 from hypothesis import given, settings
@@ -27,6 +29,7 @@ from lockscape.program.language import (
     unmask,
 )  # fmt: skip
 from lockscape.program.locks import LockClass
+from lockscape.program.nodes import Body, Hold, If, While
 from lockscape.program.objects import Object
 from lockscape.program.parse import parse
 
@@ -630,6 +633,21 @@ def tick() -> None:
     step("tick")
 
 
+def exclusive(statements: Body) -> Body:
+    """Return statements of which those that read under the lock are alone there too."""
+    out = []
+    for s in statements:
+        match s:
+            case Hold(mode="shared"):
+                s = replace(s, mode="exclusive")
+            case If(then=then, other=other):
+                s = replace(s, then=exclusive(then), other=exclusive(other))
+            case While(body=inner):
+                s = replace(s, body=exclusive(inner))
+        out.append(s)
+    return tuple(out)
+
+
 def lock_of(kind, fair, free=False):
     match kind:
         case "adaptive":
@@ -650,23 +668,6 @@ def test_whatever_the_lock_and_the_costs(kind, fair, free, cpus, think, inside, 
     shared = lock.has_readers
     body = parse(anything, {})
     if not shared:
-        from dataclasses import replace
-
-        from lockscape.program.nodes import Body, Hold, If, While
-
-        def exclusive(statements: Body) -> Body:
-            out = []
-            for s in statements:
-                match s:
-                    case Hold(mode="shared"):
-                        s = replace(s, mode="exclusive")
-                    case If(then=then, other=other):
-                        s = replace(s, then=exclusive(then), other=exclusive(other))
-                    case While(body=inner):
-                        s = replace(s, body=exclusive(inner))
-                out.append(s)
-            return tuple(out)
-
         body = body.with_body(exclusive(body.body))
     made = program((body, enter_alone, leave_alone, block, wake, wake_up, tick), CLASSES, (lock,))
     hardware = Hardware(cpus, transfer, transfer, transfer // 2, cost, signal=cost, poll=7)
@@ -685,42 +686,25 @@ def test_whatever_the_lock_and_the_costs(kind, fair, free, cpus, think, inside, 
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.booleans(), st.integers(2, 5), st.integers(1, 400), st.integers(1, 60), st.integers(1, 90), st.integers(0, 40),
+@given(st.booleans(), st.integers(2, 5), st.integers(1, 400), st.integers(1, 60), st.integers(0, 90), st.integers(0, 40),
        st.integers(0, 80), st.integers(1, 90), st.sampled_from([0, 90, 333]))  # fmt: skip
 def test_who_rests_between_looks_sees_what_it_would_have_seen(
-    fair, cpus, spin, poll, signal, transfer, think, inside, tick
+    fair, cpus, spin, poll, signal, transfer, think, inside, tick_cycles
 ):
     """A traced run looks every few cycles, as the trace tells; without one it rests, and nothing else changes."""
-    made = program((exclusively, enter_alone, leave_alone, block, wake, wake_up, tick_short), CLASSES,
+    body = parse(anything, {})
+    body = body.with_body(exclusive(body.body))
+    made = program((body, enter_alone, leave_alone, block, wake, wake_up, tick), CLASSES,
                    (LockClass("lock", "Part", "sema", spin_cycles=spin, fair=fair),))  # fmt: skip
     hardware = Hardware(cpus, transfer, transfer, transfer // 2, 3, signal=signal, poll=poll)
     runs = []
     for reader in (None, lambda rows: None):
-        state = Machine(made, "exclusively", cpus, hardware, block="block", wake="wake", traced=True, cost=1,
+        state = Machine(made, "anything", cpus, hardware, block="block", wake="wake", traced=True, cost=1,
                         costs={"think": think, "inside": inside, "tick": 20},
-                        vectors={0: "tick_short", 1: "wake_up"}, tick_cycles=tick).run(reader=reader)  # fmt: skip
+                        vectors={0: "tick", 1: "wake_up"}, tick_cycles=tick_cycles).run(reader=reader)  # fmt: skip
         counted = [statistic(state, "lock", which) for which in range(at.STATISTIC_WORDS)]
         runs.append(
             (elapsed(state), counted, [cycles(state, k) for k in range(cpus)], int(state.m[at.H_STEPS]))
         )
         assert int(state.m[at.H_LOOKER]) == 0
     assert runs[0] == runs[1]
-
-
-@function()
-def exclusively() -> None:
-    p: Part = the(Part)
-    n = 12
-    while n > 0:
-        n -= 1
-        step("think", (this_cpu() * 7 + n * 5) % 11)
-        with hold("lock", p):
-            enter_alone(p)
-            step("inside")
-            leave_alone(p)
-    stop()
-
-
-@function("interrupt")
-def tick_short() -> None:
-    step("tick")

@@ -64,7 +64,7 @@ def test_postmark_itself_is_measured_and_compared_with_the_worker(lockscape: Com
     (curve,) = document["curves"]
     assert curve["executor"] == "postmark"
     for run in curve["points"][0]["runs"]:  # its start counts too, which is no part of the makespan
-        assert 0 < run["user_s"] + run["system_s"] < run["makespan_s"] * 1.5 + 0.05
+        assert 0 < run["system_s"] < run["makespan_s"] * 1.5 + 0.05
     overhead = document["overhead"]
     assert overhead["ratio"] == pytest.approx(overhead["native_s"]["value"] / overhead["postmark_s"]["value"])
     assert 0.02 < overhead["ratio"] < 5

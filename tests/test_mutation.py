@@ -24,7 +24,7 @@ from lockscape.workloads.load import Stream
 PORTS = [name for name in plan_names() if name != "uniprocessor"]
 
 CALLS = 14
-"""Trials from here on are of pipes, sockets, signals, links and of swapping."""
+"""Trials from here on are of pipes, sockets, signals, links, swapping, and files that come and go."""
 
 USELESS = """
 base = "fine"

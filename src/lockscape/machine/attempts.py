@@ -123,7 +123,7 @@ def pay(m: Any, code: Any, r: int, v: int, p: int, t: int) -> int:
             lock = m[k] + m[k + 1]
             m[lock + at.L_SEQUENCE] += 2
             cost = touch(m, lock + at.L_WRITER, p, at.WRITES)
-            look_again(m, lock, t, p)
+            look_again(m, lock, 1, t, p)
             if cost:
                 m[q + at.Q_BOUNCED] += 1
             delay += cost

@@ -44,8 +44,7 @@ def switch(m: Any, trace: Any, r: int, v: int, t: int, process: int) -> int:
     m[v + at.V_ATOMIC] = m[new + at.C_ATOMIC]
     account(m, v, m[new + at.C_MODE], t)
     retire(m, v, ctx)
-    if m[at.H_LOOKER]:
-        look_for(m, ctx, t, m[v + at.V_PROCESSOR])
+    look_for(m, ctx, t, m[v + at.V_PROCESSOR])
     return 0
 
 

@@ -78,8 +78,7 @@ def taken(m: Any, code: Any, trace: Any, r: int, v: int, p: int, t: int, x: int,
         m[q + at.Q_BOUNCED] += 1
     delay += code[r + 5]
     m[q + at.Q_ACQUIRED] += 1
-    if m[at.H_LOOKER]:
-        look_again(m, lock, t, p)
+    look_again(m, lock, 1, t, p)
     if m[w + at.W_SINCE]:
         waited = t - m[w + at.W_SINCE] + 1
         m[q + at.Q_WAIT] += waited
@@ -230,8 +229,7 @@ def release(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, t: i
             m[q + at.Q_HELD] += t - m[lock + at.L_SINCE]
             if m[a + at.A_SEQUENCE]:
                 m[lock + at.L_SEQUENCE] += 1
-    if m[at.H_LOOKER]:
-        look_again(m, lock, t, p)
+    look_again(m, lock, 1, t, p)
     if m[lock + at.L_FIRST] and m[a + at.A_SLEEPS] == 0:
         release_spinners(m, code, lock, a, t, at.UNSEEN)
     if m[at.H_TRACE]:
@@ -263,7 +261,7 @@ def wake_first(m: Any, code: Any, trace: Any, r: int, v: int, t: int, x: int) ->
         else:
             m[lock + at.L_OWNER] = waiter
             m[lock + at.L_DEPTH] = 1
-        look_again(m, lock, t, m[v + at.V_PROCESSOR])
+        look_again(m, lock, 1, t, m[v + at.V_PROCESSOR])
     m[frame] = m[waiter + at.C_PROCESS]
     woken(m, waiter, t)
     if m[at.H_TRACE]:

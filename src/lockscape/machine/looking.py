@@ -17,10 +17,12 @@ def may_rest(m: Any, v: int, p: int) -> int:
     """Return 1 if nobody can see whether a virtual processor looks or rests.
 
     A trace tells each look; who runs ahead of time looks at others' clocks; a hypervisor may take the
-    processor between any two looks.
+    processor between any two looks; an interrupt that takes no time to come may find it before or behind a
+    look of the same time.
     """
-    root = m[m[at.H_PROCESSOR] + p * at.PROCESSOR_WORDS + at.P_ROOT]
-    return 1 if m[at.H_TRACE] == 0 and m[at.H_FREE] == 0 and root == v else 0
+    if m[at.H_TRACE] or m[at.H_FREE] or m[at.H_SIGNAL] == 0:
+        return 0
+    return 1 if m[m[at.H_PROCESSOR] + p * at.PROCESSOR_WORDS + at.P_ROOT] == v else 0
 
 
 @compiled
@@ -57,15 +59,15 @@ def end_rest(m: Any, v: int, now: int) -> None:
 
 
 @compiled
-def look_again(m: Any, lock: int, t: int, p: int) -> None:
-    """Let those go on who look at a lock that processor `p` has changed at `t`, each at its next look.
+def look_again(m: Any, place: int, words: int, t: int, p: int) -> None:
+    """Let those go on who look at a lock that lies there and that processor `p` has changed at `t`.
 
-    At the same time the processor with the lower number comes first, as everywhere.
+    Each sees that at its next look; at the same time the lower number comes first, as everywhere.
     """
     v = m[at.H_LOOKER]
     while v:
         behind = m[v + at.V_LOOKER]
-        if m[v + at.V_LOOKS] == lock:
+        if m[v + at.V_LOOKS] >= place and m[v + at.V_LOOKS] < place + words:
             own = m[v + at.V_PROCESSOR]
             end_rest(m, v, t if own > p else t + 1)
             when = m[v + at.V_TIME]
@@ -84,17 +86,5 @@ def look_for(m: Any, owner: int, t: int, p: int) -> None:
         lock = m[v + at.V_LOOKS]
         v = m[v + at.V_LOOKER]
         if m[lock + at.L_OWNER] == owner:
-            look_again(m, lock, t, p)
+            look_again(m, lock, 1, t, p)
             v = m[at.H_LOOKER]  # others of the same lock have left the list
-
-
-@compiled
-def look_into(m: Any, place: int, words: int, t: int, p: int) -> None:
-    """Let those go on who look at a lock of an object that was freed meanwhile, and is made again at `t`."""
-    v = m[at.H_LOOKER]
-    while v:
-        lock = m[v + at.V_LOOKS]
-        v = m[v + at.V_LOOKER]
-        if lock >= place and lock < place + words:
-            look_again(m, lock, t, p)
-            v = m[at.H_LOOKER]

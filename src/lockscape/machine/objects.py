@@ -4,7 +4,7 @@ from typing import Any
 
 from lockscape.machine import layout as at
 from lockscape.machine.compiled import compiled
-from lockscape.machine.looking import look_into
+from lockscape.machine.looking import look_again
 from lockscape.machine.memory import remove_key
 from lockscape.machine.tracing import note
 from lockscape.program.layout import COLLECTION_WORDS, LOCK_WORDS, OBJECT_WORDS
@@ -92,8 +92,7 @@ def make(m: Any, trace: Any, r: int, fp: int, v: int, t: int, target: int, numbe
         return -1 - at.REASON_MEMORY
     place = new_object(m, m[v + at.V_INSTANCE], number)
     m[fp + target] = place
-    if m[at.H_LOOKER]:
-        look_into(m, place, words, t, m[v + at.V_PROCESSOR])
+    look_again(m, place, words, t, m[v + at.V_PROCESSOR])  # at a lock of what was freed meanwhile
     if m[at.H_TRACE]:
         note(m, trace, t, v, r, at.T_NEW, place, number, at.NONE)
     return 0
