@@ -7,8 +7,9 @@ import pytest
 
 from engine_tools import Machine, program, statistic
 from lockscape.errors import InputError
+from lockscape.experiments.drawn import further
 from lockscape.experiments.mutation import judge
-from lockscape.experiments.trials import further, run_trial, trials
+from lockscape.experiments.trials import run_trial, trials
 from lockscape.machine import layout as at
 from lockscape.machine.attempts import swap_cycles
 from lockscape.machine.execute import execute

@@ -10,10 +10,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from cli_tools import Command
-from lockscape.experiments.mutation import Verdict, judge
+from lockscape.experiments.choose import choose_plan
+from lockscape.experiments.drawn import KINDS, further, of_kind
+from lockscape.experiments.mutation import Verdict, can_do, judge
 from lockscape.experiments.overlap import Overlaps
 from lockscape.experiments.shown import kernel_for, row_of
-from lockscape.experiments.trials import SWAPPING, Kernel, Trial, further, kernel_of, run_trial, trials
+from lockscape.experiments.trials import SWAPPING, Kernel, Trial, kernel_of, run_trial, trials
 from lockscape.machine.execute import RunError
 from lockscape.machine.faults import Detector
 from lockscape.ports.mutants import Mutant
@@ -25,6 +27,12 @@ PORTS = [name for name in plan_names() if name != "uniprocessor"]
 
 CALLS = 14
 """Trials from here on are of pipes, sockets, signals, links, swapping, and files that come and go."""
+
+SERVERS, FAMILIES, SIGNALS = (
+    next(k for k, trial in enumerate(trials()) if what in trial.name)
+    for what in ("2 servers", "families", "signals")
+)
+"""Trials of servers, of families and of signals."""
 
 USELESS = """
 base = "fine"
@@ -67,8 +75,8 @@ def test_every_port_has_mutants_of_all_its_acquisitions(name: str) -> None:
     kernel = kernel_of(load_plan(name), swapping=1)  # some locks are for that only
     found = kernel.port.mutants()
     assert len(set(found)) == len(found) >= 18
-    for lock in kernel.port.plan.lock:
-        assert any(m.lock == lock.name for m in found), lock.name
+    unused = {lock.name for lock in kernel.port.plan.lock} - {m.lock for m in found}
+    assert unused == ({"mediator", "part_lock", "table_lock"} if name == "reimplementation-shared" else set())
     for mutant in found:
         assert kernel.port.mutated(mutant).program.functions != kernel.port.program.functions
 
@@ -197,6 +205,65 @@ def test_what_only_drawn_trials_show_is_caught(monkeypatch: pytest.MonkeyPatch) 
     (found,) = judge(plan, chosen, some(2), workers=1)  # which alone does not: see the command's test
     assert (found.outcome, found.kind) == ("caught", "race")
     assert found.trial.startswith("drawn ")
+
+
+@pytest.mark.parametrize("kind", range(len(KINDS)))
+def test_each_kind_of_drawn_trial_finds_nothing_in_a_port_and_differs_with_the_seed(kind: int) -> None:
+    one, other = of_kind(kind, 1), of_kind(kind, 2)
+    assert one.name != other.name
+    assert KINDS[kind] in one.name
+    trial = replace(short(one), emptied=False) if KINDS[kind] == "files" else one
+    assert run_trial(kernel_of(load_plan("fine"), **SWAPPING), trial, Detector)[1] == ""
+
+
+def test_what_survives_is_tried_in_all_kinds_of_trials_that_come_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lockscape.experiments.mutation.DRAWN", 1)
+    plan = load_plan("coarse-master")
+    (chosen,) = (m for m in mutants(plan, "new_connection") if m.change == "removed")
+    (found,) = judge(plan, [chosen], [trials()[SERVERS]], workers=1)
+    assert (found.outcome, found.kind) == ("caught", "race")
+    assert found.trial.startswith("drawn ")
+
+
+def test_who_computes_for_ever_is_killed_only_if_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lockscape.experiments.mutation.DRAWN", 1)
+    monkeypatch.setattr("lockscape.experiments.mutation.LOOKS", 1)
+    plan = load_plan("virtualization-para-one")
+    (chosen,) = (m for m in mutants(plan, "interrupt_runner") if m.change == "unsent")
+    (found,) = judge(plan, [chosen], [trials()[SIGNALS]], workers=1)
+    assert (found.outcome, found.kind) == ("caught", "no progress")
+    assert "killed" in found.trial
+
+
+def test_a_trial_with_too_little_memory_is_no_fault_of_the_port() -> None:
+    kernel = kernel_of(load_plan("fine"), **SWAPPING)
+    scarce = replace(of_kind(KINDS.index("no memory"), 0), memory_pages=120)
+    assert not can_do(kernel, scarce)
+    wrong = kernel_of(parse_plan('base = "fine"\ntitle = "w"\n[[without]]\nlock = "files_lock"\n', "w"))
+    with pytest.raises(RunError, match=r"w, without any change: .*race"):
+        can_do(wrong, trials()[0])
+
+
+def test_a_funnel_is_needless_where_its_caller_was_in_one() -> None:
+    plan = load_plan("coarse-master")
+    (found,) = judge(plan, mutants(plan, "read_header"), [trials()[FAMILIES]], workers=1)
+    assert (found.outcome, found.how) == ("covered", "on the master already")
+
+
+def test_a_swap_is_needless_on_the_one_processor_that_has_the_kernel() -> None:
+    plan = choose_plan("application-kernel")
+    swaps = [m for m in mutants(plan, "dput") if m.change == "plain"]
+    (found,) = judge(plan, swaps, some(0), workers=1)
+    assert found.outcome == "covered"
+    assert "one processor" in found.how
+
+
+def test_a_reason_that_is_only_computed_for_tells_nobody() -> None:
+    told = {m.lock for m in mutants(load_plan("virtualization-para-one"), "set_page", "kick", "zap")}
+    assert "NOTIFY" in told
+    assert "PAGE_TABLE" not in told
 
 
 def test_a_useless_lock_is_told() -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from call_tools import call, fault_in_streams, ran, rows
-from lockscape.experiments.trials import further, run_trial
+from lockscape.experiments.drawn import further
+from lockscape.experiments.trials import run_trial
 from lockscape.kernel.entry import (
     CLOSE,
     EXEC,

@@ -2,9 +2,10 @@
 
 import pytest
 
+from lockscape.experiments.drawn import further
 from lockscape.experiments.result import RunSpec
 from lockscape.experiments.run import damage, load_run, run_to_end, simulate
-from lockscape.experiments.trials import further, run_trial, trials
+from lockscape.experiments.trials import run_trial, trials
 from lockscape.machine.faults import Detector
 from lockscape.ports.plan import Change, Plan, changed_plan
 from lockscape.systems.load import load_system

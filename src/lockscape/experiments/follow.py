@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lockscape.machine.activity import Activity, Lockset
+from lockscape.machine.activity import TAIL, Activity, Lockset
 from lockscape.machine.faults import Detector
 from lockscape.machine.findings import Now, Rules
 from lockscape.machine.state import State
@@ -21,12 +21,14 @@ Part = tuple[int, int, int]
 @dataclass(slots=True)
 class Uses:
     """Who used a part of an object, and when: each thread's first and last use; when it first changed it with
-    each set of locks held exclusively; and `late`, when it first did so after another had come to it. `locks`
-    were held each time, exclusively by who changed it; `plain`: somebody came by no atomic or racy access."""
+    a set of locks held exclusively; `where` (see `home`); and `late`, when it first did so after another had
+    come to it. `locks` were held each time, exclusively by who changed it; `plain`: somebody came by no
+    atomic or racy access."""
 
     first: dict[int, int] = field(default_factory=dict)
     last: dict[int, int] = field(default_factory=dict)
     changed: dict[tuple[int, frozenset[int]], int] = field(default_factory=dict)
+    where: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     late: dict[int, int] = field(default_factory=dict)
     locks: frozenset[int] | None = None
     plain: bool = False
@@ -78,6 +80,11 @@ class Life:
 Unprotected = frozenset[tuple[str, bool, int, int]]
 """(lock, own, number of a class, offset): parts of that class' objects that a lock does not protect; `own`:
 of the object that the lock lies in."""
+
+
+def home(act: Activity) -> int:
+    """Return the processor that a process is on and that is not taken from it, or -1."""
+    return act.cover.virtual if act.cover.kind <= TAIL and act.cover.fixed else -1
 
 
 PC = 3
@@ -147,6 +154,7 @@ class Follower(Visits):
             return
         if write:
             uses.changed.setdefault((act.thread, act.cover.lockset.exclusive), self.clock)
+            uses.where[act.thread].add(home(act))
         self.follow(now, act, write, (place, generation, offset), how)
 
     def follow(self, now: Now, act: Activity, write: bool, part: Part, how: int) -> None:

@@ -10,6 +10,9 @@ rules, which are checked on runs of the port as it is (`lockscape.experiments.ne
   processor that both are on, or that one of them makes just one atomic access; or one came to it first, or
   last, in each of those runs.
 
+So is a funnel left out whose function was never executed off the master processor: its callers had been in
+the funnel, and nothing had moved them since.
+
 A mutant that leaves interrupts on is covered if they are off already, or if the listings show that no handler
 waits for a lock that it then has with interrupts on (`lockscape.ports.interrupting`): what a handler does
 under a recursive lock must be kept apart by an inner one.
@@ -20,7 +23,8 @@ but in trials that sleep, where all wait for ticks.
 
 A mutant that neither rule explains, or only what was seen in runs (an order, a flag), is tried in further
 trials that are drawn, in up to `AGAIN` of `DRAWN`: it must be caught there, or not caught if it is to count
-as covered.
+as covered. One that survives these is tried at last in `AT_LAST` of each kind of drawn trials that comes to
+its place, every other time without the waits that mutants have.
 
 Each trial is run once with the port as it is. So a mutant is tried only where its place is reached: first
 where its lock is needed by what that run shows, and the short trials before the long ones; in the shortest
@@ -30,13 +34,15 @@ Anything else is unexplained: **never taken**, when no trial comes to that place
 lock does nothing that can be seen or the detector misses something.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TypeVar
 
 import msgspec
 
 from lockscape.experiments.claims import FLAG
-from lockscape.experiments.follow import Unprotected
+from lockscape.experiments.drawn import KINDS, further, of_kind
+from lockscape.experiments.follow import Unprotected, Visits
 from lockscape.experiments.need import OBSERVED, PART_BY_PART
 from lockscape.experiments.overlap import Overlaps
 from lockscape.experiments.pool import each_done
@@ -47,13 +53,16 @@ from lockscape.experiments.trials import (
     Kernel,
     Trial,
     assembled,
-    further,
     run_trial,
     trials,
     warm_up,
 )
-from lockscape.ports.mutants import TOLD, Mutant
+from lockscape.kernel.scheduler import MASTER
+from lockscape.machine.execute import RunError
+from lockscape.machine.faults import Detector
+from lockscape.ports.mutants import DELAY_CYCLES, TOLD, Mutant
 from lockscape.ports.plan import Plan
+from lockscape.workloads.fsck import USED_UP
 
 _Result = TypeVar("_Result")
 
@@ -69,7 +78,16 @@ DRAWN = 48
 AGAIN = 16
 """In how many of those that come to its place such a mutant is tried at most."""
 
+AT_LAST = 24
+"""In how many trials of each kind that comes to its place one that survived them is tried."""
+
+LOOKS = 3
+"""In how many trials it is looked whether a kind comes there."""
+
 _NO_TRIAL = "no trial comes to this place"
+
+ON_MASTER = "on the master already"
+"""Excuse of a funnel left out: in all runs those who called its function had been in the funnel."""
 
 FEW = 4
 """Trials of a mutant that the port's own runs explain by a rule: a check of the rules."""
@@ -136,6 +154,10 @@ def judge(
         judged = meter.all(each_done(_judge_again, again, workers, _derailed_again))
         for k, verdict in zip(left, judged, strict=True):
             verdicts[k] = verdict
+        survivors = [(tasks[k], verdicts[k]) for k in left if not verdicts[k].explained]
+        found = dict(each_done(_judge_at_last, survivors, workers, _derailed_at_last))
+        for number, (task, _) in enumerate(survivors):
+            verdicts[mutants.index(task.mutant)] = found[number]
     return verdicts
 
 
@@ -179,6 +201,10 @@ def _derailed_again(task: tuple[_Task, Verdict, Sequence[float]]) -> Verdict:
     return _derailed(task[0])
 
 
+def _derailed_at_last(task: tuple[_Task, Verdict]) -> Verdict:
+    return _derailed(task[0])
+
+
 def _judge(task: _Task) -> Verdict:
     """Try a mutant in the trials that come to its place."""
     mutant, runs = task.mutant, task.runs()
@@ -188,15 +214,18 @@ def _judge(task: _Task) -> Verdict:
         return Verdict(mutant, "never taken", how=_NO_TRIAL)
     shown = [seen for _, seen in runs]
     changed = assembled(kernel_for(task.key).port.mutated(mutant))
-    met = reached = False
+    met = reached = moved = False
     for trial, _ in runs[:FEW] if _by_rule(_explained(task, shown, True)) else runs:
         detector, verdict = _try(task, changed, trial)
         if verdict:
             return verdict
         met |= detector.met_others()
         reached |= detector.reached
+        moved |= _moved(detector)
     if mutant.mode == "funnel" and not reached:
         return Verdict(mutant, "never taken", how=_NO_TRIAL)
+    if mutant.mode == "funnel" and not moved:
+        return Verdict(mutant, "covered", how=ON_MASTER)
     return _explained(task, shown, met)
 
 
@@ -226,14 +255,19 @@ def _judge_told(task: _Task) -> Verdict:
 
 
 def _needed_kernel(task: _Task, trial: Trial) -> Kernel:
-    """Return the kernel in which a mutant is tried: without ticks for what is not sent, unless it sleeps."""
-    return kernel_for(task.key, task.mutant.change != "unsent" or trial.sleeps)
+    """Return the kernel in which a mutant is tried."""
+    return kernel_for(task.key, _ticks(task.mutant, trial))
+
+
+def _ticks(mutant: Mutant, trial: Trial) -> bool:
+    """Say whether a mutant is tried with ticks: not if something is not sent, unless the trial sleeps."""
+    return mutant.change != "unsent" or trial.sleeps
 
 
 def _settled(found: Verdict) -> bool:
     """Say whether a verdict stands on more than what happened in runs."""
     why = found.how.split(", ")
-    observed = {*OBSERVED, *TOLD_BY_RUNS} & {*why} or any(each.startswith(FLAG) for each in why)
+    observed = {*OBSERVED, *TOLD_BY_RUNS, ON_MASTER} & {*why} or any(each.startswith(FLAG) for each in why)
     return found.explained and not observed
 
 
@@ -257,10 +291,55 @@ def _judge_again(task: tuple[_Task, Verdict, Sequence[float]]) -> Verdict:
         return _judge(msgspec.structs.replace(drawn, seen=seen))
     for trial in trials:
         changed = assembled(_needed_kernel(drawn, trial).port.mutated(mutant))
-        _, verdict = _try(drawn, changed, trial)
+        detector, verdict = _try(drawn, changed, trial)
         if verdict:
             return verdict
+        if found.how == ON_MASTER and _moved(detector):
+            found = Verdict(mutant, "survived")
     return found
+
+
+def _moved(detector: Overlaps) -> bool:
+    """Say whether another processor than the master came to a mutant's function."""
+    return bool(detector.executed - {MASTER})
+
+
+def _judge_at_last(task: tuple[_Task, Verdict]) -> Verdict:
+    """Try a mutant that survived in many trials of each kind that comes to its place, with its waits and
+    without: they change what meets what."""
+    drawn, found = task
+    key, mutant = drawn.key, drawn.mutant
+    row = row_of(kernel_for(key), mutant)
+
+    @functools.cache
+    def changed(ticks: bool, cycles: int) -> Kernel:
+        return assembled(kernel_for(key, ticks).port.mutated(mutant, cycles))
+
+    for kind in reversed(range(len(KINDS))):
+        if any(_visits(key, kind, seed).often(row, mutant.function) for seed in range(LOOKS)):
+            for seed in range(AT_LAST):
+                trial = of_kind(kind, seed)
+                ticks = _ticks(mutant, trial)
+                _, verdict = _try(drawn, changed(ticks, (DELAY_CYCLES, 0)[seed % 2]), trial)
+                if verdict and can_do(kernel_for(key, ticks), trial):
+                    return verdict
+    return found
+
+
+def _visits(key: bytes, kind: int, seed: int) -> Visits:
+    """Return what a port does in a trial of some kind."""
+    return run_trial(kernel_for(key), of_kind(kind, seed), Visits)[0]
+
+
+def can_do(kernel: Kernel, trial: Trial) -> bool:
+    """Say whether the port as it is can do a trial: for some there is too little memory, some never end.
+
+    Raises `RunError` for any other fault.
+    """
+    _, wrong = run_trial(kernel, trial, Detector)
+    if wrong and not any(each in wrong for each in (USED_UP, "no progress")):
+        raise RunError(f"{kernel.port.plan.title}, without any change: {trial.name}: {wrong}")
+    return not wrong
 
 
 def _try(task: _Task, changed: Kernel, trial: Trial) -> tuple[Overlaps, Verdict | None]:

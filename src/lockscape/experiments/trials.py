@@ -104,7 +104,7 @@ def trials() -> tuple[Trial, ...]:
         Trial("6 processes together on 3 processors", everything(30, 4, 2, 6), 3, True, 4),
         Trial("2 processes together on 4 processors", everything(60, 4, 5, 2), 4, True, 2),
         Trial("4 processes apart on 2 processors", everything(40, 6, 3, 4), 2, False),
-        Trial("2 processes make and delete", (_make_and_delete(4), _make_and_delete(5)), 2, False, OLD_FILES),
+        Trial("2 processes make and delete", (make_and_delete(4), make_and_delete(5)), 2, False, OLD_FILES),
         Trial("PostMark, 3 processes on 2 processors", (postmark_stream(work),) * 3, 2, False, 0, True),
         Trial("3 processes take turns at files, and delete them", _take_turns(3), 3, True),
         Trial("4 processes write to disk at once, on 3 processors", _write_at_once(4), 3, True),
@@ -121,7 +121,7 @@ def trials() -> tuple[Trial, ...]:
         Trial(
             "processes talk over sockets and end early, on 3 processors", streams_of(connecting(3)), 3, True
         ),
-        Trial("processes send signals on 3 processors", _signals(1, 2), 3, True, sleeps=True),
+        Trial("processes send signals on 3 processors", signals(1, 2), 3, True, sleeps=True),
         Trial("3 processes ask for links and execute programs", on_disk(3, 1), 3, True, tree=ON_DISK),
         Trial(
             "crowds come to 2 servers, and a process takes ports, on 4 processors",
@@ -135,45 +135,6 @@ def trials() -> tuple[Trial, ...]:
         under_pressure("4 processes use more memory than there is", 4, 1, 4),
         Trial("4 processes use the same 2 files and delete them", _use_and_delete(4), 4, True),
     )
-
-
-def further(seed: int) -> Trial:
-    """Return a trial that is drawn: one in three of a kind of its own, the others of `swarm`."""
-    draw = np.random.Generator(np.random.PCG64(seed))
-    kind, own = int(draw.integers(0, 21)), int(draw.integers(1 << 20))
-    processes = int(draw.integers(2, 7))
-    cpus = int(draw.integers(2, min(processes, 4) + 1))
-    some, together = range(own, own + min(processes, 4)), bool(draw.integers(0, 2))
-    if kind == 0:
-        made = tuple(_make_and_delete(own + k, 2) for k in range(3))
-        return Trial(f"drawn {seed}: 3 processes make and delete", made, 2, False, 0, True)
-    if kind == 1:
-        return Trial(f"drawn {seed}: families", families(len(some), own), cpus, together)
-    if kind == 2:
-        return Trial(f"drawn {seed}: pipes", streams_of(map(piping, some)), cpus, together)
-    if kind == 3:
-        return Trial(f"drawn {seed}: signals", _signals(*some), cpus, together, sleeps=True)
-    if kind == 4:
-        return Trial(f"drawn {seed}: sockets", streams_of(connecting(own)), cpus, together)
-    if kind == 5:
-        return under_pressure(f"drawn {seed}: little memory", processes, own, cpus)
-    if kind == 6:
-        made = on_disk(len(some), own)
-        return Trial(f"drawn {seed}: links and programs", made, cpus, together, tree=ON_DISK)
-    return swarm(f"drawn {seed}: {processes} processes", draw, processes, cpus, together)
-
-
-def swarm(name: str, draw: np.random.Generator, processes: int, cpus: int, together: bool) -> Trial:
-    """Return a trial in which each process calls some of all there is to call, so that trials differ more
-    than if all called everything (swarm testing: Groce et al., ISSTA 2012)."""
-    every = sorted(set(ALL))
-    kinds = [[k for k in every if draw.integers(0, 2)] or every for _ in range(processes)]
-    names, directories = int(draw.choice([1, 2, 4, 8, 100])), int(draw.integers(0, 3))
-    most_bytes, think = int(draw.choice([1000, 9000, 30_000])), int(draw.choice([500, 10_000]))
-    streams = stress_streams(40, names, int(draw.integers(1 << 30)), kinds, directories, most_bytes, think)
-    where = "together" if together else "apart"
-    files = int(draw.choice([0, 4, OLD_FILES]))
-    return Trial(f"{name} {where} on {cpus} processors", tuple(streams), cpus, together, files)
 
 
 def streams_of(parts: Iterable[Rows]) -> tuple[Stream, ...]:
@@ -199,7 +160,8 @@ def _crowds(workers: int, each: int, *ports: int) -> tuple[Stream, ...]:
     return streams_of([*(awaited_crowd(port, workers, each) for port in ports), port_taker(70, 10, 5000)])
 
 
-def _signals(*seeds: int) -> tuple[Stream, ...]:
+def signals(*seeds: int) -> tuple[Stream, ...]:
+    """Return processes that send each other signals, one for each seed, and those that end them."""
     return streams_of([*map(signalling, seeds), *reapers()])
 
 
@@ -290,7 +252,7 @@ def _rename(processes: int, seed: int) -> tuple[Stream, ...]:
     return tuple(stress_streams(80, 3, seed, [kinds] * processes, 0, 5000, 5000))
 
 
-def _make_and_delete(seed: int, times: int = 1) -> Stream:
+def make_and_delete(seed: int, times: int = 1) -> Stream:
     """Return a process that makes many files and then deletes them: it gives back more memory at once than a
     processor keeps."""
     (made,) = stress_streams(48, 1, seed, [(DO_CREATE,)], 0, 20_000)

@@ -27,7 +27,7 @@ from lockscape.program.nodes import (
     Stmt,
     Store,
 )
-from lockscape.program.walk import nodes, walk, with_bodies
+from lockscape.program.walk import called, nodes, walk, with_bodies
 
 Change = Literal["unsent", "early", "plain", "removed"]
 """What a mutant does with a message: leaves it out, sends it too early, or writes what it says without a
@@ -144,9 +144,13 @@ def _reason(value: Expr) -> str:
 def answered(functions: Mapping[str, Function]) -> frozenset[str]:
     """Return the reasons to leave to the hypervisor that it answers by more than computing."""
     branches = [s for f in functions.values() for s in walk(f.body) if isinstance(s, If)]
+    computing = {name for name, f in functions.items() if all(isinstance(each, Step) for each in f.body)}
     return frozenset(
         branch.test.right.name
         for branch in branches
         if isinstance(branch.test, Binary) and branch.test.op == "==" and isinstance(branch.test.right, Const)
-        and not all(isinstance(each, Step) for each in branch.then)
+        and not all(
+            isinstance(each, Step) or (isinstance(each, Do) and {*called(each)} & computing)
+            for each in branch.then
+        )
     )  # fmt: skip

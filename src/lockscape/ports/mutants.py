@@ -21,6 +21,7 @@ from lockscape.program.nodes import (
     Function,
     Hold,
     Op,
+    Return,
     Section,
     Stmt,
     Store,
@@ -84,17 +85,22 @@ _DONE = {
 
 
 def mutants(
-    functions: Mapping[str, Function], locks: Mapping[str, LockClass], atomic: Set[str], new: Set[str]
+    functions: Mapping[str, Function],
+    locks: Mapping[str, LockClass],
+    atomic: Set[str],
+    new: Set[str],
+    reached: Set[int],
 ) -> list[Mutant]:
     """Return every mutant of ported functions, before their holds are made explicit.
 
-    `atomic`: parts ("Class.part") by which those of the functions that are `new` send messages.
+    `atomic`: parts ("Class.part") by which those of the functions that are `new` send messages; `reached`:
+    statements (by identity) that something comes to.
     """
     reasons = answered(functions)
     found: list[Mutant] = []
     for function in functions.values():
         for ordinal, node in enumerate(holds(function.body)):
-            if node.mode not in TAKING:
+            if node.mode not in TAKING or id(node) not in reached:
                 continue
             found.append(Mutant(function.name, ordinal, node.lock, node.mode, "removed"))
             if node.mode == "exclusive" and locks[node.lock].has_readers:
@@ -136,19 +142,23 @@ def mutate(
     mutant: Mutant,
     atomic: Set[str],
     new: Set[str],
+    cycles: int = DELAY_CYCLES,
 ) -> dict[str, Function]:
-    """Return the functions with one mutant's change made; `atomic` and `new` as for `mutants`."""
+    """Return the functions with one mutant's change made; `atomic` and `new` as for `mutants`.
+
+    `cycles`: how long it waits.
+    """
     changed = dict(functions)
     source = changed[mutant.function]
     if mutant.mode in TOLD:
         new_code = mutant.function in new
-        messages = Messages(new_code, atomic, answered(functions), mutant.ordinal, UNPROTECTED, DELAY_CYCLES)
+        messages = Messages(new_code, atomic, answered(functions), mutant.ordinal, UNPROTECTED, cycles)
         changed[mutant.function] = source.with_body(messages.body(source.body))
         return changed
     if mutant.change == "plain":
-        changed[mutant.function] = source.with_body(_Plain(mutant.ordinal).body(source.body))
+        changed[mutant.function] = source.with_body(_Plain(mutant.ordinal, cycles).body(source.body))
         return changed
-    changed[mutant.function] = source.with_body(_Change(locks, mutant).body(source.body))
+    changed[mutant.function] = source.with_body(_Change(locks, mutant, cycles).body(source.body))
     return changed
 
 
@@ -160,8 +170,9 @@ def holds(body: Body) -> list[Hold]:
 class _Change:
     """Walks a body in the order of `holds` and changes the hold of one number."""
 
-    def __init__(self, locks: Mapping[str, LockClass], mutant: Mutant) -> None:
+    def __init__(self, locks: Mapping[str, LockClass], mutant: Mutant, cycles: int) -> None:
         self.locks = locks
+        self.cycles = cycles
         self.mutant = mutant
         self.seen = -1
 
@@ -178,12 +189,12 @@ class _Change:
         if not chosen:
             return (replace(node, body=inner),)
         if self.mutant.change == "unmasked":
-            return (replace(node, body=delayed(inner), unmasked=True),)
+            return (replace(node, body=self.delayed(inner, behind=True), unmasked=True),)
         if self.mutant.change == "shared":
-            return (replace(node, mode="shared", body=delayed(inner)),)
+            return (replace(node, mode="shared", body=self.delayed(inner)),)
         if node.mode == "funnel":
-            return (Section(UNPROTECTED, (), delayed(inner)),)
-        return self.unprotected(node, inner) if node.lock and node.mode != "drop" else delayed(inner)
+            return (Section(UNPROTECTED, (), self.delayed(inner)),)
+        return self.unprotected(node, inner) if node.lock and node.mode != "drop" else self.delayed(inner)
 
     def unprotected(self, node: Hold, inner: Body) -> Body:
         """Return a body without its lock, as a section that begins by reading from the lock's object."""
@@ -192,7 +203,28 @@ class _Change:
         before: Body = ()
         if not isinstance(where, Var | The):
             before, where = (Assign(UNPROTECTED, where),), Var(UNPROTECTED)
-        return (*before, Section(UNPROTECTED, (), (Do(_look(where, cls)), *delayed(inner))))
+        return (*before, Section(UNPROTECTED, (), (Do(_look(where, cls)), *self.delayed(inner))))
+
+    def delayed(self, body: Body, behind: bool = False) -> Body:
+        """Return a body that waits before each of its statements, in all as long as a mutant waits; and as
+        long `behind` the last, where interrupts still find what it did.
+
+        Statements of loops are not waited for: how often they are done is not known.
+        """
+        pauses = self.pauses(self.cycles // max(1, _count(body)))
+
+        def spread(statements: Body) -> Body:
+            return tuple(
+                part
+                for s in statements
+                for part in (*pauses, s if isinstance(s, While) else with_bodies(s, spread))
+            )
+
+        last = self.pauses(self.cycles) if behind and not isinstance(body[-1], Return) else ()
+        return (*spread(body), *last)
+
+    def pauses(self, cycles: int) -> Body:
+        return (Do(Op("pause", (Const(cycles),))),) if cycles else ()
 
 
 def _look(where: Expr, cls: str) -> Expr:
@@ -205,8 +237,9 @@ def _look(where: Expr, cls: str) -> Expr:
 class _Plain:
     """Walks a body in the order of `swaps` and makes the compare-and-swap of one number a store."""
 
-    def __init__(self, ordinal: int) -> None:
+    def __init__(self, ordinal: int, cycles: int) -> None:
         self.left = ordinal + 1
+        self.cycles = cycles
 
     def body(self, statements: Body) -> Body:
         return tuple(s for statement in statements for s in self.statement(statement))
@@ -219,26 +252,9 @@ class _Plain:
             target = swap.args[0]
             assert isinstance(target, Field)
             node = replaced(node, swap, Const(1))
-            before = (Do(Op("pause", (Const(DELAY_CYCLES),))), Store(target, swap.args[2], plain=True))
+            before = (Do(Op("pause", (Const(self.cycles),))), Store(target, swap.args[2], plain=True))
         self.left -= len(here)
         return (*before, with_bodies(node, self.body))
-
-
-def delayed(body: Body) -> Body:
-    """Return a body that waits before each of its statements, in all as long as a mutant waits.
-
-    Statements of loops are not waited for: how often they are done is not known.
-    """
-    pause = Do(Op("pause", (Const(DELAY_CYCLES // max(1, _count(body))),)))
-
-    def spread(statements: Body) -> Body:
-        return tuple(
-            part
-            for s in statements
-            for part in (pause, s if isinstance(s, While) else with_bodies(s, spread))
-        )
-
-    return spread(body)
 
 
 def _count(body: Body) -> int:

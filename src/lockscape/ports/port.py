@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from lockscape.errors import InputError
 from lockscape.kernel.build import MASKED_SECTIONS, SEMAPHORES, classes, declared_in, functions, options
 from lockscape.machine.findings import Rules
-from lockscape.ports.mutants import Mutant, mutants, mutate
+from lockscape.ports.mutants import DELAY_CYCLES, Mutant, mutants, mutate
+from lockscape.ports.never import Reached
 from lockscape.ports.packages import load_code, owners, told
 from lockscape.ports.plan import Plan
 from lockscape.ports.rewrite import apply_plan
@@ -17,12 +18,16 @@ from lockscape.program.language import CALLED_ROLES
 from lockscape.program.locks import LockClass
 from lockscape.program.lower import lower
 from lockscape.program.nodes import Function
-from lockscape.program.objects import layout
+from lockscape.program.objects import Object, layout
+from lockscape.program.walk import calls_in
 
 DAEMONS = {
     "flush_thread": "flush_thread", "swapping": "swap_thread", "interrupt_threads": "interrupt_thread",
 }  # fmt: skip
 """The functions in which processes of the kernel itself begin, by the build option that they exist with."""
+
+LOADED = ("Channel", "Ring")
+"""Classes of new code of which a machine has objects when it is loaded."""
 
 ANY_PROCESSORS = 2
 """A number of processors at which every kind of instance exists."""
@@ -56,9 +61,18 @@ class Port:
 
     def mutants(self) -> list[Mutant]:
         """Return every mutant: one acquisition each removed or weakened, of those that can be reached."""
-        reached = self.reachable()
-        functions = {n: f for n, f in self.ported.items() if n in reached}
-        return mutants(functions, self.program.locks, frozenset(self.plan.atomic), self.brought())
+        lowered = frozenset[str]().union(*self.program.calls.values())
+        own = lowered - frozenset[str]().union(*(calls_in(f.body) for f in self.ported.values()))
+        reached = Reached(self.ported, [*self.roots(), *own], self.made())
+        functions = {n: f for n, f in self.ported.items() if n in reached.functions}
+        told = frozenset(self.plan.atomic)
+        return mutants(functions, self.program.locks, told, self.brought(), reached.statements)
+
+    def made(self) -> frozenset[str]:
+        """Return the classes of the new code whose objects only running code makes."""
+        own = {each.__name__ for each in self.new_code}
+        found = ((name, each) for name, each in Object.declared.items() if each.__module__ in own)
+        return frozenset(name for name, each in found if not each.table_size and name not in LOADED)
 
     def brought(self) -> frozenset[str]:
         """Return the names of the functions that the port's new code has."""
@@ -87,10 +101,10 @@ class Port:
                 left += self.program.calls[name]
         return found
 
-    def mutated(self, mutant: Mutant) -> "Port":
-        """Return the port with one mutant's change made."""
+    def mutated(self, mutant: Mutant, cycles: int = DELAY_CYCLES) -> "Port":
+        """Return the port with one mutant's change made, which waits so many `cycles`."""
         told = frozenset(self.plan.atomic)
-        changed = mutate(self.ported, self.program.locks, mutant, told, self.brought())
+        changed = mutate(self.ported, self.program.locks, mutant, told, self.brought(), cycles)
         again = _lowered({mutant.function: changed[mutant.function]}, self.program.locks, self.options)
         functions = {**self.program.functions, **again}
         return replace(self, ported=changed, program=replace(self.program, functions=functions))

@@ -4,7 +4,7 @@ import numpy as np
 
 from lockscape.kernel.entry import ACCEPT, CLOSE, CONNECT, LISTEN, RECEIVE, SEND, SOCKET, WAIT
 from lockscape.workloads.families import Rows, call, fork
-from lockscape.workloads.network import outside, peers, server
+from lockscape.workloads.network import callers, outside, peers, senders, server
 
 _FIRST_PORT = 80
 
@@ -30,6 +30,22 @@ def connecting(seed: int) -> list[Rows]:
         else:
             found.append(hasty_peers(port, workers, asked, replied, think))
     return found
+
+
+def visited(seed: int) -> list[Rows]:
+    """Return servers of outside clients, and processes that connect to each other and send much meanwhile, so
+    that packets from outside come on top of the kernel's own."""
+    draw = np.random.Generator(np.random.PCG64(seed))
+
+    def some(*bounds: int) -> list[int]:
+        return [int(draw.integers(1, bound + 1)) for bound in bounds]
+
+    found = []
+    for k in range(*some(2)):
+        workers, each, requests, replied = some(4, 4, 20, 500)
+        found.append(server(80 + k, workers, each, requests, 1400, replied))
+    found += [callers(90 + k, *some(3, 20)) for k in range(*some(3))]
+    return found + [senders(100 + k, *some(4, 30, 3000)) for k in range(*some(3))]
 
 
 def hasty_server(port: int, workers: int, requests: int, asked: int, replied: int, think: int) -> Rows:

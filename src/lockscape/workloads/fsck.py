@@ -14,6 +14,9 @@ from lockscape.program.layout import OBJECT_WORDS
 from lockscape.workloads.load import Machine
 from lockscape.workloads.reach import NOTHING, Live, reach, table_of
 
+USED_UP = "memory was used up"
+"""What is wrong where a workload had too little memory."""
+
 EMPTY_LINKS = 2
 """Links of an empty directory: its own name and its dot."""
 
@@ -212,7 +215,7 @@ def _swap(live: Live) -> Iterator[str]:
     yield from _differ("address spaces with pages", len(live.items(spaces, "memories")), 0)
     failed = live.get(live.system("Zone"), "failed")
     if failed:
-        yield f"memory was used up {failed:,} times, though pages went to disk: give more pages"
+        yield f"{USED_UP} {failed:,} times, though pages went to disk: give more pages"
 
 
 def _buffers(live: Live) -> Iterator[str]:

@@ -16,11 +16,12 @@ TIMES = 10
 """How often a process asks for more."""
 
 
-def growing(seed: int, forks: bool = True) -> Rows:
-    """Return a process that uses more and more pages of its program; if it `forks` it has children."""
+def growing(seed: int, forks: bool = True, times: int = TIMES) -> Rows:
+    """Return a process that uses more and more pages of its program, so many `times`; if it `forks` it has
+    children."""
     draw = np.random.Generator(np.random.PCG64(seed))
     rows, have = [*BECOME_PROGRAM], [0] * RANGES
-    for _ in range(TIMES):
+    for _ in range(times):
         area = int(draw.integers(0, RANGES))
         more = min(int(draw.integers(5, 22)), RANGE_PAGES - have[area])
         rows += [call(FAULT, 2 + area, have[area] + k) for k in range(more)]

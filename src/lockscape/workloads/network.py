@@ -109,6 +109,27 @@ def peers(port: int, connections: int, requests: int, request_bytes: int, reply_
         [call(SOCKET, result=1), call(CONNECT, 1, port, result=0), *ask * requests, call(CLOSE, 1, result=0)]
     )
     work = np.concatenate([call(ACCEPT, 0, result=1), serve(1, requests, request_bytes, reply_bytes, think)])
+    return _pairs(port, connections, work, client)
+
+
+def callers(port: int, pairs: int, times: int) -> Rows:
+    """Return a server and its clients in the same kernel, who connect and close, so many times."""
+    client = [call(SOCKET, result=1), call(CONNECT, 1, port, result=0), call(CLOSE, 1)]
+    work = [call(ACCEPT, 0, result=1), call(CLOSE, 1)]
+    return _pairs(port, pairs, np.concatenate(work * times), np.concatenate(client * times))
+
+
+def senders(port: int, pairs: int, times: int, size: int) -> Rows:
+    """Return a server and its clients in the same kernel, who send `size` bytes so many times; the server
+    takes the first half of them at once, so that it receives while they send."""
+    client = [call(SOCKET, result=1), call(CONNECT, 1, port, result=0), *[call(SEND, 1, size)] * times]
+    half = call(RECEIVE, 1, times // 2 * size, WHOLE)
+    work = [call(ACCEPT, 0, result=1), half, *[call(RECEIVE, 1, size)] * (times - times // 2)]
+    return _pairs(port, pairs, *(np.concatenate([*rows, call(CLOSE, 1)]) for rows in (work, client)))
+
+
+def _pairs(port: int, pairs: int, work: Rows, client: Rows) -> Rows:
+    """Return a process that listens, and makes so many pairs of a server and a client."""
     opened = [call(SOCKET, result=0), call(LISTEN, 0, port, 0, result=0)]
-    pairs = [fork(work), fork(client)] * connections
-    return np.concatenate([*opened, *pairs, call(CLOSE, 0), *[call(WAIT)] * (2 * connections)])
+    made = [fork(work), fork(client)] * pairs
+    return np.concatenate([*opened, *made, call(CLOSE, 0), *[call(WAIT)] * (2 * pairs)])

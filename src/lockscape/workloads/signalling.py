@@ -23,6 +23,9 @@ from lockscape.workloads.families import Rows, call, fork
 USER1, USER2, TERMINATE = 10, 12, 15
 """Signals whose meaning is the processes' own, and the one that asks to end."""
 
+FOR_EVER = 1 << 40
+"""Cycles of computation that nothing but a signal ends."""
+
 IGNORED_TICKS = 20
 """How long the first signal is waited for: by then `reapers`, which one may be sent to in a kernel of few
 processes, have had their turn and ignore it."""
@@ -72,6 +75,13 @@ def _act(draw: np.random.Generator, deep: int) -> Rows:
     if kind < len(choices):
         return np.concatenate(choices[kind])
     return fork(_acts(draw, 3, deep - 1)) if deep else call(TIME, 0)
+
+
+def killed(number: int) -> list[Rows]:
+    """Return so many processes that compute for ever, and one that ends all others of its kernel."""
+    kills = [call(KILL, each, TERMINATE) for each in range(60, 0, -1)]
+    killer = [call(SIGNAL, TERMINATE, IGNORE), call(TIME, 0, think_cycles=500_000), *kills]
+    return [*[call(TIME, 0, think_cycles=FOR_EVER)] * number, np.concatenate(killer)]
 
 
 def reapers(count: int = 4) -> list[Rows]:
