@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from cli_tools import Command
-from lockscape.errors import InputError
+from lockscape.errors import InputError, unknown
 from lockscape.ports import plan
 from lockscape.ports.effort import Both, Change, both, compare, count_changes, effort, function_change
 from lockscape.ports.plan import load_plan, plan_names
@@ -233,3 +233,12 @@ def test_errors_are_one_line(call: Command, arguments: list[str], code: int, mes
 def test_unknown_functions_in_the_library() -> None:
     with pytest.raises(InputError, match="unknown function"):
         compare(pair("giant"), "no_such")
+
+
+def test_of_very_many_names_only_the_most_similar_are_told() -> None:
+    names = [f"name-{number}" for number in range(81)]
+    assert unknown("name", "name-7x", names[:80]).endswith(", name-78, name-79")
+    told = unknown("name", "name-7x", names)
+    assert told.startswith("unknown name 'name-7x': did you mean name-7")
+    assert "use one of 81, such as name-7" in told
+    assert told.count(",") == 10

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 SHOWN_CHARACTERS = 60
 """At most so many characters of an unknown name are quoted in a message."""
 
+MOST_NAMES, NEAREST = 80, 10
+"""Of more names than that a message has only so many: those most like the one that is not known."""
+
 
 class LockscapeError(Exception):
     """Base of every error that the command line prints as one line, without a traceback."""
@@ -33,10 +36,15 @@ def reason_of(error: OSError) -> str:
 
 
 def unknown(what: str, given: str, known: Iterable[str]) -> str:
-    """Return the message for a name that is not known: the nearest, and all that are."""
+    """Return the message for a name that is not known: the nearest, and all that are, if not very many."""
     names = list(known)
     folded = {name.casefold(): name for name in names}
-    near = difflib.get_close_matches("-".join(given.casefold().split())[:SHOWN_CHARACTERS], folded, n=1)
+    asked = "-".join(given.casefold().split())[:SHOWN_CHARACTERS]
+    near = difflib.get_close_matches(asked, folded, n=1)
     hint = f"did you mean {folded[near[0]]}? " if near else ""
     shown = given if len(given) <= SHOWN_CHARACTERS else given[:SHOWN_CHARACTERS] + "…"
-    return f"unknown {what} {shown!r}: {hint}use one of {', '.join(names)}"
+    told = ", ".join(names)
+    if len(names) > MOST_NAMES:
+        like = difflib.get_close_matches(asked, folded, n=NEAREST, cutoff=0)
+        told = f"{len(names):,}, such as {', '.join(folded[name] for name in like)}"
+    return f"unknown {what} {shown!r}: {hint}use one of {told}"
