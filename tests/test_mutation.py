@@ -227,6 +227,16 @@ def test_what_survives_is_tried_in_all_kinds_of_trials_that_come_there(
     assert found.trial.startswith("drawn ")
 
 
+def test_a_lock_that_only_another_run_shows_in_a_handler_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lockscape.experiments.mutation.DRAWN", 1)
+    monkeypatch.setattr("lockscape.experiments.mutation.KINDS", KINDS[: KINDS.index("visits") + 1])
+    plan = load_plan("linux-2.4")
+    (chosen,) = (m for m in mutants(plan, "loop_back") if m.change == "unmasked")
+    (found,) = judge(plan, [chosen], [trials()[SERVERS]], workers=1)
+    assert (found.outcome, found.kind) == ("caught", "self-deadlock")
+    assert "in a run of the port as it is an interrupt handler takes loopback_xmit_lock" in found.how
+
+
 def test_who_computes_for_ever_is_killed_only_if_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lockscape.experiments.mutation.DRAWN", 1)
     monkeypatch.setattr("lockscape.experiments.mutation.LOOKS", 1)

@@ -100,9 +100,9 @@ def _visits(draw: _Draw) -> Trial:
 
 def _killed(draw: _Draw) -> Trial:
     """Processes that compute for ever and are killed: they must be told, for they call nothing."""
-    number = 1 + draw.own % 3
+    number = 1 + draw.own % 2
     streams = streams_of(killed(number))
-    return Trial(f"{draw.name}: killed while they compute", streams, number + 1, draw.together)
+    return Trial(f"{draw.name}: killed while they compute", streams, 2 * number, draw.together)
 
 
 def _mixture(draw: _Draw) -> Trial:

@@ -24,7 +24,8 @@ but in trials that sleep, where all wait for ticks.
 A mutant that neither rule explains, or only what was seen in runs (an order, a flag), is tried in further
 trials that are drawn, in up to `AGAIN` of `DRAWN`: it must be caught there, or not caught if it is to count
 as covered. One that survives these is tried at last in `AT_LAST` of each kind of drawn trials that comes to
-its place, every other time without the waits that mutants have.
+its place, every other time without the waits that mutants have. There a lock that is taken with interrupts on
+is also looked for among those that handlers take in the run of the port as it is.
 
 Each trial is run once with the port as it is. So a mutant is tried only where its place is reached: first
 where its lock is needed by what that run shows, and the short trials before the long ones; in the shortest
@@ -320,10 +321,28 @@ def _judge_at_last(task: tuple[_Task, Verdict]) -> Verdict:
             for seed in range(AT_LAST):
                 trial = of_kind(kind, seed)
                 ticks = _ticks(mutant, trial)
-                _, verdict = _try(drawn, changed(ticks, (DELAY_CYCLES, 0)[seed % 2]), trial)
+                detector, verdict = _try(drawn, changed(ticks, (DELAY_CYCLES, 0)[seed % 2]), trial)
                 if verdict and can_do(kernel_for(key, ticks), trial):
                     return verdict
+                if mutant.change == "unmasked":
+                    verdict = _met_by_handler(mutant, trial, _visits(key, kind, seed), detector)
+                    if verdict:
+                        return verdict
     return found
+
+
+def _met_by_handler(mutant: Mutant, trial: Trial, sound: Visits, detector: Overlaps) -> Verdict | None:
+    """Return the verdict of a mutant that holds with interrupts allowed what a handler takes in a run of the
+    port as it is: the lock's class is used in both ways, as Linux' lockdep says, though not in one run."""
+    for safe, there, cls, here in sound.order.meetings(detector.order.open):
+        taken, held = (detector.state.binary.locks[lock] for lock in (safe, cls))
+        how = (
+            f"in a run of the port as it is an interrupt handler takes {taken} at "
+            f"{sound.places.place(there[3])}, and {held} is taken with interrupts allowed at "
+            f"{detector.places.place(here[3])}"
+        )
+        return Verdict(mutant, "caught", trial.name, "self-deadlock", how)
+    return None
 
 
 def _visits(key: bytes, kind: int, seed: int) -> Visits:

@@ -11,7 +11,7 @@ the handler could come and wait for ever for what it interrupted (lockdep's irq-
 Recursive locks are free of this, and so are readers of unfair locks among themselves.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lockscape.machine.activity import BOTTOM_HALF, HANDLER, TAIL, Activity, Held, Tracker
@@ -169,15 +169,22 @@ class LockOrder:
 
     def check_reach(self) -> None:
         """Look for a class of handlers from which one leads to a class that is open to interrupts."""
+        for safe, there, cls, here in self.meetings(self.open):
+            self.interrupted(safe, there, cls, here)
+
+    def meetings(self, held: Mapping[tuple[int, bool, int], Now]) -> Iterator[tuple[int, Now, int, Now]]:
+        """Yield each class that a handler takes here, and where, with one that is `held` with interrupts
+        allowed (as in `open`, perhaps of another run of the same program), and where: the same class, or one
+        that is taken under it here."""
         for safe, (there, safe_shared, kind) in self.handled.items():
-            for (cls, shared, by), here in self.open.items():
+            for (cls, shared, by), here in held.items():
                 if by >= kind or (by == TAIL and kind == BOTTOM_HALF):
                     continue
                 if cls == safe:
                     if not (safe_shared and shared and not self.locks[cls].fair):
-                        self.interrupted(safe, there, cls, here)
+                        yield safe, there, cls, here
                 elif _path(self.classes, safe, cls) is not None:
-                    self.interrupted(safe, there, cls, here)
+                    yield safe, there, cls, here
 
     def interrupted(self, safe: int, there: Now, cls: int, here: Now) -> None:
         """Report a handler that could wait for what it interrupted."""

@@ -78,10 +78,10 @@ def _act(draw: np.random.Generator, deep: int) -> Rows:
 
 
 def killed(number: int) -> list[Rows]:
-    """Return so many processes that compute for ever, and one that ends all others of its kernel."""
+    """Return so many processes that compute for ever, and as many that end all others of their kernel."""
     kills = [call(KILL, each, TERMINATE) for each in range(60, 0, -1)]
     killer = [call(SIGNAL, TERMINATE, IGNORE), call(TIME, 0, think_cycles=500_000), *kills]
-    return [*[call(TIME, 0, think_cycles=FOR_EVER)] * number, np.concatenate(killer)]
+    return [*[call(TIME, 0, think_cycles=FOR_EVER)] * number, *[np.concatenate(killer)] * number]
 
 
 def reapers(count: int = 4) -> list[Rows]:
