@@ -290,3 +290,12 @@ def test_a_failed_cell_takes_its_processes_down_and_no_others(call: Command) -> 
 def test_the_whole_port_has_nothing_to_show() -> None:
     assert document().without == ()
     assert WORK.files == 20
+
+
+@pytest.mark.parametrize("name", ["linux-2.4", "linux-2.6"])
+def test_more_files_than_a_group_has_places_for_eight_blocks(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file begins where eight blocks are free; when no eight are, it takes the next free one."""
+    small = ("--cpus", "1", "--processes", "1", "--transactions", "10", "--size", "100")
+    assert Command(capsys)("simulate", name, *small, "--number", "4300").code == 0

@@ -158,7 +158,9 @@ def grab_block(g: BlockGroup, goal: int) -> int:
     """Take a block: at the goal, near behind it, or where eight are free; else the next free one."""
     index = first_free(g.block_map, goal)
     if index != goal and index >= (goal + NEAR - 1) // NEAR * NEAR:
-        index = first_free(g.byte_map, goal // BITS) * BITS
+        byte = first_free(g.byte_map, goal // BITS)
+        if byte >= 0:  # else no eight are free any more
+            index = byte * BITS
     while insert(g.block_map, index, 1) == 0:
         index = first_free(g.block_map, index)
     insert(g.byte_map, index // BITS, 1)
