@@ -55,7 +55,7 @@ def test_processes_start_together_on_their_processors_in_their_folders(tmp_path:
         at, processors, folder, own_group = each.output.decode().strip().split("|")
         assert done.start_ns <= int(at) <= done.end_ns
         assert (processors, folder, own_group) == (str(usable[:1]), str(tmp_path / f"p{number}"), "True")
-        assert each.usage.ru_utime > 0
+        assert each.usage.ru_utime + each.usage.ru_stime > 0  # so short a time may all be of one kind
     assert os.sched_getaffinity(0) == set(usable)
 
 
