@@ -6,7 +6,7 @@ from lockscape.experiments.trials import kernel_of, trials
 from lockscape.ports.never import Reached
 from lockscape.ports.plan import load_plan, plan_names
 from lockscape.ports.port import port
-from lockscape.program.language import NONE, first, function, insert
+from lockscape.program.language import NONE, compare_and_swap, first, function, insert
 from lockscape.program.objects import Collection, Object, listed
 from lockscape.program.parse import parse
 from lockscape.workloads import stress
@@ -112,3 +112,14 @@ def test_a_loaded_machine_has_no_objects_that_only_running_code_makes(name: str)
     there = {cls for cls, places in reach(machine.state, machine.owners).of.items() if len(places)}
     assert "Process" in there
     assert there & kernel.port.made() == set()
+
+
+@function()
+def swapped(door: Door) -> int:
+    """Changes a field in the value that it returns."""
+    return compare_and_swap(door.left, 0, OPENED)
+
+
+def test_a_change_in_a_returned_value_counts() -> None:
+    code = {each.__name__: parse(each, {}) for each in (enter, zero, opened, keyed, left, swapped)}
+    assert "left" in Reached(code, ("enter", "swapped"), {"Door"}).functions

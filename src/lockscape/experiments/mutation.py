@@ -155,10 +155,10 @@ def judge(
         judged = meter.all(each_done(_judge_again, again, workers, _derailed_again))
         for k, verdict in zip(left, judged, strict=True):
             verdicts[k] = verdict
-        survivors = [(tasks[k], verdicts[k]) for k in left if not verdicts[k].explained]
-        found = dict(each_done(_judge_at_last, survivors, workers, _derailed_at_last))
-        for number, (task, _) in enumerate(survivors):
-            verdicts[mutants.index(task.mutant)] = found[number]
+        left = [k for k in left if not verdicts[k].explained]
+        survivors = [(tasks[k], verdicts[k]) for k in left]
+        for number, verdict in each_done(_judge_at_last, survivors, workers, _derailed_at_last):
+            verdicts[left[number]] = verdict
     return verdicts
 
 

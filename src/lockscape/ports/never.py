@@ -18,7 +18,6 @@ from lockscape.program.nodes import (
     Binary,
     Body,
     Const,
-    Do,
     Expr,
     Field,
     Function,
@@ -29,7 +28,7 @@ from lockscape.program.nodes import (
     Var,
     While,
 )
-from lockscape.program.walk import bodies, called
+from lockscape.program.walk import bodies, called, nodes, with_bodies
 
 ANY: frozenset[int] = frozenset()
 """The values of what may be anything, for what has values has at least one."""
@@ -126,7 +125,7 @@ class Reached:
             case Add(target=target, result=name):
                 self._more(self.fields, (target.cls, target.name), ANY)
                 self._more(self.variables, (function, name), ANY)
-        for value in _own(statement):
+        for value in nodes(with_bodies(statement, lambda inner: ())):
             if isinstance(value, Op) and value.name in _CHANGES:
                 for place in value.args:
                     if isinstance(place, Field):
@@ -138,17 +137,3 @@ class Reached:
         """Add values to what is known of a field or a variable."""
         before = known[name] if known is self.fields else known.get(name)
         known[name] = ANY if ANY in (before, values) else values | (before or values)
-
-
-def _own(statement: Stmt) -> Iterator[Expr]:
-    """Yield the expressions in which a statement has operations, outer before inner."""
-    tests = (statement.test,) if isinstance(statement, If | While) else ()
-    values = (statement.value,) if isinstance(statement, Assign | Store | Do) else ()
-    for value in (*tests, *values):
-        yield from _parts(value)
-
-
-def _parts(value: Expr) -> Iterator[Expr]:
-    yield value
-    for inner in (*getattr(value, "args", ()), *getattr(value, "parts", ())):
-        yield from _parts(inner)

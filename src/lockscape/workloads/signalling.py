@@ -77,15 +77,19 @@ def _act(draw: np.random.Generator, deep: int) -> Rows:
     return fork(_acts(draw, 3, deep - 1)) if deep else call(TIME, 0)
 
 
+def _ends_all() -> list[Rows]:
+    """Return calls that ask every process of a kernel to end, those made last first."""
+    return [call(KILL, number, TERMINATE) for number in range(60, 0, -1)]
+
+
 def killed(number: int) -> list[Rows]:
     """Return so many processes that compute for ever, and as many that end all others of their kernel."""
-    kills = [call(KILL, each, TERMINATE) for each in range(60, 0, -1)]
-    killer = [call(SIGNAL, TERMINATE, IGNORE), call(TIME, 0, think_cycles=500_000), *kills]
+    killer = [call(SIGNAL, TERMINATE, IGNORE), call(TIME, 0, think_cycles=500_000), *_ends_all()]
     return [*[call(TIME, 0, think_cycles=FOR_EVER)] * number, *[np.concatenate(killer)] * number]
 
 
 def reapers(count: int = 4) -> list[Rows]:
     """Return processes that end all others of their kernel after a while, by a signal that they ignore."""
     ignored = [call(SIGNAL, number, IGNORE) for number in (USER1, USER2, TERMINATE)]
-    turn = [call(KILL, number, TERMINATE) for number in range(60, 0, -1)] + [call(SLEEP, 300)]
+    turn = [*_ends_all(), call(SLEEP, 300)]
     return [np.concatenate([*ignored, call(SLEEP, 1500), *turn * 4])] * count
