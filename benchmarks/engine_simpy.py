@@ -28,6 +28,7 @@ from lockscape.program.assemble import Program, assemble
 from lockscape.program.language import (
     exit_process,
     function,
+    grant,
     granted,
     halt,
     hold,
@@ -144,6 +145,7 @@ def block() -> None:
 @function("hook")
 def wake(sleeper: Process) -> None:
     """Signal the processor whose process it is."""
+    grant(sleeper)
     step("wake")
     send(sleeper.number, 0)
 

@@ -18,6 +18,7 @@ from lockscape.program.language import (
     first,
     free,
     function,
+    grant,
     granted,
     halt,
     hold,
@@ -328,6 +329,7 @@ def block() -> None:
 @function("hook")
 def wake(p: Process) -> None:
     """Make a sleeping process runnable."""
+    grant(p)
     queue: RunQueue = the(RunQueue, 0)
     with masked(), section("wake", queue.tasks, p.state):
         step("wake")

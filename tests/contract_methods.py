@@ -49,6 +49,7 @@ from lockscape.program.language import (
     find,
     first,
     function,
+    grant,
     guest_time,
     halt,
     hold,
@@ -213,6 +214,7 @@ def free_arrive() -> None:
 def free_wake(p: Process) -> None:
     """Wake a process that sleeps or is about to."""
     step("wake")
+    grant(p)
     if compare_and_swap(p.state, ASLEEP, QUEUED):
         push(p)
         kick()
@@ -353,6 +355,7 @@ def own_queue(why: int) -> None:
 @function("hook")
 def own_wake(p: Process) -> None:
     """Wake a process of this processor."""
+    grant(p)
     queue: RunQueue = the(RunQueue, this_cpu())
     with masked():
         step("wake")
@@ -572,6 +575,7 @@ def part_look(d: int, name: int) -> int:
 @function("hook")
 def part_wake(p: Process) -> None:
     """Wake a process of this processor; one of another is its own processor's business: a message."""
+    grant(p)
     if p.home == this_cpu():
         wake_here(p)
     else:

@@ -180,7 +180,7 @@ class Context(ObjectOperations):
         """Wake who waits asleep for a lock that is free: the first one, or readers. A fair lock is theirs at once."""
         while lock.sleeps and lock.waiters and lock.free_for(lock.waiters[0].shared):
             wait = lock.waiters.popleft()
-            wait.context.waits = None
+            wait.woken = True
             if lock.fair:
                 wait.given = True
                 lock.give(wait.context, wait.shared)
@@ -227,6 +227,11 @@ class Context(ObjectOperations):
 
     def granted(self) -> int:
         return int(self.waits is None)
+
+    def grant(self, process: Thing) -> None:
+        other = process.context
+        if self.trying != TRYING and other is not None and other.waits is not None and other.waits.woken:
+            other.waits = None
 
     # --- processes --------------------------------------------------------------------------------------
 

@@ -123,10 +123,10 @@ class Lock:
 
 
 class Wait:
-    """A wait for a lock. `given`: the lock is its context's now."""
+    """A wait for a lock. `given`: the lock is its context's now; `woken`: somebody wakes its context."""
 
     def __init__(self, context: Context, shared: bool) -> None:
-        self.context, self.shared, self.given = context, shared, False
+        self.context, self.shared, self.given, self.woken = context, shared, False, False
         self.event = Event(context.env)
 
 

@@ -15,6 +15,7 @@ from lockscape.program.language import (
     cpus,
     current,
     function,
+    grant,
     granted,
     halt,
     hold,
@@ -328,6 +329,7 @@ def block() -> None:
 @function("hook")
 def wake(p: Process) -> None:
     """Signal the processor whose process it is."""
+    grant(p)
     n = 0
     while n < cpus():
         cpu: Cpu = the(Cpu, n)
@@ -392,6 +394,33 @@ def test_an_unfair_semaphore_is_free_for_whoever_comes_first():
     assert_free(state, "lock")
 
 
+@function("hook")
+def block_slowly() -> None:
+    """Take some time before sleeping: the lock is released meanwhile."""
+    step("falling")
+    block()
+
+
+@function("hook")
+def wake_slowly(p: Process) -> None:
+    """Look at the process for long before it may go on."""
+    step("looking")
+    wake(p)
+
+
+@pytest.mark.parametrize("falling", [0, 95])
+@pytest.mark.parametrize("fair", [False, True])
+def test_who_is_woken_goes_on_when_its_waker_says_so(fair, falling):
+    """Processor 1 asks at 10, 0 releases at 100: 1 is asleep, or about to be, and 0 still looks at it until 1100."""
+    made = machine(LockClass("lock", "Part", "sema", fair=fair), contend, block, block_slowly, wake, wake_slowly, wake_up,
+                   idle="contend", cpus=2, block="block_slowly", wake="wake_slowly", vectors={0: "no_interrupt", 1: "wake_up"},
+                   costs={"arrive": 10, "inside": 100, "falling": falling, "looking": 1000})  # fmt: skip
+    state = made.run()
+    assert got(state, 1) == 1100
+    assert cycles(state, 1)[at.IDLE] == 1090 - falling
+    assert_free(state, "lock")
+
+
 @pytest.mark.parametrize(("spin", "slept"), [(0, 1), (50, 1), (1000, 0)])
 def test_an_adaptive_mutex_spins_while_its_owner_runs_up_to_a_limit(spin, slept):
     lock = LockClass("lock", "Part", "sema", spin_cycles=spin)
@@ -441,6 +470,7 @@ def block_with_lock() -> None:
 
 @function("hook")
 def wake_with_lock(p: Process) -> None:
+    grant(p)
     n = 0
     while n < cpus():
         cpu: Cpu = the(Cpu, n)

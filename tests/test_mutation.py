@@ -225,9 +225,9 @@ def test_what_survives_is_tried_in_all_kinds_of_trials_that_come_there(
 ) -> None:
     monkeypatch.setattr("lockscape.experiments.mutation.DRAWN", 1)
     plan = load_plan("coarse-master")
-    (chosen,) = (m for m in mutants(plan, "new_connection") if m.change == "removed")
+    (chosen,) = (m for m in mutants(plan, "sys_receive") if m.change == "removed")
     (found,) = judge(plan, [chosen], [trials()[SERVERS]], workers=1)
-    assert (found.outcome, found.kind) == ("caught", "race")
+    assert (found.outcome, found.kind) == ("caught", "broken section")
     assert found.trial.startswith("drawn ")
 
 

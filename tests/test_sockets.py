@@ -1,14 +1,17 @@
 """Sockets and the network: what each call does, what goes over the link, and every port without a fault."""
 
+from collections import Counter
 from functools import cache
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockscape.errors import InputError
-from lockscape.experiments.run import settle
+from lockscape.experiments.request import Request, run_on
+from lockscape.experiments.run import settle, simulate
 from lockscape.experiments.trials import Kernel, Trial, assembled, run_trial, streams_of
 from lockscape.kernel.card import FRAME_BYTES
 from lockscape.kernel.entry import (
@@ -43,6 +46,7 @@ from lockscape.machine.execute import execute
 from lockscape.machine.faults import Detector
 from lockscape.ports.plan import load_plan, plan_names
 from lockscape.ports.port import port
+from lockscape.systems.load import load_system
 from lockscape.workloads import fsck, stress, user
 from lockscape.workloads.connecting import connecting
 from lockscape.workloads.families import call, fork
@@ -50,6 +54,7 @@ from lockscape.workloads.load import Machine, Stream, load
 from lockscape.workloads.network import WHOLE, outside, peers, serve, server
 from lockscape.workloads.reach import reach
 from lockscape.workloads.user import FIRST_CALL
+from lockscape.workloads.workload_file import Workload, named_workload
 from run_tools import kernel_for
 from trial_tools import kernel, other_plans
 
@@ -281,3 +286,26 @@ def test_drawn_processes_never_find_a_fault(name, seed, cpus):
 
 def test_rows_are_system_calls():
     assert call(SEND, 3, 9)[0, 0] == FIRST_CALL + SEND
+
+
+def test_a_burst_of_packets_does_not_pile_up_handlers() -> None:
+    """Packets come ten times as fast as one is taken: who was interrupted looks at them, not a handler in a handler."""
+    work = named_workload("netserve")
+    assert isinstance(work, Workload) and work.network is not None
+    fast = msgspec.structs.replace(
+        work, processes=100, operations=4, think_cycles=0,
+        network=msgspec.structs.replace(work.network, link_mbit=100_000),
+    )  # fmt: skip
+    slow = {"netif_rx": 100.0, "packet_alloc": 100.0, "driver_receive": 100.0}
+    depth: Counter[int] = Counter()
+    deepest = 0
+
+    def read(rows: np.ndarray) -> None:
+        nonlocal deepest
+        for _, _, context, _, kind, *_ in rows[np.isin(rows[:, 4], (at.T_INTERRUPT, at.T_RETURN))].tolist():
+            depth[context] += 1 if kind == at.T_INTERRUPT else -1
+            deepest = max(deepest, depth[context])
+
+    request = Request(processes=100, workload=fast, factors=slow)
+    simulate(run_on(load_system("linux-2.4"), request, 1), watch=lambda _: read)
+    assert deepest == 2

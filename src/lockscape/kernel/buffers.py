@@ -11,7 +11,7 @@ from lockscape.kernel.objects import (
     Processor,
     SuperBlock,
 )
-from lockscape.kernel.scheduler import sleep_on_buffer
+from lockscape.kernel.scheduler import sleep_until_called
 from lockscape.program.language import (
     NONE,
     count,
@@ -127,9 +127,11 @@ def wait_on_buffer(buffer: Buffer) -> None:
     """Sleep while the disk writes a buffer."""
     me: Process = current()
     while buffer.busy == 1:
-        with section("wait", buffer.waiter):
-            buffer.waiter = me
-        sleep_on_buffer(buffer)
+        with section("wait", buffer.waiter, buffer.busy):
+            if buffer.busy == 1:
+                me.waiting = 1
+                buffer.waiter = me
+        sleep_until_called()
 
 
 @function()

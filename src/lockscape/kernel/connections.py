@@ -30,6 +30,7 @@ from lockscape.program.language import (
     function,
     hold,
     insert,
+    mask,
     new,
     option,
     remove,
@@ -37,6 +38,7 @@ from lockscape.program.language import (
     step,
     the,
     this_cpu,
+    unmask,
 )
 
 BUCKETS = 64
@@ -181,15 +183,48 @@ def netif_rx(packet: Packet) -> None:
 def run_network() -> None:
     """Look at the packets that have come, unless somebody does (net_bh, net_rx_action)."""
     with atomic():
+        look_at_packets()
+
+
+@function()
+def look_at_packets() -> None:
+    """Take each packet that has come to its socket, unless somebody does."""
+    queue = input_queue()
+    if claim_queue(queue) == 1:
+        serve_queue(queue)
+
+
+@function()
+def run_network_in_handler() -> None:
+    """Look at the packets that have come, with interrupts on, unless somebody does.
+
+    Who was interrupted may be the one: then interrupts stay off, or handlers would come one inside the other
+    as fast as packets do (kernel/softirq.c of 2.4.31: do_softirq{if (in_interrupt()) return}).
+    """
+    with atomic():
         queue = input_queue()
-        with section("begin", queue.active):
-            busy = queue.active
-            queue.active = 1
-        if busy == 0:
-            packet = next_packet(queue)
-            while packet != NONE:
-                receive_packet(packet)
-                packet = next_packet(queue)
+        if claim_queue(queue) == 1:
+            unmask()
+            serve_queue(queue)
+            mask()
+
+
+@function()
+def claim_queue(queue: InputQueue) -> int:
+    """Return 1 if nobody looks at a queue's packets: now this context does."""
+    with section("begin", queue.active):
+        free_now = queue.active == 0
+        queue.active = 1
+    return free_now
+
+
+@function()
+def serve_queue(queue: InputQueue) -> None:
+    """Take each packet of a queue to its socket."""
+    packet = next_packet(queue)
+    while packet != NONE:
+        receive_packet(packet)
+        packet = next_packet(queue)
 
 
 @function()

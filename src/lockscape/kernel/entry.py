@@ -3,7 +3,7 @@
 from lockscape.kernel.areas import sys_brk, sys_mmap, sys_munmap, touch_page
 from lockscape.kernel.card import free_packet, start_receive, start_transmit, take_arrived, take_sent
 from lockscape.kernel.clock import advance_clock, tick_all, tick_process
-from lockscape.kernel.connections import acknowledge, netif_rx, run_network
+from lockscape.kernel.connections import acknowledge, netif_rx, run_network_in_handler
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.directories import sys_mkdir, sys_rmdir, sys_unlink
 from lockscape.kernel.files import sys_close, sys_open
@@ -24,7 +24,6 @@ from lockscape.kernel.synchronise import sys_fsync, sys_sync
 from lockscape.kernel.timers import run_due_timers, sys_sleep
 from lockscape.kernel.writeback import disk_done, flush_due
 from lockscape.program.language import (
-    atomic,
     atomic_depth,
     current,
     function,
@@ -303,10 +302,7 @@ def packet_arrived() -> None:
     netif_rx(packet)
     if option("interrupt_lines"):
         mark_line(CARD_LINE, 0)
-    with atomic():
-        unmask_interrupts()
-        run_network()
-        mask_interrupts()
+    run_network_in_handler()
     leave_interrupt()
     step("interrupt_exit")
 

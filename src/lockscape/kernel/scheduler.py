@@ -5,8 +5,6 @@ from lockscape.kernel.deferral import note_quiet
 from lockscape.kernel.objects import (
     BLOCKED,
     RUNNABLE,
-    Buffer,
-    Disk,
     Process,
     Processor,
     RunQueue,
@@ -20,6 +18,7 @@ from lockscape.program.language import (
     current,
     first,
     function,
+    grant,
     granted,
     halt,
     insert,
@@ -45,6 +44,9 @@ URGENT = 1000
 """What makes an urgent process better than any other (kernel/sched.c of 2.4.31: goodness{weight = 1000})."""
 THREAD_SLICE = 1 << 20
 """A slice that only interrupt threads have, where there are any, and who holds a lock that one waits for."""
+
+ANYWHERE, ON_MASTER, AT_ONCE = 0, 1, 2
+"""Where a process wants to run: a bound one on the master only, an interrupt's thread instead of others."""
 
 MASTER = 0
 """The processor that processes are bound to, where a kernel binds them (option ``binding``)."""
@@ -104,6 +106,7 @@ def finish_switch() -> None:
     processor: Processor = the(Processor, this_cpu())
     previous: Process = processor.previous
     queue = queue_of(this_cpu())
+    wish = wish_of(previous)
     waiting = 0
     with section("leave", queue.tasks, previous.running):
         previous.running = 0
@@ -116,12 +119,7 @@ def finish_switch() -> None:
                 if previous.queued == 1 and previous.running == 0:
                     waiting = 1
     if waiting == 1:
-        if option("binding") and previous.bound > 0:
-            kick_master()
-        elif option("interrupt_threads") and previous.weight >= THREAD_SLICE:
-            preempt(choose_cpu(previous.cpu))
-        else:
-            kick(choose_cpu(previous.cpu))
+        kick_for(wish, this_cpu())
     if option("sharing"):
         processor.previous = NONE
         ended: Process = processor.leaving
@@ -253,24 +251,26 @@ def may_run(p: Process) -> int:
 
 @function("hook")
 def wake(p: Process) -> None:
-    """Make a process runnable and see that some processor takes it."""
-    step("wake")
-    cpu = p.cpu
-    woken = -1
-    while woken < 0:
+    """Make a process runnable and see that some processor takes it.
+
+    Who waited for a lock goes on once that is granted, and may end: it is not looked at after that. A process
+    that was preempted here would let it wait.
+    """
+    with atomic():
+        step("wake")
         cpu = p.cpu
-        queue = queue_of(cpu)
-        with section("enqueue", queue.tasks, p.state):
-            # it may have moved to another queue before this one was kept
-            if not option("processor_queues") or p.cpu == cpu:
-                woken = enqueue(queue, p)
+        wish = wish_of(p)
+        woken = -1
+        while woken < 0:
+            cpu = p.cpu
+            queue = queue_of(cpu)
+            with section("enqueue", queue.tasks, p.state):
+                # it may have moved to another queue before this one was kept
+                if not option("processor_queues") or p.cpu == cpu:
+                    woken = enqueue(queue, p)
+                    grant(p)
     if woken == 1:
-        if option("binding") and p.bound > 0:
-            kick_master()
-        elif option("interrupt_threads") and p.weight >= THREAD_SLICE:
-            preempt(choose_cpu(cpu))
-        else:
-            kick(choose_cpu(cpu))
+        kick_for(wish, cpu)
 
 
 @function()
@@ -302,6 +302,27 @@ def choose_cpu(last: int) -> int:
             return cpu
         cpu += 1
     return last
+
+
+@function()
+def wish_of(p: Process) -> int:
+    """Return where a process wants to run: who wakes it asks before, for afterwards it may have ended."""
+    if option("binding") and p.bound > 0:
+        return ON_MASTER
+    if option("interrupt_threads") and p.weight >= THREAD_SLICE:
+        return AT_ONCE
+    return ANYWHERE
+
+
+@function()
+def kick_for(wish: int, cpu: int) -> None:
+    """See that some processor looks at a woken process, which ran last on `cpu`."""
+    if option("binding") and wish == ON_MASTER:
+        kick_master()
+    elif option("interrupt_threads") and wish == AT_ONCE:
+        preempt(choose_cpu(cpu))
+    else:
+        kick(choose_cpu(cpu))
 
 
 @function()
@@ -353,35 +374,21 @@ def wait_for_lock() -> None:
 
 
 @function()
-def sleep_on_buffer(buffer: Buffer) -> None:
-    """Sleep once, unless the disk has done with a buffer."""
+def sleep_until_called() -> None:
+    """Sleep until somebody has taken this process off what it waits for, and called it."""
     me: Process = current()
-    step("sleep")
-    asleep = 0
-    with atomic():
-        queue = queue_of(this_cpu())
-        with section("sleep", queue.tasks, me.state):
-            if buffer.busy == 1:
-                me.state = BLOCKED
-                asleep = 1
-    if asleep == 1:
-        schedule()
-
-
-@function()
-def sleep_on_disk(disk: Disk) -> None:
-    """Sleep once, unless the disk has done what the process waits for."""
-    me: Process = current()
-    step("sleep")
-    asleep = 0
-    with atomic():
-        queue = queue_of(this_cpu())
-        with section("sleep", queue.tasks, me.state):
-            if disk.served < me.awaits:
-                me.state = BLOCKED
-                asleep = 1
-    if asleep == 1:
-        schedule()
+    asleep = 1
+    while asleep == 1:
+        asleep = 0
+        with atomic():
+            queue = queue_of(this_cpu())
+            with section("sleep", queue.tasks, me.state, me.waiting):
+                if me.waiting == 1:
+                    me.state = BLOCKED
+                    asleep = 1
+        if asleep == 1:
+            step("sleep")
+            schedule()
 
 
 @function()

@@ -6,7 +6,7 @@ sleeps and, when `pending` says so, on each way to user mode.
 
 from lockscape.kernel.objects import INTERRUPTIBLE, Process, ProcessTable
 from lockscape.kernel.release import put_process
-from lockscape.kernel.scheduler import RESCHEDULE, choose_cpu, enqueue, kick, queue_of
+from lockscape.kernel.scheduler import RESCHEDULE, enqueue, kick_for, queue_of, wish_of
 from lockscape.kernel.waits import INTERRUPTED, sleep_interruptibly
 from lockscape.program.language import (
     NONE,
@@ -135,6 +135,7 @@ def post_signal(p: Process, number: int) -> None:
 def signal_wake_up(p: Process) -> None:
     """Let a process notice a signal: from its sleep, or on the processor where it runs."""
     cpu = p.cpu
+    wish = wish_of(p)
     running = 0
     woken = -1
     while woken < 0:
@@ -148,7 +149,7 @@ def signal_wake_up(p: Process) -> None:
                 if p.state == INTERRUPTIBLE:
                     woken = enqueue(queue, p)
     if woken == 1:
-        kick(choose_cpu(cpu))
+        kick_for(wish, cpu)
     elif running == 1 and option("signal_interrupt"):
         interrupt_runner(cpu)
 

@@ -9,7 +9,7 @@ from lockscape.kernel.files import BAD_DESCRIPTOR, NO_FILE, fget, fput, refuse_p
 from lockscape.kernel.inodes import INODES_PER_BLOCK, TABLE_BLOCK, clean_inode, write_inode
 from lockscape.kernel.objects import PAGE_BYTES, Buffer, Clock, Disk, Inode, Process
 from lockscape.kernel.pages import clean_buffer, find_page
-from lockscape.kernel.scheduler import sleep_on_disk
+from lockscape.kernel.scheduler import sleep_until_called
 from lockscape.kernel.writeback import (
     BATCH,
     flush_inodes,
@@ -121,9 +121,9 @@ def wait_for_disk() -> None:
         left = requests_left(disk)
         if left > 0:
             asked = 1
+            me.waiting = 1
             me.awaits = disk.served + left
             insert(disk.sleepers, me, me)
             disk.waiting += 1
     if asked == 1:
-        while disk.served < me.awaits:
-            sleep_on_disk(disk)
+        sleep_until_called()

@@ -5,8 +5,8 @@ called. Whoever takes it off the queue must call it, and nobody else does: until
 that who has taken it off may still look at it.
 """
 
-from lockscape.kernel.objects import BLOCKED, INTERRUPTIBLE, Process, WaitQueue
-from lockscape.kernel.scheduler import choose_cpu, enqueue, kick, queue_of, schedule
+from lockscape.kernel.objects import INTERRUPTIBLE, Process, WaitQueue
+from lockscape.kernel.scheduler import enqueue, kick_for, queue_of, schedule, sleep_until_called, wish_of
 from lockscape.program.language import (
     NONE,
     atomic,
@@ -49,20 +49,8 @@ def end_wait(queue: WaitQueue) -> None:
 
 @function()
 def wait_until_called() -> None:
-    """Sleep until somebody has taken this process off its wait queue and called it."""
-    me: Process = current()
-    asleep = 1
-    while asleep == 1:
-        asleep = 0
-        with atomic():
-            queue = queue_of(this_cpu())
-            with section("sleep", queue.tasks, me.state, me.waiting):
-                if me.waiting == 1:
-                    me.state = BLOCKED
-                    asleep = 1
-        if asleep == 1:
-            step("sleep")
-            schedule()
+    """Sleep until called, where this process looks at nothing that its system call has found before."""
+    sleep_until_called()
 
 
 @function()
@@ -106,6 +94,7 @@ def call(p: Process) -> None:
     """Let a process that was taken off its wait queue go on (wake_up_process)."""
     step("wake")
     cpu = p.cpu
+    wish = wish_of(p)
     woken = -1
     while woken < 0:
         cpu = p.cpu
@@ -116,7 +105,7 @@ def call(p: Process) -> None:
                 p.waiting = 0
                 woken = enqueue(queue, p)
     if woken == 1:
-        kick(choose_cpu(cpu))
+        kick_for(wish, cpu)
 
 
 @function()

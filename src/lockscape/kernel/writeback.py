@@ -4,6 +4,7 @@ from lockscape.kernel.inodes import iput, write_inode
 from lockscape.kernel.objects import Buffer, BufferCache, Clock, Disk, Inode, InodeCache, Page, Process
 from lockscape.kernel.pages import untag_page
 from lockscape.kernel.scheduler import DISK, finish_switch, sleep_until_woken, wake
+from lockscape.kernel.waits import call
 from lockscape.program.language import (
     NONE,
     after,
@@ -175,7 +176,7 @@ def disk_done() -> None:
         disk.busy = 0
         sleepers = disk.waiting
     if waiter != NONE:
-        wake(waiter)
+        call(waiter)
     if sleepers > 0:
         wake_sleepers(disk)
     start_disk()
@@ -186,7 +187,7 @@ def wake_sleepers(disk: Disk) -> None:
     """Wake those who wait for no more than the disk has done."""
     p = due_sleeper(disk)
     while p != NONE:
-        wake(p)
+        call(p)
         p = due_sleeper(disk)
 
 

@@ -35,7 +35,7 @@ from lockscape.machine.keyed import (
     to_tail,
 )  # fmt: skip
 from lockscape.machine.latency import called
-from lockscape.machine.locking import WAITS, acquire, begin_retry, end_retry, release, wait, wake_first
+from lockscape.machine.locking import WAITS, acquire, begin_retry, end_retry, grant, release, wait, wake_first
 from lockscape.machine.looking import end_rest
 from lockscape.machine.memory import touch
 from lockscape.machine.seldom import seldom
@@ -227,6 +227,13 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 continue
             if o == op.GRANTED:
                 m[fp + o1] = 1 if m[ctx + at.C_SLEEPS + at.W_LOCK] == 0 else 0
+                continue
+            if o == op.GRANT:
+                if m[fp + o1] <= 0:
+                    reason = at.REASON_NULL
+                    break
+                if trying != at.TRYING:
+                    grant(m, m[m[fp + o1] + OBJECT_WORDS])
                 continue
             if o == op.THIS_CPU:
                 m[fp + o1] = m[v + at.V_NUMBER]

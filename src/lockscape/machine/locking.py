@@ -254,6 +254,7 @@ def wake_first(m: Any, code: Any, trace: Any, r: int, v: int, t: int, x: int) ->
         return -1 - at.REASON_STACK
     m[frame - 1] -= again
     drop_waiter(m, w)
+    m[w + at.W_LOCK] = at.WOKEN
     if m[m[at.H_LOCK] + code[r + 3] * at.ATTRIBUTE_WORDS + at.A_FAIR]:
         m[w + at.W_GRANTED] = lock
         if again:
@@ -267,6 +268,13 @@ def wake_first(m: Any, code: Any, trace: Any, r: int, v: int, t: int, x: int) ->
     if m[at.H_TRACE]:
         note(m, trace, t, v, r, at.T_WAKE, x, code[r + 2], waiter)
     return 0
+
+
+@compiled
+def grant(m: Any, ctx: int) -> None:
+    """Let a context go on that was taken off the queue of a sleeping lock: who wakes it needs it no more."""
+    if ctx and m[ctx + at.C_SLEEPS + at.W_LOCK] == at.WOKEN:
+        m[ctx + at.C_SLEEPS + at.W_LOCK] = 0
 
 
 @compiled

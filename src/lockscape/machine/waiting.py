@@ -92,7 +92,7 @@ class _Memory:
         spins = m[ctx + at.C_SPINS + at.W_LOCK] != 0
         queue = ctx + (at.C_SPINS if spins else at.C_SLEEPS)
         asked = int(m[queue + at.W_LOCK])
-        if asked:
+        if asked > 0:
             pc, offset = self.asks(ctx, asked)
             owner, owner_context = self.owner(asked)
             since = int(m[queue + at.W_SINCE]) - 1

@@ -346,12 +346,13 @@ def reply(channel: Channel, result: int) -> None:
         channel.frames += me.frames
         me.frames = 0
     channel.result = result
+    cpu = channel.cpu  # the program may go on, and end, once it has its reply
     barrier()
     channel.state = ANSWERED
-    queue: ThreadQueue = the_of(ThreadQueue, SMALL_KERNEL, channel.cpu)
+    queue: ThreadQueue = the_of(ThreadQueue, SMALL_KERNEL, cpu)
     insert(queue.replies, channel, channel)
     step("send_signal")
-    send_instance(SMALL_KERNEL, channel.cpu, REPLIED)
+    send_instance(SMALL_KERNEL, cpu, REPLIED)
 
 
 @function(replaces=True)

@@ -10,7 +10,6 @@ from lockscape.kernel.objects import (
     DONE,
     INTERRUPTIBLE,
     RUNNABLE,
-    Buffer,
     Process,
     Processor,
     RunQueue,
@@ -28,6 +27,7 @@ from lockscape.program.language import (
     current,
     first,
     function,
+    grant,
     granted,
     hold,
     insert,
@@ -128,6 +128,7 @@ def wake(p: Process) -> None:
         with hold("dispatcher_lock", queue), section("add", queue.tasks, p.state):
             if p.cpu == cpu:  # it may have moved before this dispatcher was locked
                 woken = enqueue(queue, p)
+                grant(p)
     if woken == 1:
         kick(cpu)
 
@@ -150,26 +151,9 @@ def wait_for_lock() -> None:
 
 
 @function(replaces=True)
-def sleep_on_buffer(buffer: Buffer) -> None:
-    """Sleep once, unless the disk has done with a buffer."""
+def sleep_until_called() -> None:
+    """Sleep until somebody has taken this process off what it waits for, and called it."""
     me: Process = current()
-    step("sleep")
-    asleep = 0
-    with atomic():
-        queue: RunQueue = the(RunQueue, this_cpu())
-        with hold("dispatcher_lock", queue), section("rest", queue.tasks, me.state):
-            if buffer.busy == 1:
-                me.state = BLOCKED
-                asleep = 1
-    if asleep == 1:
-        schedule()
-
-
-@function(replaces=True)
-def wait_until_called() -> None:
-    """Sleep until this process is called; it is in no call meanwhile, for which deletion would wait."""
-    me: Process = current()
-    end_call()
     asleep = 1
     while asleep == 1:
         asleep = 0
@@ -185,6 +169,13 @@ def wait_until_called() -> None:
         if asleep == 1:
             step("sleep")
             schedule()
+
+
+@function(replaces=True)
+def wait_until_called() -> None:
+    """Sleep until this process is called; it is in no call meanwhile, for which deletion would wait."""
+    end_call()
+    sleep_until_called()
     begin_call()
 
 

@@ -20,17 +20,17 @@ from lockscape.kernel.card import (
     take_arrived,
     take_sent,
 )
-from lockscape.kernel.connections import acknowledge, netif_rx, run_network
+from lockscape.kernel.connections import acknowledge, netif_rx, run_network_in_handler
 from lockscape.kernel.entry import leave_interrupt
 from lockscape.kernel.network_objects import CALLING, DATA, Card, Client, Packet
 from lockscape.kernel.objects import Disk
-from lockscape.kernel.scheduler import ARRIVED, DISK, SENT, wake
+from lockscape.kernel.scheduler import ARRIVED, DISK, SENT
+from lockscape.kernel.waits import call
 from lockscape.kernel.writeback import wake_sleepers
 from lockscape.machine.state import Instance
 from lockscape.ports.topology import KERNEL, NO_KERNEL, Options, Topology
 from lockscape.program.language import (
     NONE,
-    atomic,
     count,
     first,
     function,
@@ -309,7 +309,7 @@ def buffer_written(buffer: Buffer) -> None:
         buffer.waiter = NONE
         buffer.busy = 0  # who looks for that without a lock frees it at once
     if waiter != NONE:
-        wake(waiter)
+        call(waiter)
     if sleepers > 0:
         wake_sleepers(disk)
 
@@ -329,10 +329,7 @@ def take_packets(messages: Messages) -> None:
         remove(messages.inward, packet)
         netif_rx(packet)
         packet = first(messages.inward)
-    with atomic():
-        unmask()
-        run_network()
-        mask()
+    run_network_in_handler()
 
 
 @function(replaces=True)

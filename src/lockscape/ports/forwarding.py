@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lockscape.kernel.clock import advance_clock, tick_all
-from lockscape.kernel.connections import run_network
+from lockscape.kernel.connections import run_network_in_handler
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import leave_interrupt
 from lockscape.kernel.objects import Processor
@@ -25,7 +25,6 @@ from lockscape.machine.state import Instance
 from lockscape.ports.card_work import finish_sending, take_in
 from lockscape.ports.topology import KERNEL, Options, Topology
 from lockscape.program.language import (
-    atomic,
     function,
     interrupted_user,
     option,
@@ -130,10 +129,7 @@ def serve_pending() -> None:
 def take_in_packet() -> None:
     """Queue the packet that has come, and with interrupts on take it to its socket."""
     take_in()
-    with atomic():
-        unmask_interrupts()
-        run_network()
-        mask_interrupts()
+    run_network_in_handler()
 
 
 @function("interrupt", replaces=True)

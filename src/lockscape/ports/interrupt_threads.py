@@ -8,15 +8,13 @@ processor holds a spinning lock; then at the end of the system call.
 The clock's interrupt is done as in other kernels. With ``interrupt_threads`` = 0, handlers do all themselves.
 """
 
-from lockscape.kernel.connections import input_queue, next_packet, receive_packet
+from lockscape.kernel.connections import look_at_packets, run_network_in_handler
 from lockscape.kernel.entry import leave_interrupt
-from lockscape.kernel.network_objects import InputQueue
 from lockscape.kernel.objects import BLOCKED, Process, Processor
 from lockscape.kernel.scheduler import finish_switch, queue_of, schedule, wake
 from lockscape.kernel.writeback import disk_done
 from lockscape.ports.card_work import finish_sending, take_in
 from lockscape.program.language import (
-    NONE,
     atomic,
     current,
     function,
@@ -27,7 +25,6 @@ from lockscape.program.language import (
     the,
     this_cpu,
 )
-from lockscape.program.language import mask as mask_interrupts
 from lockscape.program.language import unmask as unmask_interrupts
 from lockscape.program.objects import Object
 
@@ -75,10 +72,7 @@ def packet_arrived() -> None:
         call_thread(thread)
     else:
         take_in()
-        with atomic():
-            unmask_interrupts()
-            run_network()
-            mask_interrupts()
+        run_network_in_handler()
     leave_interrupt()
     step("interrupt_exit")
 
@@ -159,17 +153,3 @@ def run_network() -> None:
     else:
         with atomic():
             look_at_packets()
-
-
-@function()
-def look_at_packets() -> None:
-    """Take each packet that has come to its socket, unless somebody does."""
-    queue: InputQueue = input_queue()
-    with section("begin", queue.active):
-        busy = queue.active
-        queue.active = 1
-    if busy == 0:
-        packet = next_packet(queue)
-        while packet != NONE:
-            receive_packet(packet)
-            packet = next_packet(queue)

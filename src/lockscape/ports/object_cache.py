@@ -175,7 +175,7 @@ def finish_switch() -> None:
         if previous.queued == 1:
             waiting = 1
     if waiting == 1:
-        kick(choose_cpu(previous.cpu))
+        kick(choose_cpu(this_cpu()))
     if option("sharing"):
         processor.previous = NONE
         ended = processor.leaving

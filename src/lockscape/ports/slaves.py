@@ -20,6 +20,7 @@ from lockscape.kernel.signals import interrupt_runner
 from lockscape.program.language import (
     current,
     function,
+    grant,
     insert,
     remove,
     section,
@@ -105,6 +106,7 @@ def wake(p: Process) -> None:
     woken = 0
     with section("enqueue", queue.tasks, p.state):
         woken = enqueue(queue, p)
+        grant(p)
     if woken == 1:
         kick_master()
 

@@ -108,7 +108,8 @@ spawn = _op(
     "one's workload; 0 if the machine has none left",
 )
 exit_process = _op("exit_process", 0, "the current process is done; never returns to user mode")
-granted = _op("granted", 0, "1 when this process no longer waits in the queue of a sleeping lock")
+granted = _op("granted", 0, "1 when this process waits for no sleeping lock, or who woke it has granted it")
+grant = _op("grant", 1, "let a process go on that was first in the queue of a sleeping lock, if it was")
 interrupted_user = _op("interrupted_user", 0, "1 when this entry or interrupt came from user mode")
 atomic_depth = _op("atomic_depth", 0, "how often preemption is off here")
 mask = _op("mask", 0, "interrupts of this processor off (nests)")

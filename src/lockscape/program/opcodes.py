@@ -96,6 +96,7 @@ ATTEMPT = 84  #: a: object, b: offset of the version, c: lock class
 COMMIT = 85  #: a: cycles of a compare-and-swap, b: of a double one, -1 without
 SPAWN = 86  #: a: rd, b: register of the process, c: of how many rows of the workload
 BARRIER = 87  #: for the fault detector: what was written before is seen before what is written after
+GRANT = 88  #: a: register of the process
 
 EXCLUSIVE, ATOMIC, RACY, OPTIMISTIC = range(4)
 """How an access is made, for the fault detector."""

@@ -18,7 +18,7 @@ _PLAIN = {
 }  # fmt: skip
 _EFFECTS = {
     "switch_to": op.SWITCH, "free": op.FREE, "send": op.SEND, "send_instance": op.SEND_INSTANCE,
-    "set_timer": op.SET_TIMER, "request": op.REQUEST, "pause": op.PAUSE, "trap": op.TRAP,
+    "set_timer": op.SET_TIMER, "request": op.REQUEST, "pause": op.PAUSE, "trap": op.TRAP, "grant": op.GRANT,
 }  # fmt: skip
 _COLLECTIONS = {
     "find": op.FIND, "find_from": op.FIND, "position": op.POSITION, "insert": op.INSERT, "remove": op.REMOVE,
