@@ -145,8 +145,9 @@ def test_relaxed_co_scheduling_bounds_how_far_a_processor_falls_behind():
         ran("virtualization-full-one", 2, (*slices, ("co_scheduling", how)), 8, 150) for how in (0, 2)
     )
     ticks = 2_000_000
-    assert longest_spin(free) > 8 * ticks
-    assert longest_spin(relaxed) < (SKEW_TICKS + 2) * ticks
+    assert longest_spin(free) > 16 * ticks
+    # two may wait for a processor, who has the lock and who gets it next, each until its sibling is too far ahead
+    assert longest_spin(relaxed) < (2 * (SKEW_TICKS + 1) + 1) * ticks
 
 
 # --- faults and mutants -------------------------------------------------------------------------------------

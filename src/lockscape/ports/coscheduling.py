@@ -2,8 +2,8 @@
 
 Co-scheduling (option ``co_scheduling``): 0, none; 1, strict: all virtual processors of a guest run or none
 (gang scheduling; VMware ESX 2): time is divided into slots, and the guests of a slot have no processor in
-common (the matrix of Ousterhout 1982); 2, relaxed: a virtual processor that has fallen behind goes first, and
-its siblings stop until it has caught up (ESX 3).
+common (the matrix of Ousterhout 1982); 2, relaxed: who is too far ahead of a sibling that waits for a
+processor stops until that has caught up (ESX 3). The one that is furthest behind may always run.
 
 A processor that has nothing to do in a slot may run what is ready for another (option ``fill_slots``).
 
@@ -13,6 +13,7 @@ there; 2, the hypervisor sees it by itself, where calls pass through it.
 """
 
 from lockscape.ports.hypervisor_objects import (
+    FAR,
     HALTED,
     KICKED,
     READY,
@@ -44,7 +45,7 @@ def may_run_virtual(virtual: Virtual) -> int:
         gang: Gang = the(Gang)
         return virtual.slot == gang.slot
     if option("co_scheduling") == RELAXED:
-        return virtual.skew > SKEW_TICKS or most_skew(virtual) <= SKEW_TICKS
+        return is_ahead(virtual, furthest_behind(virtual)) == 0
     return 1
 
 
@@ -86,35 +87,59 @@ def makes_way(processor: PhysicalProcessor, virtual: Virtual) -> int:
 
 @function()
 def watch_siblings(processor: PhysicalProcessor, virtual: Virtual) -> None:
-    """Count a tick for the siblings that wait while this virtual processor runs, and against its own lag."""
-    if virtual.skew > 0:
-        virtual.skew -= 1
-    index = virtual.first
-    while index < virtual.first + virtual.siblings:
-        other: Virtual = the(Virtual, index)
-        if other.state == READY:
-            other.skew += 1
-            if other.skew > SKEW_TICKS:
-                there: PhysicalProcessor = the(PhysicalProcessor, other.home)
-                there.reschedule = 1
-                if virtual.skew <= SKEW_TICKS:
-                    processor.reschedule = 1
-                step("send_signal")
-                send(other.home, KICKED)
-        index += 1
+    """Count a tick that a virtual processor has run; too far ahead it stops, and who is behind runs."""
+    virtual.progress += 1
+    behind = furthest_behind(virtual)
+    if is_ahead(virtual, behind) == 1:
+        processor.reschedule = 1
+        there: PhysicalProcessor = the(PhysicalProcessor, behind.home)
+        there.reschedule = 1
+        step("send_signal")
+        send(behind.home, KICKED)
 
 
 @function()
-def most_skew(virtual: Virtual) -> int:
-    """Return how far the last of a virtual processor's siblings is behind."""
-    most = 0
+def is_ahead(virtual: Virtual, behind: Virtual) -> int:
+    """Return whether a virtual processor is too far ahead of a sibling, if there is one."""
+    if behind == NONE:
+        return 0
+    return virtual.progress > behind.progress + SKEW_TICKS
+
+
+@function()
+def furthest_behind(virtual: Virtual) -> Virtual:
+    """Return who of a virtual processor's siblings that wait for a processor is furthest behind, or none."""
+    found: Virtual = NONE
     index = virtual.first
     while index < virtual.first + virtual.siblings:
         other: Virtual = the(Virtual, index)
-        if other.skew > most and other.state == READY:
-            most = other.skew
+        if other.state == READY and (found == NONE or other.progress < found.progress):
+            found = other
         index += 1
-    return most
+    return found
+
+
+@function()
+def begin_to_wait(virtual: Virtual) -> None:
+    """Let a virtual processor that makes way have no credit for having been ahead of a sibling."""
+    least = least_progress(virtual)
+    if least < virtual.progress:
+        virtual.progress = least
+
+
+@function()
+def least_progress(virtual: Virtual) -> int:
+    """Return how far the last of a virtual processor's siblings that do not halt is; its own without any."""
+    least = FAR
+    index = virtual.first
+    while index < virtual.first + virtual.siblings:
+        other: Virtual = the(Virtual, index)
+        if other != virtual and other.state != HALTED and other.progress < least:
+            least = other.progress
+        index += 1
+    if least == FAR:
+        least = virtual.progress
+    return least
 
 
 # --- strict co-scheduling -----------------------------------------------------------------------------------

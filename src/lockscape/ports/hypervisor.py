@@ -10,7 +10,14 @@ used up its slice, or makes way for another (`lockscape.ports.coscheduling`).
 from lockscape.kernel.objects import Processor
 from lockscape.kernel.scheduler import DISK, RESCHEDULE
 from lockscape.machine.guests import EXIT_HALT
-from lockscape.ports.coscheduling import ask_for_turn, end_idle_turn, makes_way, may_run_virtual
+from lockscape.ports.coscheduling import (
+    ask_for_turn,
+    begin_to_wait,
+    end_idle_turn,
+    least_progress,
+    makes_way,
+    may_run_virtual,
+)
 from lockscape.ports.hypervisor_objects import (
     CARD_PORTS,
     CARD_RING,
@@ -27,6 +34,7 @@ from lockscape.ports.hypervisor_objects import (
     PAGE_TABLE,
     PORTS,
     READY,
+    RELAXED,
     RUNNING,
     SHADOW,
     STRICT,
@@ -97,6 +105,8 @@ def choose_virtual(processor: PhysicalProcessor) -> Virtual:
     with section("choose", processor.boosted, processor.ready):
         processor.reschedule = 0
         if before != NONE:
+            if option("co_scheduling") == RELAXED:
+                begin_to_wait(before)
             before.state = READY
             insert(processor.ready, before, before)
         chosen = take_virtual(processor)
@@ -186,7 +196,6 @@ def put_to_rest(virtual: Virtual) -> None:
     step("wake_virtual")
     with section("rest", processor.halted, virtual.state):
         if guest_time(virtual.number) > now():
-            virtual.skew = 0  # before what others may read once they have seen it
             virtual.state = HALTED
             insert(processor.halted, virtual, virtual)
             processor.running = NONE
@@ -220,6 +229,8 @@ def wake_due(processor: PhysicalProcessor) -> None:
 def make_ready(processor: PhysicalProcessor, virtual: Virtual) -> None:
     """Let a halted virtual processor be the next of its home; the caller has the queue's lock."""
     remove(processor.halted, virtual)
+    if option("co_scheduling") == RELAXED:
+        virtual.progress = least_progress(virtual)  # it had nothing to do
     virtual.state = READY
     insert(processor.boosted, virtual, virtual)
     processor.reschedule = 1

@@ -25,7 +25,7 @@ STRICT, RELAXED = 1, 2
 """Kinds of co-scheduling."""
 
 SKEW_TICKS = 2
-"""Ticks that a virtual processor may wait while a sibling runs, before the sibling is stopped."""
+"""Ticks by which a virtual processor may be ahead of a sibling that waits, before it is stopped."""
 
 PORTS = 8
 """Accesses to the ports of an emulated disk controller for one request: sector, count, command, status."""
@@ -50,7 +50,7 @@ class Virtual(Object, count="virtuals"):
     slot: int
     left: int
     state: Annotated[int, Racy("other processors look at it to co-schedule; an old value costs time only")]
-    skew: Annotated[int, Racy("ticks that it is behind, a measure that need not be exact")]
+    progress: Annotated[int, Racy("ticks that it has run, a measure that need not be exact")]
     extended: int
     unsafe: Annotated[int, Racy("a hint of the guest's: it is in its kernel")]
     wanted: Annotated[int, Racy("a hint of the hypervisor's: the guest should give up its processor")]
