@@ -20,6 +20,7 @@ def square(number: int) -> int:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_task_is_done_once(workers: int) -> None:
     assert sorted(each_done(square, [5, 1, 2], workers)) == [(0, 25), (1, 1), (2, 4)]
+    assert not list(each_done(square, [], workers, died=lambda number: -number))
 
 
 def test_who_dies_takes_one_task_along() -> None:

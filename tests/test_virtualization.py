@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from lockscape.errors import InputError
-from lockscape.experiments import drawn, trials
+from lockscape.experiments import trials
 from lockscape.experiments.failure import simulate_failure
 from lockscape.experiments.result import RunSpec
 from lockscape.experiments.run import load_run, run_to_end, settle, simulate
@@ -242,8 +242,9 @@ def test_a_ring_counted_before_it_is_filled_is_a_race(monkeypatch):
         return (node,)
 
     mutant = changed(monkeypatch, kernel_of("virtualization-para"), "start_disk", statement)
-    wrong = trials.run_trial(mutant, drawn.further(0), Detector)[1]
-    assert wrong.startswith("race: race on Ring")
+    (synchronous,) = (t for t in trials.trials() if "write to disk at once" in t.name)
+    wrong = trials.run_trial(mutant, synchronous, Detector)[1]
+    assert wrong.startswith("race: race on Ring") and ".block" in wrong
 
 
 # --- cells --------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def each_done(
     given, which then says the result of the task that it died of. When it is interrupted the workers end.
     """
     workers = workers or core_count()
-    if workers <= 1 or (len(tasks) <= 1 and died is None):
+    if workers <= 1 or not tasks or (len(tasks) == 1 and died is None):
         yield from ((number, work(task)) for number, task in enumerate(tasks))
         return
     left = dict(enumerate(tasks))

@@ -2,8 +2,9 @@
 
 A word that is stored plainly, or told before what it is about is filled in, does nothing wrong if no other
 thread comes to the same parts of objects (**private**); if a lock is held each time that anybody comes to
-them (**covered**); or if in all runs the thread was the last to come to them, or
-nobody changed them after a second thread had come (`OBSERVED`: no rule of the port). A barrier that is left
+them (**covered**); or if in all runs the thread was the last to come to them, nobody changed them after a
+second thread had come, or all who came knew of it by something else, as a signal sent afterwards, or the
+detector would have seen a race (`OBSERVED`: no rule of the port). A barrier that is left
 out does nothing wrong if no other processor reads what its function wrote (**private**), or if all that did
 so in runs knew of it by something else, as a lock or a later message. What is not sent because there is no
 other processor to send it to is **private**.
@@ -14,7 +15,7 @@ from lockscape.experiments.overlap import Overlaps, Region
 from lockscape.machine import layout as at
 
 OTHERWISE = "known otherwise"
-"""Excuse of a barrier left out: readers knew of what was written before by something else."""
+"""Excuse of a store or a barrier left out: others knew of what was written before by something else."""
 
 LAST = "last"
 """Excuse of a store: no other thread came to the word again."""
@@ -52,7 +53,9 @@ def _excuse(watched: Overlaps, region: Region, part: tuple[int, int, int]) -> se
         return {_lock_name(watched, lock) for lock in uses.locks}
     if uses.is_last(region.thread, region.began):
         return {TAKEN_DOWN if life.freed else LAST}
-    return {SET_BEFORE} if life.set_before(part[2]) else None
+    if life.set_before(part[2]):
+        return {SET_BEFORE}
+    return {OTHERWISE} if uses.plain else None  # of what is racy on purpose no race is seen
 
 
 def _lock_name(watched: Overlaps, lock: int) -> str:

@@ -338,7 +338,7 @@ def change_state(socket: Socket, packet: Packet) -> None:
 
 @function()
 def new_connection(listener: Socket, packet: Packet) -> None:
-    """Make the socket of a connection that somebody wants, and say so."""
+    """Make the socket of a connection that somebody wants, and say so, before anybody can end it."""
     step("passive_open")
     socket = make_socket()
     socket.client = packet.client
@@ -349,16 +349,15 @@ def new_connection(listener: Socket, packet: Packet) -> None:
     else:
         socket.key = new_key()
     hash_socket(socket)
+    send_packet(alloc_packet(ANSWER, packet.source, socket.key, packet.client))
     with section("pending", listener.pending, listener.closed):
         closed = listener.closed
         if closed == 0:
             insert(listener.pending, socket, socket)
-    answered = alloc_packet(ANSWER, packet.source, socket.key, packet.client)
     if closed == 1:
-        answered.source = 0
         unhash_socket(socket)
+        send_packet(alloc_packet(ENDING, packet.source, socket.key, packet.client))
         put_socket(socket)
-    send_packet(answered)
     free_packet(packet)
     if option("exclusive_accept"):
         wake_up_one(listener.waits)

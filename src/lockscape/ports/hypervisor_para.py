@@ -9,7 +9,6 @@ split drivers (option ``split_drivers``) the hypervisor drives the disk itself, 
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
 
 from lockscape.kernel.card import SENDING
 from lockscape.kernel.delivery import check_signals
@@ -52,26 +51,24 @@ from lockscape.program.language import (
     this_cpu,
     trap,
 )  # fmt: skip
-from lockscape.program.objects import Collection, Object, Racy, listed
+from lockscape.program.objects import Collection, Object, listed
 
 
 class Ring(Object):
     """Memory that a frontend and the backend share: how many requests and answers have been put into it.
 
-    `block`: the block of the last request. `taken`: requests that the backend has taken, `seen`: answers that
-    the frontend has. `frontend` and `backend`: indices of the virtual processors to signal.
+    `block`: the block of the last request, `result` of the last answer: each is written before that is
+    counted, and not again before the other side's next one has been seen (`Disk.busy`). `taken`: requests
+    that the backend has taken, `seen`: answers that the frontend has. `frontend` and `backend`: indices of
+    the virtual processors to signal.
     """
 
     requests: int
     answers: int
     taken: int
     seen: int
-    block: Annotated[
-        int, Racy("written before its request is counted, and not again before the answer has been seen")
-    ]
-    result: Annotated[
-        int, Racy("written before its answer is counted, and not again before the next request has been seen")
-    ]
+    block: int
+    result: int
     frontend: int
     backend: int
 
