@@ -118,6 +118,15 @@ def test_the_report_says_what_holds_and_what_an_ablation_changes():
     assert by_name["linux-2.4"][1] == "1.23" and by_name["linux-2.0"] == ("1.00",) * 8
 
 
+def test_the_report_says_which_samples_later_sources_gave_again():
+    record = msgspec.structs.replace(made(), again={"a" * 40: (0, 7)})
+    assert msgspec.json.decode(encode(record), type=Record) == record
+    out = io.StringIO()
+    print_figure2(figure2_document(record, Stopwatch().manifest()), out)
+    assert "commit aaaaaaaaaaaa gave the same bits" in " ".join(out.getvalue().split())
+    assert "made again: samples 0, 7." in " ".join(out.getvalue().split())
+
+
 def test_quantiles_of_few_samples_are_samples():
     rows = next(curve_tables(made(21))).rows
     low, high = rows[1], rows[2]

@@ -2,11 +2,13 @@
 
     python tools/record_figure2.py --folder RUNS --samples 200 [--machine pentium4]
     python tools/record_figure2.py --folder RUNS --ablations linux-2.0-fine
+    python tools/record_figure2.py --folder RUNS --again 0 7 19
 
 Each finished run is kept in the folder, so that it can be interrupted and goes on where it stopped; a change
 of any source file that a run depends on begins anew. The record (`lockscape/experiments/recorded`) holds the
 makespans and throughputs of every sample as integers. The sources must be committed: the record names them.
-With `--ablations` these are run again, and all else stays as it was recorded.
+With `--ablations` these are run again, and all else stays as it was recorded. With `--again` some samples are
+run again, after a change that should not touch them: if all have the same bits the record says so.
 """
 
 import argparse
@@ -52,6 +54,19 @@ def record_ablations(names: Collection[str], given: argparse.Namespace, commit: 
     write(msgspec.structs.replace(before, ablations=tuple(found[name] for name in figure2.ABLATIONS)))
 
 
+def note_again(numbers: Collection[int], given: argparse.Namespace, commit: str) -> None:
+    """Run samples again, and note in the record that these sources give the same bits, if they do."""
+    before = figure2.recorded(given.machine)
+    for number in numbers:
+        found = figure2.run_sample(figure2.sample_specs(number, given.machine), given.folder, given.jobs)
+        where = figure2.differing(before.samples[number], found)
+        if where:
+            sys.exit(f"sample {number} is not what was recorded, {where}: record all samples")
+        print(f"sample {number}: the same", file=sys.stderr, flush=True)
+    plans = {name: plan_digest(choose_plan(name)) for name in SYSTEMS}
+    write(msgspec.structs.replace(before, plans=plans, again=before.again | {commit: tuple(numbers)}))
+
+
 def write(record: figure2.Record) -> None:
     """Write a record to its place."""
     OUT.mkdir(exist_ok=True)
@@ -59,7 +74,7 @@ def write(record: figure2.Record) -> None:
 
 
 def main() -> None:
-    """Run the samples in order, and write the file after each; or ablations only."""
+    """Run the samples in order, and write the file after each; or ablations, or some samples again, only."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -67,12 +82,16 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--samples", type=int)
     what.add_argument("--ablations", nargs="+", choices=figure2.ABLATIONS, metavar="NAME")
+    what.add_argument("--again", type=int, nargs="+", metavar="N")
     parser.add_argument("--machine", default="pentium4")
     parser.add_argument("--jobs", type=int, default=None)
     given = parser.parse_args()
     commit = commit_of_sources()
     if given.ablations:
         record_ablations(given.ablations, given, commit)
+        return
+    if given.again:
+        note_again(given.again, given, commit)
         return
     samples: list[figure2.SampleRecord] = []
     ablations: tuple[figure2.AblationRecord, ...] = ()

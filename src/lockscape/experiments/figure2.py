@@ -73,7 +73,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Figure 2 as it was run once for a release: sample 0, the stated costs, first; then samples 1, 2, …
 
     `commit` is the revision whose sources ran, `sources` their digest (`store.sources_digest`); `plans` are
-    the digests of the systems' plans.
+    the digests of the systems' plans. `again`, by a later revision: samples that it gave with the same bits.
     """
 
     format: int
@@ -87,6 +87,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plans: dict[str, str]
     samples: tuple[SampleRecord, ...]
     ablations: tuple[AblationRecord, ...]
+    again: dict[str, tuple[int, ...]] = {}
 
 
 class Verdicts(msgspec.Struct, frozen=True):

@@ -110,6 +110,11 @@ def _about(record: Record) -> Iterator[str]:
         f"{len(record.samples) - 1} samples in which every cost was drawn from its range. "
         "`lockscape figure2 --check N` makes sample N again and compares it bit for bit."
     )
+    for commit, numbers in record.again.items():
+        yield (
+            f"The sources of commit {commit[:12]} gave the same bits in those of them that were made again: "
+            f"sample{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}."
+        )
 
 
 def statements_table(document: Figure2Document) -> Table:
