@@ -18,6 +18,7 @@ WIDTHS = dict.fromkeys("fijlrtI-. '", 0.42) | dict.fromkeys("mwMW@", 1.0)
 are as wide as `SMALL`, or, of large letters, `LARGE`."""
 
 SMALL, LARGE = 0.64, 0.78
+"""Widths at size 1 of all other characters: small letters and digits, and large letters."""
 
 POINT = 6.0
 """Half the width of a point, with its outline."""

@@ -21,6 +21,7 @@ EFFORT = {
     "lines": "lines changed and new (log)",
     "sites": "sites: places that take or release locks, added (log)",
 }
+"""What the axis of effort counts, by its name."""
 
 
 def marks_of(document: MapDocument) -> dict[str, str]:
@@ -57,6 +58,7 @@ HEIGHT = 24
 """Lines of the drawing: there are many points."""
 
 MEANS = f"Letters stand at the mean over the workloads; {OUTLINE} goes around those of one method."
+"""Says under the plot what is drawn."""
 
 
 def staircase(space: Space, of_one: bool = False) -> list[Point]:

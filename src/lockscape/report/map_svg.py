@@ -18,7 +18,9 @@ from lockscape.report.map_plot import EFFORT, round_numbers, staircase
 from lockscape.report.render import environment, write_whole
 
 WIDTH, HEIGHT = 980.0, 660.0
+"""Of the drawing, in its units."""
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 16.0, 58.0, 96.0
+"""Room around the plot."""
 KEY_WIDTH = 210.0
 """Room of a method in the legend."""
 
@@ -102,6 +104,7 @@ def map_svg(document: MapDocument, id: str = "map") -> str:
 
 
 FRAME = (LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
+"""Left, upper, right and lower edge of the plot."""
 
 
 def _shapes(space: Space, scale: _Scale, titles: Mapping[str, str]) -> list[Shape]:
