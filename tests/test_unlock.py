@@ -4,7 +4,6 @@ import io
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -24,6 +23,7 @@ from lockscape.machine.faults import Detector
 from lockscape.ports.effort import NO_CHANGE, Effort, added_sites, both, difference, effort
 from lockscape.ports.lockorder import check_order
 from lockscape.ports.plan import Plan, load_plan
+from lockscape.report.records import recorded_unlock
 from lockscape.report.unlock import UnlockDocument, print_unlock, unlock_csv
 from test_schemas import check
 
@@ -285,8 +285,7 @@ def test_a_small_path_is_run_for_real(document):
 @pytest.mark.slow
 @pytest.mark.parametrize("workload", ["postmark", "kernelbuild"])
 def test_recorded_paths_give_the_same_bits_again(workload):
-    record = (Path(__file__).parent.parent / "docs" / "laboratory" / f"unlock-{workload}.json").read_bytes()
-    found = msgspec.json.decode(record, type=UnlockDocument)
+    found = recorded_unlock(workload)
     work, one, split, specs = found.workload, path(found.path.system), list[str](), list[RunSpec]()
     for step in found.path.steps:
         split += step.locks
