@@ -57,6 +57,8 @@ def record_ablations(names: Collection[str], given: argparse.Namespace, commit: 
 def note_again(numbers: Collection[int], given: argparse.Namespace, commit: str) -> None:
     """Run samples again, and note in the record that these sources give the same bits, if they do."""
     before = figure2.recorded(given.machine)
+    if not set(numbers) <= set(range(len(before.samples))):
+        sys.exit(f"--again {max(numbers)}: the record has samples 0 to {len(before.samples) - 1}")
     for number in numbers:
         found = figure2.run_sample(figure2.sample_specs(number, given.machine), given.folder, given.jobs)
         where = figure2.differing(before.samples[number], found)
@@ -64,7 +66,8 @@ def note_again(numbers: Collection[int], given: argparse.Namespace, commit: str)
             sys.exit(f"sample {number} is not what was recorded, {where}: record all samples")
         print(f"sample {number}: the same", file=sys.stderr, flush=True)
     plans = {name: plan_digest(choose_plan(name)) for name in SYSTEMS}
-    write(msgspec.structs.replace(before, plans=plans, again=before.again | {commit: tuple(numbers)}))
+    known = sorted({*before.again.get(commit, ()), *numbers})
+    write(msgspec.structs.replace(before, plans=plans, again=before.again | {commit: tuple(known)}))
 
 
 def write(record: figure2.Record) -> None:

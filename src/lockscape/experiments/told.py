@@ -3,11 +3,11 @@
 A word that is stored plainly, or told before what it is about is filled in, does nothing wrong if no other
 thread comes to the same parts of objects (**private**); if a lock is held each time that anybody comes to
 them (**covered**); or if in all runs the thread was the last to come to them, nobody changed them after a
-second thread had come, or all who came knew of it by something else, as a signal sent afterwards, or the
-detector would have seen a race (`OBSERVED`: no rule of the port). A barrier that is left
-out does nothing wrong if no other processor reads what its function wrote (**private**), or if all that did
-so in runs knew of it by something else, as a lock or a later message. What is not sent because there is no
-other processor to send it to is **private**.
+second thread had come, or all who came knew of it by something else, as a signal sent afterwards: else the
+detector would have seen a race (`OBSERVED`: no rule of the port). A barrier that is left out does nothing
+wrong if no other processor reads what its function wrote (**private**), or if all that did so in runs knew
+of it by something else, as a lock or a later message. What is not sent because there is no other processor
+to send it to is **private**.
 """
 
 from lockscape.experiments.need import SET_BEFORE, TAKEN_DOWN

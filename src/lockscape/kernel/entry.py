@@ -293,7 +293,7 @@ def disk_interrupt() -> None:
 
 @function("interrupt")
 def packet_arrived() -> None:
-    """The network card has received a packet: queue it, and with interrupts on take it to its socket."""
+    """The network card has received a packet: queue it, and take it to its socket unless somebody does."""
     step("interrupt_entry")
     if option("interrupt_lines"):
         mark_line(CARD_LINE, 1)

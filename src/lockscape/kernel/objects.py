@@ -154,7 +154,8 @@ class WaitQueue(Object):
 class Process(Object):
     """A process. Its first field is its context: the machine's, which switches by it.
 
-    `waiting`: it is on a wait queue, or was taken off and not yet called; `ended`: its parent may take leave
+    `waiting`: it waits on a wait queue, for a buffer or for the disk, or was taken off and not yet called;
+    `awaits`: how much the disk has served then; `ended`: its parent may take leave
     of it; `references`: who may still look at it. `signals`: those that have come, one bit each, as are those
     `handled` and `ignored`; `pending`: some may have come; `frames`: handlers that the program is to run.
     `asked`, `change`, `given`: which semaphore (its number + 1) or kind of message it waits for, what it does
@@ -383,9 +384,7 @@ class Disk(Object, count=1):
     """The disk's request queue: how many requests it has `served`, and who is `waiting` for one to be."""
 
     busy: int
-    served: Annotated[
-        int, Racy("a count that only grows: looked at without the lock before sleeping, and again")
-    ]
+    served: int
     waiting: int
     queue: Collection = listed(Buffer)
     sleepers: Collection = listed(Process)

@@ -102,7 +102,7 @@ SPAWNED = -1
 (W_PREVIOUS, W_NEXT, W_LOCK, W_SHARED, W_SINCE, W_GRANTED, W_CONTEXT) = range(7)
 """W_LOCK: the lock in whose queue it is; W_SHARED: 1 to read, + 2 if an interrupt takes the given lock back;
 W_SINCE: when it began to wait, + 1; W_GRANTED: the lock that was given to it, until it goes on."""
-WOKEN = -1
+UNGRANTED = -1
 """W_LOCK of who was taken off the queue of a sleeping lock, until who wakes it has granted it."""
 WAIT_WORDS = 7
 """Of a place in a queue of waiters."""

@@ -254,7 +254,7 @@ def wake_first(m: Any, code: Any, trace: Any, r: int, v: int, t: int, x: int) ->
         return -1 - at.REASON_STACK
     m[frame - 1] -= again
     drop_waiter(m, w)
-    m[w + at.W_LOCK] = at.WOKEN
+    m[w + at.W_LOCK] = at.UNGRANTED
     if m[m[at.H_LOCK] + code[r + 3] * at.ATTRIBUTE_WORDS + at.A_FAIR]:
         m[w + at.W_GRANTED] = lock
         if again:
@@ -273,7 +273,7 @@ def wake_first(m: Any, code: Any, trace: Any, r: int, v: int, t: int, x: int) ->
 @compiled
 def grant(m: Any, ctx: int) -> None:
     """Let a context go on that was taken off the queue of a sleeping lock: who wakes it needs it no more."""
-    if ctx and m[ctx + at.C_SLEEPS + at.W_LOCK] == at.WOKEN:
+    if ctx and m[ctx + at.C_SLEEPS + at.W_LOCK] == at.UNGRANTED:
         m[ctx + at.C_SLEEPS + at.W_LOCK] = 0
 
 

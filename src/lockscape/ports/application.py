@@ -55,8 +55,8 @@ FIRST_KERNEL, SMALL_KERNEL = 0, 1
 DRIVER = 1
 """The device of the application kernel's driver."""
 
-ASKED, ANSWERED = 1, 2
-"""States of a channel."""
+IDLE, ASKED, ANSWERED = range(3)
+"""States of a channel; an answer is taken out of it by the handler on the program's processor (`replied`)."""
 
 
 class Channel(Object):
@@ -132,7 +132,7 @@ def forward_call(number: int, a: int, b: int, c: int) -> int:
     asleep = 1
     while asleep == 1:
         with masked():
-            asleep = channel.state == ASKED
+            asleep = channel.state != IDLE
             if asleep == 1:
                 me.state = BLOCKED
         if asleep == 1:
@@ -263,6 +263,7 @@ def replied() -> None:
     channel: Channel = first(queue.replies)
     while channel != NONE:
         remove(queue.replies, channel)
+        channel.state = IDLE
         client = channel.client
         if client.state == BLOCKED:
             client.state = RUNNABLE

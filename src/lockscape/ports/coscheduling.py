@@ -2,8 +2,10 @@
 
 Co-scheduling (option ``co_scheduling``): 0, none; 1, strict: all virtual processors of a guest run or none
 (gang scheduling; VMware ESX 2): time is divided into slots, and the guests of a slot have no processor in
-common (the matrix of Ousterhout 1982); 2, relaxed: who is too far ahead of a sibling that waits for a
-processor stops until that has caught up (ESX 3). The one that is furthest behind may always run.
+common (the matrix of Ousterhout 1982); 2, relaxed: who gets too far ahead of a sibling that waits for a
+processor makes way, and the processor of the sibling turns to the next in its queue (ESX 3). That is weaker
+than ESX, which keeps who is ahead stopped until the other has caught up: here two siblings on one processor
+would keep each other and all the rest from getting anywhere.
 
 A processor that has nothing to do in a slot may run what is ready for another (option ``fill_slots``).
 
@@ -44,8 +46,6 @@ def may_run_virtual(virtual: Virtual) -> int:
     if option("co_scheduling") == STRICT:
         gang: Gang = the(Gang)
         return virtual.slot == gang.slot
-    if option("co_scheduling") == RELAXED:
-        return is_ahead(virtual, furthest_behind(virtual)) == 0
     return 1
 
 
@@ -87,15 +87,16 @@ def makes_way(processor: PhysicalProcessor, virtual: Virtual) -> int:
 
 @function()
 def watch_siblings(processor: PhysicalProcessor, virtual: Virtual) -> None:
-    """Count a tick that a virtual processor has run; too far ahead it stops, and who is behind runs."""
+    """Count a tick that a virtual processor has run; too far ahead it makes way, and room for who is behind."""
     virtual.progress += 1
     behind = furthest_behind(virtual)
     if is_ahead(virtual, behind) == 1:
         processor.reschedule = 1
         there: PhysicalProcessor = the(PhysicalProcessor, behind.home)
         there.reschedule = 1
-        step("send_signal")
-        send(behind.home, KICKED)
+        if behind.home != this_cpu():
+            step("send_signal")
+            send(behind.home, KICKED)
 
 
 @function()

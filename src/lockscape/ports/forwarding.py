@@ -127,7 +127,7 @@ def serve_pending() -> None:
 
 @function()
 def take_in_packet() -> None:
-    """Queue the packet that has come, and with interrupts on take it to its socket."""
+    """Queue the packet that has come, and take it to its socket unless somebody does."""
     take_in()
     run_network_in_handler()
 

@@ -25,7 +25,7 @@ STRICT, RELAXED = 1, 2
 """Kinds of co-scheduling."""
 
 SKEW_TICKS = 2
-"""Ticks by which a virtual processor may be ahead of a sibling that waits, before it is stopped."""
+"""Ticks by which a virtual processor may be ahead of a sibling that waits, before both make way."""
 
 PORTS = 8
 """Accesses to the ports of an emulated disk controller for one request: sector, count, command, status."""

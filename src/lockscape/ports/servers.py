@@ -31,7 +31,8 @@ from lockscape.kernel.files import sys_close, sys_open
 from lockscape.kernel.objects import BLOCKED, RUNNABLE, File, Processor, RunQueue
 from lockscape.kernel.readwrite import sys_read, sys_write
 from lockscape.kernel.reclaim import start_daemon
-from lockscape.kernel.scheduler import queue_of, schedule, wake
+from lockscape.kernel.scheduler import schedule, sleep_until_called, wake
+from lockscape.kernel.waits import call
 from lockscape.machine import layout as at
 from lockscape.machine.state import State
 from lockscape.ports.topology import NATIVE, Options, Topology
@@ -129,6 +130,7 @@ def ask(number: int, call: int, a: int, b: int, c: int) -> int:
     me.b = b
     me.c = c
     me.answered = 0
+    me.waiting = 1
     barrier()
     me.asked = 1
     with section("send", server.senders, server.receivers):
@@ -138,22 +140,9 @@ def ask(number: int, call: int, a: int, b: int, c: int) -> int:
             remove(server.receivers, thread)
     if thread != NONE:
         wake(thread)
-    while me.answered == 0:
-        if sleep_unanswered(me) == 1:
-            schedule()
+    while me.answered == 0 or me.waiting == 1:
+        sleep_until_called()
     return me.result
-
-
-@function()
-def sleep_unanswered(me: Process) -> int:
-    """Say that this process sleeps, unless it has been answered; return 1 if so."""
-    asleep = 0
-    queue = queue_of(this_cpu())
-    with atomic(), section("reply", queue.tasks, me.state):
-        if me.answered == 0:
-            me.state = BLOCKED
-            asleep = 1
-    return asleep
 
 
 # --- servers ------------------------------------------------------------------------------------------------
@@ -183,7 +172,7 @@ def server_thread() -> None:
         client.result = result
         barrier()
         client.answered = 1
-        wake(client)
+        call(client)
 
 
 @function()

@@ -32,6 +32,9 @@ RINGS = tuple(range(16, 200, 12))
 DIRECTIONS = 16
 """Ways to go from a point."""
 
+ROUNDS = 8
+"""How often names look for a better place at most."""
+
 OVERLAP, CROSSING = 1000.0, 60.0
 """What a covered square unit, and a line across something, cost; a unit of distance costs 1."""
 
@@ -96,19 +99,23 @@ def place_names(
 ) -> tuple[Name, ...]:
     """Return a place for each (name, x, y), inside the frame where it can be, in the order of the points.
 
-    Greedy: each name takes the place that costs least beside those that are there already, those with the
-    most neighbours first. `taken` is covered already.
+    Each name takes the place that costs least beside those that are there already, those with the most
+    neighbours first; then each takes the best place beside all others again, until none moves (`ROUNDS` at
+    most). `taken` is covered already.
     """
-    boxes = [*taken, *(_around(x, y) for _, x, y in points)]
-    leads: list[Line] = []
+    fixed = [*taken, *(_around(x, y) for _, x, y in points)]
     found: dict[int, Name] = {}
-    for number in sorted(range(len(points)), key=lambda n: (-_neighbours(points, n), n)):
-        text, x, y = points[number]
-        name = _cheapest(text, x, y, boxes, leads, frame)
-        found[number] = name
-        boxes.append(name.box)
-        if name.lead:
-            leads.append((x, y, *name.lead))
+    order = sorted(range(len(points)), key=lambda n: (-_neighbours(points, n), n))
+    for _ in range(ROUNDS):
+        before = dict(found)
+        for number in order:
+            text, x, y = points[number]
+            others = {n: name for n, name in found.items() if n != number}
+            boxes = [*fixed, *(name.box for name in others.values())]
+            leads = [(*points[n][1:], *name.lead) for n, name in others.items() if name.lead]
+            found[number] = _cheapest(text, x, y, boxes, leads, frame)
+        if found == before:
+            break
     return tuple(found[number] for number in range(len(points)))
 
 
