@@ -87,7 +87,7 @@ def makes_way(processor: PhysicalProcessor, virtual: Virtual) -> int:
 
 @function()
 def watch_siblings(processor: PhysicalProcessor, virtual: Virtual) -> None:
-    """Count a tick that a virtual processor has run; too far ahead it makes way, and room for who is behind."""
+    """Count a tick that a virtual processor has run; too far ahead it makes way."""
     virtual.progress += 1
     behind = furthest_behind(virtual)
     if is_ahead(virtual, behind) == 1:
