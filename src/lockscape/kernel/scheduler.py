@@ -377,8 +377,7 @@ def wait_for_lock() -> None:
 def sleep_until_called() -> None:
     """Sleep until somebody has taken this process off what it waits for, and called it."""
     me: Process = current()
-    asleep = 1
-    while asleep == 1:
+    while me.waiting == 1:
         asleep = 0
         with atomic():
             queue = queue_of(this_cpu())

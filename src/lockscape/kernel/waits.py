@@ -64,8 +64,7 @@ def wait_interruptibly(queue: WaitQueue) -> None:
 def sleep_interruptibly() -> int:
     """Sleep until somebody has called this process or a signal has come; return 1 if it was called."""
     me: Process = current()
-    asleep = 1
-    while asleep == 1:
+    while me.waiting == 1 and me.signals == 0:
         asleep = 0
         with atomic():
             queue = queue_of(this_cpu())
@@ -102,8 +101,8 @@ def call(p: Process) -> None:
         with section("call", queue.tasks, p.state, p.waiting):
             # it may have moved to another queue before this one was kept
             if not option("processor_queues") or p.cpu == cpu:
-                p.waiting = 0
                 woken = enqueue(queue, p)
+                p.waiting = 0  # it may go on at once
     if woken == 1:
         kick_for(wish, cpu)
 

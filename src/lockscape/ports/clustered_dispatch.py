@@ -154,8 +154,7 @@ def wait_for_lock() -> None:
 def sleep_until_called() -> None:
     """Sleep until somebody has taken this process off what it waits for, and called it."""
     me: Process = current()
-    asleep = 1
-    while asleep == 1:
+    while me.waiting == 1:
         asleep = 0
         with atomic():
             queue: RunQueue = the(RunQueue, this_cpu())
@@ -184,8 +183,7 @@ def sleep_interruptibly() -> int:
     """Sleep until this process is called or a signal has come, in no call meanwhile; return 1 if called."""
     me: Process = current()
     end_call()
-    asleep = 1
-    while asleep == 1:
+    while me.waiting == 1 and me.signals == 0:
         asleep = 0
         with atomic():
             queue: RunQueue = the(RunQueue, this_cpu())
@@ -217,8 +215,8 @@ def call(p: Process) -> None:
             section("call", queue.tasks, p.state, p.waiting),
         ):
             if p.cpu == cpu:
-                p.waiting = 0
                 woken = enqueue(queue, p)
+                p.waiting = 0  # it may go on at once
     if woken == 1:
         kick(cpu)
 

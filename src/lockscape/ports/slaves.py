@@ -118,8 +118,8 @@ def call(p: Process) -> None:
     queue: RunQueue = the(RunQueue, MASTERS_JOBS)
     woken = 0
     with section("call", queue.tasks, p.state, p.waiting):
-        p.waiting = 0
         woken = enqueue(queue, p)
+        p.waiting = 0  # it may go on at once
     if woken == 1:
         kick_master()
 
