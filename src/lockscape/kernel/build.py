@@ -20,6 +20,7 @@ from lockscape.kernel import (
     entry,
     files,
     forked,
+    incoming,
     inodes,
     links,
     messages,
@@ -37,6 +38,7 @@ from lockscape.kernel import (
     scheduler,
     semaphores,
     signals,
+    socket_table,
     sockets,
     stat,
     swap,
@@ -55,7 +57,7 @@ MODULES: tuple[types.ModuleType, ...] = (
     allocate, deferral, balance, scheduler, clock, writeback, synchronise, rename,
     processes, forked, waits, release,
     pipes, pipe_files, timers, signals, delivery, semaphores, messages, links,
-    swap, reclaim, sockets, connections, card,
+    swap, reclaim, sockets, socket_table, incoming, connections, card,
 )  # fmt: skip
 """The files of the kernel, in the order in which their functions are assembled."""
 

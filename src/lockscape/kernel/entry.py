@@ -3,10 +3,10 @@
 from lockscape.kernel.areas import sys_brk, sys_mmap, sys_munmap, touch_page
 from lockscape.kernel.card import free_packet, start_receive, start_transmit, take_arrived, take_sent
 from lockscape.kernel.clock import advance_clock, tick_all, tick_process
-from lockscape.kernel.connections import acknowledge, netif_rx, run_network_in_handler
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.directories import sys_mkdir, sys_rmdir, sys_unlink
 from lockscape.kernel.files import sys_close, sys_open
+from lockscape.kernel.incoming import acknowledge, netif_rx, run_network_in_handler
 from lockscape.kernel.links import sys_readlink
 from lockscape.kernel.messages import sys_msgrcv, sys_msgsnd
 from lockscape.kernel.network_objects import DATA as DATA_PACKET

@@ -1,20 +1,12 @@
 """The system calls about sockets: stream sockets, whose data are counts of bytes."""
 
 from lockscape.kernel.card import CLIENTS, alloc_packet, begin_clients, free_packet, new_key
-from lockscape.kernel.connections import (
-    acknowledge,
-    disown_socket,
-    hash_socket,
-    make_socket,
-    output,
-    own_socket,
-    run_network,
-    take_pending,
-    unhash_socket,
-)
+from lockscape.kernel.connections import output, take_pending
 from lockscape.kernel.files import BAD_DESCRIPTOR, fget, fput, install, list_file, new_descriptor, new_file
+from lockscape.kernel.incoming import acknowledge, disown_socket, own_socket, run_network
 from lockscape.kernel.network_objects import CALL, DATA, Packet, Ports, Socket
 from lockscape.kernel.objects import File, Files, Process
+from lockscape.kernel.socket_table import hash_socket, make_socket, unhash_socket
 from lockscape.kernel.waits import begin_wait, end_wait, wait_until_called, wake_up_one
 from lockscape.program.language import (
     NONE,

@@ -1,7 +1,7 @@
 """New code of ports that do not do the network card's work in its handlers, as `kernel.entry` does."""
 
 from lockscape.kernel.card import free_packet, start_receive, start_transmit, take_arrived, take_sent
-from lockscape.kernel.connections import acknowledge, netif_rx
+from lockscape.kernel.incoming import acknowledge, netif_rx
 from lockscape.kernel.network_objects import DATA
 from lockscape.program.language import function
 

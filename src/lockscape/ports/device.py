@@ -20,8 +20,8 @@ from lockscape.kernel.card import (
     take_arrived,
     take_sent,
 )
-from lockscape.kernel.connections import acknowledge, netif_rx, run_network_in_handler
 from lockscape.kernel.entry import leave_interrupt
+from lockscape.kernel.incoming import acknowledge, netif_rx, run_network_in_handler
 from lockscape.kernel.network_objects import CALLING, DATA, Card, Client, Packet
 from lockscape.kernel.objects import Disk
 from lockscape.kernel.scheduler import ARRIVED, DISK, SENT

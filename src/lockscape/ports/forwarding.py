@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lockscape.kernel.clock import advance_clock, tick_all
-from lockscape.kernel.connections import run_network_in_handler
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import leave_interrupt
+from lockscape.kernel.incoming import run_network_in_handler
 from lockscape.kernel.objects import Processor
 from lockscape.kernel.scheduler import schedule
 from lockscape.kernel.timers import run_due_timers

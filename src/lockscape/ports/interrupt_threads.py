@@ -8,8 +8,8 @@ processor holds a spinning lock; then at the end of the system call.
 The clock's interrupt is done as in other kernels. With ``interrupt_threads`` = 0, handlers do all themselves.
 """
 
-from lockscape.kernel.connections import look_at_packets, run_network_in_handler
 from lockscape.kernel.entry import leave_interrupt
+from lockscape.kernel.incoming import look_at_packets, run_network_in_handler
 from lockscape.kernel.objects import BLOCKED, Process, Processor
 from lockscape.kernel.scheduler import finish_switch, queue_of, schedule, wake
 from lockscape.kernel.writeback import disk_done

@@ -7,9 +7,9 @@ disk and network card are messages too: a thread of the server waits for them, a
 
 from typing import Annotated
 
-from lockscape.kernel.connections import run_network
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import FAULT, call_body, leave_interrupt
+from lockscape.kernel.incoming import run_network
 from lockscape.kernel.objects import BLOCKED, Process, Processor
 from lockscape.kernel.reclaim import start_daemon
 from lockscape.kernel.scheduler import queue_of, schedule, wake

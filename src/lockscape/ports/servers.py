@@ -120,12 +120,12 @@ def leads_elsewhere(fd: int) -> int:
 
 
 @function()
-def ask(number: int, call: int, a: int, b: int, c: int) -> int:
+def ask(number: int, asked: int, a: int, b: int, c: int) -> int:
     """Send a message to a server, and sleep until it is answered (MsgSend)."""
     me: Process = current()
     server: ServerChannel = the(ServerChannel, number - 1)
     step("message")
-    me.number_asked = call
+    me.number_asked = asked
     me.a = a
     me.b = b
     me.c = c
