@@ -25,7 +25,7 @@ SUBSYSTEMS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "mm": ("areas", "allocate", "swap", "reclaim"),
     "process": ("scheduler", "clock", "balance", "processes", "forked", "waits", "timers", "signals",
                 "delivery"),
-    "net": ("sockets", "connections", "card"),
+    "net": ("sockets", "socket_table", "incoming", "connections", "card"),
     "ipc": ("pipes", "pipe_files", "semaphores", "messages"),
     "entry": ("entry", "deferral"),
 })  # fmt: skip
@@ -53,7 +53,10 @@ class Shares(msgspec.Struct, frozen=True):
 @cache
 def subsystem_of(module: str) -> str:
     """Return the subsystem of a module of the kernel. Raises `KeyError` for one that has none."""
-    return next(name for name, modules in SUBSYSTEMS.items() if module in modules)
+    for name, modules in SUBSYSTEMS.items():
+        if module in modules:
+            return name
+    raise KeyError(module)
 
 
 @cache
