@@ -29,6 +29,15 @@ def test_a_part_is_taken_down_by_who_comes_last_before_the_object_is_freed():
     assert not life("aw", "bw", "aw", freed=False).takes_down(8, A, 3)
 
 
+def test_an_object_is_cut_off_if_the_run_ends_before_another_thread_comes_or_it_is_freed():
+    assert life("aw", "bw", "aw", freed=False).cut_off(A, 3)
+    assert not life("aw", "bw", "aw", freed=False).cut_off(A, 2)
+    assert not life("aw", "bw", "aw").cut_off(A, 3)
+    other = life("aw", "bw", "aw", freed=False)
+    other.parts[16].use(B, 4, False, NONE_HELD, op.EXCLUSIVE)
+    assert not other.cut_off(A, 3), "b comes to another part of it"
+
+
 def test_a_part_is_set_before_if_nobody_changes_it_once_a_second_thread_has_come():
     assert life("aw", "aw", "br", "cr", "ar").set_before(8)
     assert life("aw", "br", "cw").set_before(8), "taken down by c"

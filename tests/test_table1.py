@@ -18,6 +18,7 @@ from lockscape.experiments.measured import (
     Sizes,
     Tail,
     Waits,
+    _check_load,
     alone,
     differing,
     encode,
@@ -133,10 +134,21 @@ def test_a_watch_without_load_all_the_time_is_refused() -> None:
         measure("fine", sizes=short, workers=1)
 
 
-def test_responses_that_others_give_are_no_responses() -> None:
-    """In the application kernel a process of the first kernel sleeps for the thread, and is not it."""
-    with pytest.raises(RunError, match="0 responses to interrupts are known of 4"):
-        measure("application-kernel", sizes=SMALL, workers=1)
+def test_who_is_answered_by_another_process_responds_when_it_goes_on() -> None:
+    """In the application kernel a process of the first kernel sleeps for the thread, and is not it: the thread
+    responds, later than that process runs, and to nothing but what it slept for: other answers are none."""
+    found = measure("application-kernel", sizes=SMALL, workers=1)
+    alone = measure("uniprocessor", sizes=SMALL, workers=1)
+    assert found.responds.count == alone.responds.count == 4
+    result = simulate(spec("application-kernel", 2, watch(3, 1, transactions=1000)))
+    assert result.event(RESPONDS).count == 3 < result.event("replied done").count
+    assert result.event(RESPONDS).mean_cycles > result.event("replied done").mean_cycles
+
+
+def test_a_watch_in_which_somebody_does_not_respond_is_refused() -> None:
+    result = simulate(spec("uniprocessor", 1, watch(0, 1)))
+    with pytest.raises(RunError, match="uniprocessor: 3 responses to interrupts are known of 4"):
+        _check_load(result, watch(0, 1, sleeps=4), "uniprocessor")
 
 
 # --- the rules ----------------------------------------------------------------------------------------------

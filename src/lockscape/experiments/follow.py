@@ -65,6 +65,10 @@ class Life:
         """Say whether from some time on only one thread comes to a part, until the object is freed."""
         return self.freed and self.parts[offset].is_last(thread, when)
 
+    def cut_off(self, thread: int, when: int) -> bool:
+        """Say whether from some time on only one thread comes to the object, until the run is over."""
+        return not self.freed and all(uses.is_last(thread, when) for uses in self.parts.values())
+
     def set_before(self, offset: int) -> bool:
         """Say whether a part was last changed before a second thread came to it, but for its taking down."""
         return all(self.takes_down(offset, *change) for change in self.parts[offset].late.items())

@@ -261,7 +261,7 @@ def run(memory: Any, program: Any, workload: Any, columns: int, rows: Any, budge
                 if code[r + 5] and m[new] > 0:
                     hook = o1 == m[m[v + at.V_INSTANCE] + at.I_WAKE]
                     if hook or code[r + 5] == op.WAKER:
-                        called(m, ctx, fp, m[m[new] + OBJECT_WORDS], t)
+                        called(m, v, fp, m[m[new] + OBJECT_WORDS], t)
                     if tracing and hook:
                         note(m, trace, t, v, r, at.T_WAKE, m[new], at.NONE, m[m[new] + OBJECT_WORDS])
                 fp = new

@@ -55,15 +55,20 @@ def woken(m: Any, ctx: int, t: int) -> int:
 
 
 @compiled
-def called(m: Any, waker: int, fp: int, ctx: int, t: int) -> None:
-    """A process is woken by a call in the frame `fp` of a context: by the interrupt that this is part of.
+def called(m: Any, v: int, fp: int, ctx: int, t: int) -> None:
+    """A process is woken by a call in the frame `fp` of what runs on `v`: by the interrupt that this is part of.
 
-    What an interrupt woke passes it on: a process of the kernel that does the rest of the work.
+    What an interrupt woke passes it on: a process of the kernel that does the rest of the work. A message of
+    another instance is no interrupt that anybody responds to.
     """
     if woken(m, ctx, t):
         k = entry_frame(m, fp)
-        interrupted = m[k - FRAME_HEAD] >= 2 * at.ENTERED
-        m[ctx + at.C_CAUSE] = m[k - FRAME_HEAD - 1] if interrupted else m[waker + at.C_CAUSE]
+        if m[k - FRAME_HEAD] < 2 * at.ENTERED:
+            m[ctx + at.C_CAUSE] = m[m[v + at.V_CONTEXT] + at.C_CAUSE]
+        elif (m[m[v + at.V_INSTANCE] + at.I_MESSAGES] >> m[k - FRAME_HEAD - 2]) & 1:
+            m[ctx + at.C_CAUSE] = 0
+        else:
+            m[ctx + at.C_CAUSE] = m[k - FRAME_HEAD - 1]
 
 
 @compiled

@@ -80,7 +80,8 @@ class Instance:
 
     `vectors`: handler of each interrupt vector; `quantities`: sizes of its tables of system objects;
     `native`: its virtual processors are the physical ones of the same number, from `first` on.
-    `ticks`: how many it has in the time of one tick of the kernels.
+    `ticks`: how many it has in the time of one tick of the kernels. `messages`: vectors by which another
+    instance asks it for something: no interrupts of devices, to which processes respond.
     """
 
     cpus: int
@@ -94,6 +95,7 @@ class Instance:
     first: int = 0
     ticks: int = 1
     tick_cycles: int = 0
+    messages: tuple[int, ...] = ()
 
 
 class State:
@@ -211,6 +213,7 @@ class State:
         m[place + at.I_CPUS], m[place + at.I_NUMBER] = spec.cpus, number
         for word, name in ((at.I_BLOCK, spec.block), (at.I_WAKE, spec.wake), (at.I_ENTRY, spec.entry)):
             m[place + word], m[place + word + 1] = starts[name], frames[name]
+        m[place + at.I_MESSAGES] = sum(1 << vector for vector in spec.messages)
         m[place + at.I_VECTOR : place + at.I_SLOT : 2] = -1
         for vector, name in spec.vectors.items():
             word = place + at.I_VECTOR + 2 * vector

@@ -350,6 +350,12 @@ def reply(channel: Channel, result: int) -> None:
     cpu = channel.cpu  # the program may go on, and end, once it has its reply
     barrier()
     channel.state = ANSWERED
+    send_reply(channel.client, channel, cpu)
+
+
+@function("waker")
+def send_reply(client: Process, channel: Channel, cpu: int) -> None:
+    """Let a program's thread go on that waits for a reply: its processor looks for that when signalled."""
     queue: ThreadQueue = the_of(ThreadQueue, SMALL_KERNEL, cpu)
     insert(queue.replies, channel, channel)
     step("send_signal")
@@ -407,7 +413,8 @@ def _instances(cpus: int, _: Options) -> list[Instance]:
     """The first kernel alone, or on processor 0 with the small kernel on the others."""
     if cpus == 1:
         return [KERNEL]
-    linux = replace(KERNEL, vectors={**KERNEL.vectors, FORWARDED: "call_forwarded"})
+    vectors = {**KERNEL.vectors, FORWARDED: "call_forwarded"}
+    linux = replace(KERNEL, vectors=vectors, messages=(FORWARDED,))
     vectors = {TICK: "thread_tick", REPLIED: "replied"}
     small = Instance(
         cpus - 1, "forward_call", vectors, "thread_idle", "no_wait", "no_wake", NO_KERNEL, first=1
