@@ -17,9 +17,9 @@ have without a break, lies inside, or a flag keeps them apart.
 Left out of this are parts where the life of their object keeps the two apart: what one of them *takes down*
 (no other thread comes to it from the beginning of its span until the object is freed), what is *set before*
 (nobody changes it any more when a second thread first comes to it, but who takes it down), what is *cut off*
-(no other thread comes to the object from the beginning of its span until the run is over, so it may have been
-about to take it down), and what one of the two threads first comes to *later*, after the other's span. These
-are what happened in the runs, not rules of the port (`OBSERVED`).
+(the object could have been freed, and no other thread comes to it from the beginning of its span until the
+run is over), and what one of the two threads first comes to *later*, after the other's span. These are what
+happened in the runs, not rules of the port (`OBSERVED`).
 """
 
 from collections import defaultdict
@@ -183,7 +183,7 @@ def _simplified(span: Span, witness: Witness, flags: Container[int]) -> object:
             access.alone = TAKEN_DOWN
         elif life.set_before(part[2]):
             access.alone = SET_BEFORE
-        elif life.cut_off(span.thread, span.started):
+        elif not witness.state.layouts[life.cls].count and life.cut_off(span.thread, span.started):
             access.alone = CUT_OFF
     return (
         span.pc, span.lock, span.shared, span.mine, span.thread, span.virtual, span.kind, span.masked,

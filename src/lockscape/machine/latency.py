@@ -56,7 +56,7 @@ def woken(m: Any, ctx: int, t: int) -> int:
 
 @compiled
 def called(m: Any, v: int, fp: int, ctx: int, t: int) -> None:
-    """A process is woken by a call in the frame `fp` of what runs on `v`: by the interrupt that this is part of.
+    """A process is woken by a call in a frame of what runs on `v`: by the interrupt that this is part of.
 
     What an interrupt woke passes it on: a process of the kernel that does the rest of the work. A message of
     another instance is no interrupt that anybody responds to.

@@ -127,8 +127,8 @@ CONTEXT_WORDS = C_STACK + STACK_WORDS
 
 (I_CPUS, I_VIRTUAL, I_BLOCK, I_BLOCK_FRAME, I_WAKE, I_WAKE_FRAME, I_ENTRY, I_ENTRY_FRAME, I_NUMBER, I_SPARE,
  I_TEMPLATE, I_MESSAGES) = range(12)  # fmt: skip
-"""I_SPARE: the first context that is free for a new process; I_TEMPLATE: what such a one begins as. I_MESSAGES:
-a bit for each vector that tells of a message: who is woken by that has been asked, and answers no interrupt."""
+"""I_SPARE: the first context that is free for a new process; I_TEMPLATE: what such a one begins as.
+I_MESSAGES: a bit for each vector that tells of a message: who is woken by one responds to no interrupt."""
 I_VECTOR = 12
 """Two words for each vector: first row and frame of its handler."""
 I_SLOT = I_VECTOR + 2 * VECTORS
