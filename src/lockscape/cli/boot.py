@@ -44,7 +44,7 @@ if TYPE_CHECKING:
               help="An ext2 with linear directories on a disk of memory, or a tmpfs.")  # fmt: skip
 @click.option("--repeat", type=click.IntRange(1, 100), default=1, show_default=True, metavar="N",
               help="Guests for each point.")  # fmt: skip
-@click.option("--quantum", type=click.IntRange(512, 1_000_000), default=2000, show_default=True, metavar="N",
+@click.option("--quantum", type=click.IntRange(512, 1_000_000), default=3000, show_default=True, metavar="N",
               help="Cycles that a processor may be ahead of another one.")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(1), default=120.0, show_default=True, metavar="S",
               help="End a guest that has not got on for so long.")  # fmt: skip

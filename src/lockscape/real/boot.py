@@ -31,7 +31,7 @@ from lockscape.real.simulator.runs import Task, Told, run_all
 from lockscape.real.stopping import stoppable
 from lockscape.real.work import Work
 
-QUANTUM = 2000
+QUANTUM = 3000
 """Cycles that a processor may be ahead of another one. Less is slower; see docs/real/boot.md."""
 
 MEMORY_MB = 1024

@@ -33,9 +33,10 @@ def run_all(
 ) -> Generator[tuple[int, Guest]]:
     """Run the tasks, `jobs` at once, and yield each task's number and its guest when it has ended.
 
+    The last ones begin first: they have the most processors, and what takes longest should not end alone.
     Raises `GuestError` for the first that fails; then, and when it is interrupted, all others are ended.
     """
-    waiting = list(reversed(range(len(tasks))))
+    waiting = list(range(len(tasks)))
     running: dict[int, Guest] = {}
     ended = 0
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
