@@ -171,6 +171,17 @@ def test_a_guest_that_does_all_gives_a_curve(
     }
 
 
+def test_guests_with_the_most_processors_begin_first(
+    lockscape: Command, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = Path(kernel).parent / "begun"
+    logged = f"open({str(begun)!r}, 'a').write('%d ' % cpus)\n" + DONE
+    works = ("--workload", "postmark", "--workload", "compute")
+    result = booted(lockscape, kernel, logged, monkeypatch, "--cpus", "2,4", *works, "--jobs", "1")
+    assert result.code == 0, result.err
+    assert begun.read_text().split() == ["4", "4", "2", "2", "1", "1"]
+
+
 def test_laws_are_fitted_to_a_booted_curve(
     lockscape: Command, kernel: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,9 +1,14 @@
 """Who uses a part of an object, and when: what excuses of mutants rest on."""
 
+from types import SimpleNamespace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lockscape.experiments.follow import Life
+from lockscape.experiments.need import CUT_OFF, _simplified
+from lockscape.experiments.witness import Access, Span
 from lockscape.machine.activity import Lockset
 from lockscape.program import opcodes as op
 
@@ -36,6 +41,19 @@ def test_an_object_is_cut_off_if_the_run_ends_before_another_thread_comes_or_it_
     other = life("aw", "bw", "aw", freed=False)
     other.parts[16].use(B, 4, False, NONE_HELD, op.EXCLUSIVE)
     assert not other.cut_off(A, 3), "b comes to another part of it"
+
+
+@pytest.mark.parametrize(("count", "excuse"), [("", CUT_OFF), ("1", "")])
+def test_only_what_is_allocated_is_cut_off(count: str, excuse: str) -> None:
+    """A system object is in use until the end of every run: that nobody came again says nothing of it."""
+    used = life("aw", "bw", "aw", freed=False)
+    span = Span(0, 0, False, 0, A, 0, 0, 0, 3, False, True, False, last=3)
+    span.parts[1, 0, 8] = Access(True, frozenset(), (0, 0, 0, 0), frozenset(), False, 0)
+    watched = SimpleNamespace(
+        lives={(1, 0): used}, state=SimpleNamespace(layouts=[SimpleNamespace(count=count)])
+    )
+    _simplified(span, watched, ())  # type: ignore[arg-type]
+    assert span.parts[1, 0, 8].alone == excuse
 
 
 def test_a_part_is_set_before_if_nobody_changes_it_once_a_second_thread_has_come():

@@ -468,6 +468,23 @@ def test_names_keep_out_of_each_others_way() -> None:
     assert meeting([each.box for each in full]), "where there is no room they meet: this can be seen"
 
 
+def test_names_that_find_no_room_are_placed_first_in_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [
+        (length * "n", float(x), float(y))
+        for length, x, y in (
+            (18, 235, 20), (12, 268, 66), (12, 264, 60), (6, 278, 32), (12, 91, 27), (12, 95, 54), (3, 57, 102),
+            (12, 261, 86), (3, 201, 70), (12, 124, 85), (18, 246, 81), (12, 51, 85),
+        )
+    ]  # fmt: skip
+    frame = (0.0, 0.0, 300.0, 120.0)
+    marks = [labels._around(x, y) for _, x, y in points]
+    assert meeting([each.box for each in place_names(points, frame)]) == []
+    assert not any(common(each.box, mark) for each in place_names(points, frame) for mark in marks)
+    monkeypatch.setattr(labels, "TRIES", 1)
+    once = place_names(points, frame)
+    assert meeting([each.box for each in once]) or any(common(e.box, m) for e in once for m in marks)
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [((0, 0, 10, 10), True), ((0, 5, 10, 5), True), ((0, 0, 3, 3), False), ((0, 9, 3, 0), False), ((4, 0, 4, 9), False)],

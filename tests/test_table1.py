@@ -149,6 +149,8 @@ def test_a_watch_in_which_somebody_does_not_respond_is_refused() -> None:
     result = simulate(spec("uniprocessor", 1, watch(0, 1)))
     with pytest.raises(RunError, match="uniprocessor: 3 responses to interrupts are known of 4"):
         _check_load(result, watch(0, 1, sleeps=4), "uniprocessor")
+    with pytest.raises(RunError, match="uniprocessor: 3 responses to interrupts are known of 2"):
+        _check_load(result, watch(0, 1, sleeps=2), "uniprocessor")
 
 
 # --- the rules ----------------------------------------------------------------------------------------------

@@ -17,9 +17,9 @@ have without a break, lies inside, or a flag keeps them apart.
 Left out of this are parts where the life of their object keeps the two apart: what one of them *takes down*
 (no other thread comes to it from the beginning of its span until the object is freed), what is *set before*
 (nobody changes it any more when a second thread first comes to it, but who takes it down), what is *cut off*
-(the object could have been freed, and no other thread comes to it from the beginning of its span until the
-run is over), and what one of the two threads first comes to *later*, after the other's span. These are what
-happened in the runs, not rules of the port (`OBSERVED`).
+(the object is one that is allocated, was not freed, and no other thread comes to any part of it from the
+beginning of its span until the run is over), and what one of the two threads first comes to *later*, after
+the other's span. These are what happened in the runs, not rules of the port (`OBSERVED`).
 """
 
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Ending connections: closing a socket, and telling the other end."""
+"""What processes do with connections: sending on them, and ending them, which tells the other end."""
 
 from lockscape.kernel.card import alloc_packet
 from lockscape.kernel.incoming import disown_socket, own_socket, run_network, send_packet

@@ -1,4 +1,4 @@
-"""Packets that come: how they get to their sockets, and what they do there.
+"""Packets that come: how they get to their sockets, and what they do there; and that others were taken.
 
 A packet that comes is looked at outside any process, by an interrupt or by who sent it: it finds its socket
 and is queued there, or waits in the socket's backlog while a process does something with it. With the option

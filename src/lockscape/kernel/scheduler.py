@@ -375,7 +375,10 @@ def wait_for_lock() -> None:
 
 @function()
 def sleep_until_called() -> None:
-    """Sleep until somebody has taken this process off what it waits for, and called it."""
+    """Sleep until somebody has taken this process off what it waits for, and called it.
+
+    The first look is without the run queue's lock: who calls is done with the process by then.
+    """
     me: Process = current()
     while me.waiting == 1:
         asleep = 0

@@ -102,7 +102,7 @@ def call(p: Process) -> None:
             # it may have moved to another queue before this one was kept
             if not option("processor_queues") or p.cpu == cpu:
                 woken = enqueue(queue, p)
-                p.waiting = 0  # it may go on at once
+                p.waiting = 0  # last: it looks without the lock, and may go on and end
     if woken == 1:
         kick_for(wish, cpu)
 

@@ -355,7 +355,10 @@ def reply(channel: Channel, result: int) -> None:
 
 @function("waker")
 def send_reply(client: Process, channel: Channel, cpu: int) -> None:
-    """Let a program's thread go on that waits for a reply: its processor looks for that when signalled."""
+    """Let a program's thread go on that waits for a reply: its processor looks for that when signalled.
+
+    `client` is for the machine, which times how long it takes to go on.
+    """
     queue: ThreadQueue = the_of(ThreadQueue, SMALL_KERNEL, cpu)
     insert(queue.replies, channel, channel)
     step("send_signal")

@@ -216,7 +216,7 @@ def call(p: Process) -> None:
         ):
             if p.cpu == cpu:
                 woken = enqueue(queue, p)
-                p.waiting = 0  # it may go on at once
+                p.waiting = 0  # last: it looks without the lock, and may go on and end
     if woken == 1:
         kick(cpu)
 

@@ -119,7 +119,7 @@ def call(p: Process) -> None:
     woken = 0
     with section("call", queue.tasks, p.state, p.waiting):
         woken = enqueue(queue, p)
-        p.waiting = 0  # it may go on at once
+        p.waiting = 0  # last: it looks without the lock, and may go on and end
     if woken == 1:
         kick_master()
 

@@ -22,9 +22,9 @@ ROLES = ("kernel", "waker", "user", "entry", "interrupt", "hook")
 def function(role: str = "kernel", replaces: bool = False) -> Callable[[_F], _F]:
     """Mark a Python function as source of the simulator.
 
-    `role`: ``kernel`` is called by others, and so is ``waker``, which makes the process that it is given
-    runnable; ``user`` runs in user mode; ``entry`` is entered from user mode
-    by a system call or fault; ``interrupt`` by an interrupt; ``hook`` by the machine's blocking locks.
+    `role`: ``kernel`` is called by others, and so is ``waker``, which lets the process that it is given go
+    on, itself or by a message; ``user`` runs in user mode; ``entry`` is entered from user mode by a system
+    call or fault; ``interrupt`` by an interrupt; ``hook`` by the machine's blocking locks.
     `replaces`: it stands for the kernel's function of the same name (new code of a port only).
     """
     if role not in ROLES:

@@ -177,7 +177,7 @@ def _tasks(
         def make(messages: int, machine: Machine = machine) -> list[str]:
             return command(qemu, machine, kernel.image.path, kernel.image.bits, path, line, messages)
 
-        yield Task(make, environment(qemu), work.calls * settings.processes)
+        yield Task(cpus, make, environment(qemu), work.calls * settings.processes)
 
 
 def _jobs(asked: int, memory_mb: int) -> int:

@@ -102,9 +102,9 @@ def place_names(
 ) -> tuple[Name, ...]:
     """Return a place for each (name, x, y), inside the frame where it can be, in the order of the points.
 
-    Those with the most neighbours are placed first; if some names still cover something, all are placed again
-    with those first (squeaky wheel optimization: Joslin and Clements, JAIR 10, 1999), at most `TRIES` times.
-    Of all these the one counts in which least is covered. `taken` is covered already.
+    Those with the most neighbours are placed first; if some names still cover something or stand outside, all
+    are placed again with those first (squeaky wheel optimization: Joslin and Clements, JAIR 10, 1999), at
+    most `TRIES` times. Of all these the one counts in which least is covered. `taken` is covered already.
     """
     fixed = [*taken, *(_around(x, y) for _, x, y in points)]
     order = sorted(range(len(points)), key=lambda n: (-_neighbours(points, n), n))
@@ -117,9 +117,10 @@ def place_names(
         ]
         if sum(covers) < least:
             best, least = names, sum(covers)
-        if least == 0:
+        again = sorted(order, key=lambda n: -covers[n])
+        if least == 0 or again == order:
             break
-        order.sort(key=lambda n: -covers[n])
+        order = again
     return tuple(best)
 
 

@@ -135,9 +135,9 @@ def why_latency(name: str, cell: Cell, measured: Measured, mhz: int) -> str:
     )
     return (
         f"{name}, latency: {cell.measured}, in the paper {cell.printed}. 99% of responses take up to "
-        f"{responds} µs. 99% of interrupts are handled within {handled} µs, and of processes that are woken "
-        f"run within {runs} µs: {kernel}. {_spun(measured.waits.spin_share, measured.waits.lock)}"
-        f"{_unsure(cell)}"
+        f"{responds} µs. 99% of interrupts are handled within {handled} µs, and of all processes that are "
+        f"woken, urgent or not, run within {runs} µs: {kernel}. "
+        f"{_spun(measured.waits.spin_share, measured.waits.lock)}{_unsure(cell)}"
     )
 
 

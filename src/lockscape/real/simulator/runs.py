@@ -17,8 +17,10 @@ STOPPED_S = 2.0
 
 
 class Task(NamedTuple):
-    """A guest to run. `command` makes QEMU's from the messages' descriptor; `calls` are expected in all."""
+    """A guest to run on `cpus` processors. `command` makes QEMU's from the messages' descriptor; `calls` are
+    expected in all."""
 
+    cpus: int
     command: Callable[[int], list[str]]
     environment: dict[str, str]
     calls: int
@@ -33,10 +35,10 @@ def run_all(
 ) -> Generator[tuple[int, Guest]]:
     """Run the tasks, `jobs` at once, and yield each task's number and its guest when it has ended.
 
-    The last ones begin first: they have the most processors, and what takes longest should not end alone.
+    Those with the most processors begin first: what takes longest should not end alone.
     Raises `GuestError` for the first that fails; then, and when it is interrupted, all others are ended.
     """
-    waiting = list(range(len(tasks)))
+    waiting = sorted(range(len(tasks)), key=lambda number: tasks[number].cpus)
     running: dict[int, Guest] = {}
     ended = 0
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
