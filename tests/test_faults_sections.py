@@ -244,6 +244,70 @@ def test_attempts_of_compare_and_swap_that_fail_do_not_count():
     assert run(machine(swap_and_ignore, (), atomic=atomic, cpus=3)).kinds == {"broken section"}
 
 
+@function()
+def counts_in_turns() -> None:
+    box: Box = the(Box)
+    n = 10
+    while n > 0:
+        n -= 1
+        with section("count", box.value, box.second):
+            seen = box.value
+            while compare_and_swap(box.value, seen, seen + 1) == 0:
+                seen = box.value
+            step("work", 1 + 3 * this_cpu())
+            other = box.second
+            while compare_and_swap(box.second, other, other - 1) == 0:
+                other = box.second
+    stop_here()
+
+
+@function()
+def counts_and_looks() -> None:
+    box: Box = the(Box)
+    n = 10
+    while n > 0:
+        n -= 1
+        with section("count", box.value, box.second):
+            seen = box.value
+            while compare_and_swap(box.value, seen, seen + 1) == 0:
+                seen = box.value
+            step("work", 1 + 3 * this_cpu())
+            other = box.second
+            while compare_and_swap(box.second, other, other - 1) == 0:
+                other = box.second
+            box.head = seen + other
+    stop_here()
+
+
+def test_additions_by_compare_and_swap_commute_unless_their_result_is_looked_at():
+    atomic = frozenset({("Box", part) for part in ("value", "second", "head")})
+    assert run(machine(counts_in_turns, (), atomic=atomic, cpus=3)).faults == []
+    assert run(machine(counts_and_looks, (), atomic=atomic, cpus=3)).kinds == {"broken section"}
+
+
+@function()
+def reads_and_counts() -> None:
+    box: Box = the(Box)
+    if this_cpu() == 0:
+        with section("read", box.value, box.second):
+            before = box.value
+            seen = box.second
+            step("work", 9)
+            while compare_and_swap(box.second, seen, seen + 1) == 0:
+                seen = box.second
+            box.value = before + 1
+    else:
+        step("work", 3)
+        box.value = 7
+        box.second += 1
+    stop_here()
+
+
+def test_an_addition_that_is_tried_again_keeps_what_was_read_before():
+    atomic = frozenset({("Box", "value"), ("Box", "second")})
+    assert run(machine(reads_and_counts, (), atomic=atomic)).kinds == {"broken section"}
+
+
 def test_memory_of_the_graph_stays_bounded():
     seen = run(machine(whole_section_locked, cpus=4))
     assert len(seen.detector.sections.nodes) == 0

@@ -200,7 +200,7 @@ def test_the_port_has_no_lock_but_the_kernels_own() -> None:
 
 
 @pytest.mark.parametrize("name", ["lock-free", "lock-free-single"])
-@pytest.mark.parametrize("number", [0, 7, 8])
+@pytest.mark.parametrize("number", [0, 4, 7, 8])
 def test_trials_show_no_fault(name: str, number: int) -> None:
     _, wrong = run_trial(kernel(name), trials()[number], Detector)
     assert not wrong

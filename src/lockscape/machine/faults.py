@@ -163,7 +163,7 @@ class Detector:
                 self.lifetimes.unread(known, offset, now)
         swap_failed = how == op.ATOMIC and not write and self.opcodes[now[3]] in _COMPARE_AND_SWAP
         if swap_failed:
-            self.sections.restart(act, known.place, offset)
+            self.sections.restart(act, known.place, offset, now[3])
         if how == op.ATOMIC:
             self.synchronise(part, act, write, now[3])
         if offset in known.local:

@@ -7,7 +7,8 @@ names (all, if it names none); a part named by nested sections belongs to the ou
 
 Left out, for they are meant to meet: racy parts; readers of published parts inside an RCU read section; an
 optimistic reader that must retry; what a section read before a compare-and-swap of it failed, if it had not
-written anything. Atomic additions whose result nobody looks at commute with each other.
+written anything. Atomic additions whose result nobody looks at commute with each other; a loop that adds by
+compare-and-swap is one as well, and what it saw of its field before does not count.
 
 The graph stays small: an edge always points to an execution that is still going on, so one that ended before
 all those now going on began can never be part of a cycle and is forgotten.
@@ -75,7 +76,11 @@ class Sections:
         self.finished: deque[Execution] = deque()
         self.clock = 0
         code = state.binary.code
-        self.adds = set(np.flatnonzero((code[:, 0] == op.ADD_FIELD) & (code[:, 5] < 0)).tolist())
+        kind = code[:, 0]
+        swaps = (kind == op.COMPARE_AND_SWAP) & (code[:, 7] == 1)
+        adds = ((kind == op.ADD_FIELD) & (code[:, 5] < 0)) | swaps
+        self.adds = set(np.flatnonzero(adds).tolist())
+        self.looks = set(np.flatnonzero((kind == op.LOAD) & (code[:, 5] == 1)).tolist())
 
     def begin(self, act: Activity, number: int) -> None:
         """A section begins."""
@@ -110,11 +115,14 @@ class Sections:
         while len(act.sections) > depth:
             self.finish(act.sections.pop())
 
-    def restart(self, act: Activity, place: int, offset: int) -> None:
+    def restart(self, act: Activity, place: int, offset: int, pc: int) -> None:
         """A compare-and-swap failed: what its sections read so far does not count.
 
         Of one that has written already only what it read of this part: it comes before nobody for that.
+        Where it only adds, nothing else is read again.
         """
+        if pc in self.adds:
+            return
         for k, node in enumerate(act.sections):
             if node.wrote:
                 for other, why in [*node.out.items()]:
@@ -131,6 +139,8 @@ class Sections:
         self, known: Known, part: Part, offset: int, act: Activity, how: int, write: bool, now: Now
     ) -> None:
         """Take note of an access, outside or inside sections."""
+        if now[3] in self.looks:
+            return
         kind = int(write)
         if how == op.ATOMIC and write and now[3] in self.adds:
             kind = ADD

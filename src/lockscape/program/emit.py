@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lockscape.program import nodes as n
 from lockscape.program import opcodes as op
+from lockscape.program.counting import counting
 from lockscape.program.layout import FRAME_HEAD, ROW
 from lockscape.program.operations import Operations
 
@@ -38,6 +39,7 @@ class FunctionCode(Operations):
 
     def __init__(self, function: n.Function, names: Names) -> None:
         super().__init__(function, names)
+        self.counting = counting(function.body) if names.traced else frozenset()
         self.breaks: list[list[int]] = []
         self.sections: list[int] = []
         self.loops: list[int] = []
@@ -117,6 +119,8 @@ class FunctionCode(Operations):
         """Emit the change of a variable."""
         target = self.register(name)
         self.value(value, target)
+        if name in self.counting:
+            self.rows[-1].append(1)  # the last is the look at the field
 
     def store(self, node: n.Store) -> None:
         """Emit a write of a field."""

@@ -31,7 +31,7 @@ JUMP_EQ = 23  #: a: register, b: target, c: value, d: c is immediate
 JUMP_NE = 24  #: as JUMP_EQ
 JUMP_LT = 25  #: as JUMP_EQ
 JUMP_GE = 26  #: as JUMP_EQ
-LOAD = 27  #: a: rd, b: register of the object, c: offset, d: how it is accessed
+LOAD = 27  #: a: rd, b: register of the object, c: offset, d: how it is accessed, e: 1 as in COMPARE_AND_SWAP
 STORE = 28  #: a: register of the object, b: offset, c: value, d: c is immediate, e: how it is accessed
 ADD_FIELD = 29  #: a: object, b: offset, c: value, d: c is immediate, e: rd or -1, f: cycles, g: how
 CALL = 30  #: a: target, b: distance of the new frame, c: rd or -1, d: its size, e: HOOK, WAKER or 0
@@ -50,7 +50,9 @@ FIRST = 41  #: a: rd, b: object, c: offset, e: how
 AFTER = 42  #: a: rd, b: object, c: offset, d: register of the key, e: how
 COUNT = 43  #: a: rd, b: object, c: offset, e: how
 FIRST_FREE = 44  #: a: rd, b: object, c: offset, d: register of the goal, e: how
-COMPARE_AND_SWAP = 45  #: a: rd, b: object, c: offset, d: old, e: new (registers), f: cycles
+#: a: rd, b: object, c: offset, d: old, e: new (registers), f: cycles, g: 1 if all that is done with the old
+#: value is to add to it until the swap is done
+COMPARE_AND_SWAP = 45
 #: a: rd, b: first of six registers (object, old, new, twice), c, d: offsets, f: cycles
 COMPARE_AND_SWAP2 = 46
 SWAP = 47  #: a: rd, b: object, c: offset, d: register of the new value, f: cycles

@@ -90,9 +90,9 @@ class Operations(Values):
         elif node.name == "swap":
             self.emit(op.SWAP, target, registers[0], offsets[0], registers[1], 0, cycles)
         else:
-            self.emit(
-                op.COMPARE_AND_SWAP, target, registers[0], offsets[0], registers[1], registers[2], cycles
-            )
+            adds = isinstance(node.args[1], n.Var) and node.args[1].name in self.counting
+            place, old, new = registers
+            self.emit(op.COMPARE_AND_SWAP, target, place, offsets[0], old, new, cycles, int(adds))
         for register in registers:
             self.done(register)
         return target

@@ -37,6 +37,7 @@ class Values(ABC):
         self.scope = ""
         self.scopes = 0
         self.outer: tuple[str, ...] = (function.name,)
+        self.counting: frozenset[str] = frozenset()
         self.returns: list[tuple[int, list[int]]] = []
 
     @abstractmethod
