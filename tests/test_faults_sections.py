@@ -308,6 +308,50 @@ def test_an_addition_that_is_tried_again_keeps_what_was_read_before():
     assert run(machine(reads_and_counts, (), atomic=atomic)).kinds == {"broken section"}
 
 
+@function()
+def goes_and_comes_back() -> None:
+    box: Box = the(Box)
+    if this_cpu() == 0:
+        with section("count", box.value):
+            seen = box.value
+            step("work", 9)
+            while compare_and_swap(box.value, seen, seen + 1) == 0:
+                seen = box.value
+            if seen == 3:
+                box.head = seen
+    else:
+        step("work", 3)
+        box.value += 1
+        box.value -= 1
+    stop_here()
+
+
+@function()
+def pops_what_came_back() -> None:
+    box: Box = the(Box)
+    if this_cpu() == 0:
+        with section("pop", box.head, box.second):
+            top = box.head
+            below = box.second
+            step("work", 9)
+            while compare_and_swap(box.head, top, below) == 0:
+                top = box.head
+                below = box.second
+    else:
+        step("work", 3)
+        with section("push", box.head, box.second):
+            box.head = 5
+            box.second = 7
+            box.head = 0
+    stop_here()
+
+
+def test_a_part_that_comes_back_is_as_it_was_but_what_hangs_on_it_is_not():
+    atomic = frozenset({("Box", part) for part in ("value", "second", "head")})
+    assert run(machine(goes_and_comes_back, (), atomic=atomic)).faults == []
+    assert run(machine(pops_what_came_back, (), atomic=atomic)).kinds == {"broken section"}
+
+
 def test_memory_of_the_graph_stays_bounded():
     seen = run(machine(whole_section_locked, cpus=4))
     assert len(seen.detector.sections.nodes) == 0

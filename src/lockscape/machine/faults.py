@@ -161,15 +161,17 @@ class Detector:
                 return
             if how == op.ATOMIC and not write and not act.cover.lockset.any:
                 self.lifetimes.unread(known, offset, now)
-        swap_failed = how == op.ATOMIC and not write and self.opcodes[now[3]] in _COMPARE_AND_SWAP
-        if swap_failed:
+        swap = how == op.ATOMIC and self.opcodes[now[3]] in _COMPARE_AND_SWAP
+        if swap and write:
+            self.sections.confirm(act, known.place, offset)
+        elif swap:
             self.sections.restart(act, known.place, offset, now[3])
         if how == op.ATOMIC:
             self.synchronise(part, act, write, now[3])
         if offset in known.local:
             self.elsewhere(known, part, offset, now)
         self.races.access(known, part, offset, act.cover, how, write, now)
-        if self.sections.nodes and not swap_failed:
+        if self.sections.nodes and (write or not swap):
             self.sections.access(known, part, offset, act, how, write, now)
 
     def refer(self, part: Part, act: Activity, write: bool) -> None:

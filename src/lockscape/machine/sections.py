@@ -7,8 +7,10 @@ names (all, if it names none); a part named by nested sections belongs to the ou
 
 Left out, for they are meant to meet: racy parts; readers of published parts inside an RCU read section; an
 optimistic reader that must retry; what a section read before a compare-and-swap of it failed, if it had not
-written anything. Atomic additions whose result nobody looks at commute with each other; a loop that adds by
-compare-and-swap is one as well, and what it saw of its field before does not count.
+written anything. What it read of a part that it swaps then counts as read at that moment, for it is the same
+value, whatever was there between (what hangs on a part that comes back is another part).
+Atomic additions whose result nobody looks at commute with each other; a loop that adds by compare-and-swap
+is one as well, and what it saw of its field before does not count.
 
 The graph stays small: an edge always points to an execution that is still going on, so one that ended before
 all those now going on began can never be part of a cycle and is forgotten.
@@ -61,6 +63,12 @@ class Execution:
     ended: int = -1
     wrote: bool = False
     out: dict[int, Edge] = field(default_factory=dict)
+
+    def unread(self, place: int, offset: int) -> None:
+        """Come before nobody for having read a part."""
+        for other, why in [*self.out.items()]:
+            if (why.place, why.offset, why.first_kind) == (place, offset, READ):
+                del self.out[other]
 
 
 class Sections:
@@ -125,15 +133,18 @@ class Sections:
             return
         for k, node in enumerate(act.sections):
             if node.wrote:
-                for other, why in [*node.out.items()]:
-                    if (why.place, why.offset, why.first_kind) == (place, offset, READ):
-                        del node.out[other]
+                node.unread(place, offset)
             else:
                 del self.nodes[node.id], self.live[node.id]
                 self.clock += 1
                 new = Execution(self.clock, node.number, self.clock, node.context, node.names)
                 self.nodes[new.id], self.live[new.id] = new, self.clock
                 act.sections[k] = new
+
+    def confirm(self, act: Activity, place: int, offset: int) -> None:
+        """A compare-and-swap is done: its part has the value that its sections read of it."""
+        for node in act.sections:
+            node.unread(place, offset)
 
     def access(
         self, known: Known, part: Part, offset: int, act: Activity, how: int, write: bool, now: Now
@@ -191,7 +202,10 @@ class Sections:
 
     def edge(self, first: Execution, second: Execution, why: Edge) -> None:
         """Add an edge; if it closes a cycle report that instead."""
-        if second.id in first.out:
+        known = first.out.get(second.id)
+        if known is not None:
+            if known.first_kind == READ:  # which may come not to count
+                first.out[second.id] = why
             return
         path = self.path(second, first.id) if second.out else None
         if path is None:
