@@ -35,9 +35,12 @@ LOCK = pytest.StashKey[str]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Begin to compile before pytest-xdist starts its workers: each of them would do so at the same time."""
+    """Begin to compile before pytest-xdist starts its workers: each of them would do so at the same time.
+
+    Without workers as well: commands that tests start say so where they are the first to compile.
+    """
     config = session.config
-    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+    if hasattr(config, "workerinput"):
         return
     lock = NamedTemporaryFile(prefix="lockscape-tests-")  # noqa: SIM115  # closed with the session
     config.add_cleanup(lock.close)
@@ -57,15 +60,16 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Let a worker wait, after it has collected the tests, until all is compiled.
+    """Wait, after the tests are collected, until all is compiled.
 
     What is there by now stays, kernels that tests share soon add to it, and little of all that is garbage: a
     tenth of the time would go into looking for it.
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-    if hasattr(session.config, "workerinput"):
-        with open(session.config.workerinput["lock"]) as lock:
+    given = getattr(session.config, "workerinput", None)
+    if given or not session.config.getoption("numprocesses", None):
+        with open(given["lock"] if given else session.config.stash[LOCK]) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
 
 
