@@ -15,7 +15,7 @@ from lockscape.experiments.run import _built, _machine_of, kernel_key, load_run,
 from lockscape.experiments.sample import kernel_steps
 from lockscape.kernel import entry
 from lockscape.kernel.build import OPTIONS, SEMAPHORES
-from lockscape.kernel.scheduler import TICK
+from lockscape.kernel.vectors import TICK
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable, preset
 from lockscape.machine.execute import execute

@@ -8,7 +8,7 @@ import pytest
 
 from lockscape.experiments.observe import trial_spec
 from lockscape.experiments.run import Loaded, simulate
-from lockscape.kernel.scheduler import ARRIVED, TICK
+from lockscape.kernel.vectors import ARRIVED, TICK
 from lockscape.machine import layout as at
 from lockscape.machine.execute import TraceReader
 from lockscape.machine.state import Hardware
@@ -114,7 +114,7 @@ def test_a_lock_holder_that_an_interrupts_thread_waits_for_goes_first() -> None:
     longest = []
     for inheritance in (1, 0):
         plan = changed_plan(system.plan, Change(options={"inheritance": inheritance}), "x")
-        rows, loaded = traced(replace(system, plan=plan), "interrupt-threads", cpus=1, operations=600)
+        rows, loaded = traced(replace(system, plan=plan), "interrupt-threads", cpus=1, operations=2400)
         state = loaded.machine.state
         processes = [state.get(state.system("InterruptThread", k), "process") for k in range(2)]
         sleeps = [loaded.port.program.locks[name].sleeps for name in state.binary.locks]

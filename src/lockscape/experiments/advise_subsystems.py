@@ -23,7 +23,7 @@ SUBSYSTEMS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "fs": ("files", "stat", "names", "directories", "entries", "inodes", "blocks", "buffers", "pages",
            "readwrite", "writeback", "synchronise", "rename", "links", "release"),
     "mm": ("areas", "allocate", "swap", "reclaim"),
-    "process": ("scheduler", "clock", "balance", "processes", "forked", "waits", "timers", "signals",
+    "process": ("scheduler", "kicks", "clock", "balance", "processes", "forked", "waits", "timers", "signals",
                 "delivery"),
     "net": ("sockets", "socket_table", "incoming", "connections", "card"),
     "ipc": ("pipes", "pipe_files", "semaphores", "messages"),

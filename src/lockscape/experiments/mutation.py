@@ -58,7 +58,7 @@ from lockscape.experiments.trials import (
     trials,
     warm_up,
 )
-from lockscape.kernel.scheduler import MASTER
+from lockscape.kernel.kicks import MASTER
 from lockscape.machine.execute import RunError
 from lockscape.machine.faults import Detector
 from lockscape.ports.mutants import DELAY_CYCLES, TOLD, Mutant

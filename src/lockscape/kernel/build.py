@@ -22,6 +22,7 @@ from lockscape.kernel import (
     forked,
     incoming,
     inodes,
+    kicks,
     links,
     messages,
     names,
@@ -54,7 +55,7 @@ from lockscape.program.parse import parse
 
 MODULES: tuple[types.ModuleType, ...] = (
     entry, files, stat, names, directories, entries, inodes, blocks, buffers, pages, readwrite, areas,
-    allocate, deferral, balance, scheduler, clock, writeback, synchronise, rename,
+    allocate, deferral, balance, scheduler, kicks, clock, writeback, synchronise, rename,
     processes, forked, waits, release,
     pipes, pipe_files, timers, signals, delivery, semaphores, messages, links,
     swap, reclaim, sockets, socket_table, incoming, connections, card,

@@ -3,7 +3,8 @@
 from lockscape.kernel.balance import balance_tick
 from lockscape.kernel.deferral import check_deferred
 from lockscape.kernel.objects import Clock, Process, Processor
-from lockscape.kernel.scheduler import RESCHEDULE, queue_of
+from lockscape.kernel.scheduler import queue_of
+from lockscape.kernel.vectors import RESCHEDULE
 from lockscape.program.language import (
     NONE,
     add_return,

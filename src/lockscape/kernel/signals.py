@@ -4,9 +4,11 @@ A signal that a process ignores is not sent. Others are a bit in a set, which th
 sleeps and, when `pending` says so, on each way to user mode.
 """
 
+from lockscape.kernel.kicks import kick_for, wish_of
 from lockscape.kernel.objects import INTERRUPTIBLE, Process, ProcessTable
 from lockscape.kernel.release import put_process
-from lockscape.kernel.scheduler import RESCHEDULE, enqueue, kick_for, queue_of, wish_of
+from lockscape.kernel.scheduler import enqueue, queue_of
+from lockscape.kernel.vectors import RESCHEDULE
 from lockscape.kernel.waits import INTERRUPTED, sleep_interruptibly
 from lockscape.program.language import (
     NONE,

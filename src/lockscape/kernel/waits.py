@@ -5,8 +5,9 @@ called. Whoever takes it off the queue must call it, and nobody else does: until
 that who has taken it off may still look at it.
 """
 
+from lockscape.kernel.kicks import kick_for, wish_of
 from lockscape.kernel.objects import INTERRUPTIBLE, Process, WaitQueue
-from lockscape.kernel.scheduler import enqueue, kick_for, queue_of, schedule, sleep_until_called, wish_of
+from lockscape.kernel.scheduler import enqueue, queue_of, schedule, sleep_until_called
 from lockscape.program.language import (
     NONE,
     atomic,

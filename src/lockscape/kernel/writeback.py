@@ -3,7 +3,8 @@
 from lockscape.kernel.inodes import iput, write_inode
 from lockscape.kernel.objects import Buffer, BufferCache, Clock, Disk, Inode, InodeCache, Page, Process
 from lockscape.kernel.pages import untag_page
-from lockscape.kernel.scheduler import DISK, finish_switch, sleep_until_woken, wake
+from lockscape.kernel.scheduler import finish_switch, sleep_until_woken, wake
+from lockscape.kernel.vectors import DISK
 from lockscape.kernel.waits import call
 from lockscape.program.language import (
     NONE,

@@ -13,7 +13,8 @@ from lockscape.kernel.delivery import deliver_signals
 from lockscape.kernel.entry import EXIT, FAULT, FORK, IOCTL, NOT_A_DEVICE, leave_interrupt
 from lockscape.kernel.objects import BLOCKED, DONE, RUNNABLE, Processor
 from lockscape.kernel.processes import sys_exit
-from lockscape.kernel.scheduler import TICK, schedule, wake
+from lockscape.kernel.scheduler import schedule, wake
+from lockscape.kernel.vectors import TICK
 from lockscape.machine.state import Instance
 from lockscape.ports.topology import KERNEL, NO_KERNEL, Options, Topology
 from lockscape.program.language import (

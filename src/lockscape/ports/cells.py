@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from lockscape.kernel.card import SENDING
 from lockscape.kernel.objects import Disk
-from lockscape.kernel.scheduler import ARRIVED, SENT
+from lockscape.kernel.vectors import ARRIVED, SENT
 from lockscape.machine.state import Instance
 from lockscape.ports.topology import KERNEL, Options, Topology
 from lockscape.program.language import (

@@ -5,6 +5,7 @@ where it ran last; a processor that runs out of processes takes one from the lon
 """
 
 from lockscape.kernel.balance import move_task
+from lockscape.kernel.kicks import kick
 from lockscape.kernel.objects import (
     BLOCKED,
     DONE,
@@ -15,7 +16,7 @@ from lockscape.kernel.objects import (
     RunQueue,
 )
 from lockscape.kernel.release import put_process
-from lockscape.kernel.scheduler import enqueue, find_urgent, kick
+from lockscape.kernel.scheduler import enqueue, find_urgent
 from lockscape.kernel.signals import interrupt_runner
 from lockscape.ports.clustered import advance_generation, begin_call, end_call
 from lockscape.ports.clustered_memory import give_what_is_asked

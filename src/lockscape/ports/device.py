@@ -24,7 +24,7 @@ from lockscape.kernel.entry import leave_interrupt
 from lockscape.kernel.incoming import acknowledge, netif_rx, run_network_in_handler
 from lockscape.kernel.network_objects import CALLING, DATA, Card, Client, Packet
 from lockscape.kernel.objects import Disk
-from lockscape.kernel.scheduler import ARRIVED, DISK, SENT
+from lockscape.kernel.vectors import ARRIVED, DISK, SENT
 from lockscape.kernel.waits import call
 from lockscape.kernel.writeback import wake_sleepers
 from lockscape.machine.state import Instance

@@ -8,7 +8,7 @@ used up its slice, or makes way for another (`lockscape.ports.coscheduling`).
 """
 
 from lockscape.kernel.objects import Processor
-from lockscape.kernel.scheduler import DISK, RESCHEDULE
+from lockscape.kernel.vectors import DISK, RESCHEDULE
 from lockscape.machine.guests import EXIT_HALT
 from lockscape.ports.coscheduling import (
     ask_for_turn,

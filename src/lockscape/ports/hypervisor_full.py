@@ -13,7 +13,8 @@ from lockscape.kernel.card import SENDING
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import FAULT, call_body
 from lockscape.kernel.objects import Area, Disk, Memory, Processor
-from lockscape.kernel.scheduler import ARRIVED, SENT, schedule
+from lockscape.kernel.scheduler import schedule
+from lockscape.kernel.vectors import ARRIVED, SENT
 from lockscape.ports.hypervisor import enter_guest_kernel, leave_guest_kernel
 from lockscape.ports.hypervisor_objects import CARD_PORTS, EMULATE, GUEST_CALL, GUEST_FAULT, SHADOW
 from lockscape.ports.hypervisor_topology import topology_of

@@ -14,7 +14,8 @@ from lockscape.kernel.card import SENDING
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import DISK_LINE, FAULT, call_body, leave_interrupt, mark_line
 from lockscape.kernel.objects import Area, Buffer, Disk, Memory, Processor
-from lockscape.kernel.scheduler import ARRIVED, DISK, SENT, TICK, schedule
+from lockscape.kernel.scheduler import schedule
+from lockscape.kernel.vectors import ARRIVED, DISK, SENT, TICK
 from lockscape.kernel.writeback import disk_done
 from lockscape.machine.state import Instance, State
 from lockscape.ports import hypervisor_objects

@@ -9,7 +9,7 @@ one processor are a guest per processor.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from lockscape.kernel.scheduler import DISK, TICK
+from lockscape.kernel.vectors import DISK, TICK
 from lockscape.machine import layout as at
 from lockscape.machine.state import Instance, State
 from lockscape.ports.hypervisor_objects import KICKED, READY, STRICT, VIRTUAL_TIMER

@@ -11,8 +11,9 @@ That a waiting thread interrupts the master, unless a bound one runs there, is a
 (osfmk/kern/sched_prim.c:thread_setrun); OSF/1 1.0 saved that signal, so that the thread waited for a tick.
 """
 
+from lockscape.kernel.kicks import MASTER
 from lockscape.kernel.objects import Process, Processor, RunQueue
-from lockscape.kernel.scheduler import MASTER, pick_best, schedule
+from lockscape.kernel.scheduler import pick_best, schedule
 from lockscape.program.language import NONE, after, current, first, function, step, this_cpu
 
 

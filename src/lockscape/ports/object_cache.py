@@ -14,9 +14,10 @@ from lockscape.kernel import objects
 from lockscape.kernel.allocate import page_free
 from lockscape.kernel.delivery import check_signals
 from lockscape.kernel.entry import FAULT, call_body
+from lockscape.kernel.kicks import choose_cpu, kick
 from lockscape.kernel.objects import Memory, Processor
 from lockscape.kernel.release import put_process
-from lockscape.kernel.scheduler import choose_cpu, kick, queue_of, schedule
+from lockscape.kernel.scheduler import queue_of, schedule
 from lockscape.machine.state import State
 from lockscape.ports.topology import NATIVE, Options, Topology
 from lockscape.program.language import (

@@ -4,8 +4,9 @@ At each tick it looks at every processor and charges the thread that runs there,
 processor's queue (clock() of Solaris): the work of a tick grows with the processors, and one of them does it.
 """
 
+from lockscape.kernel.kicks import preempt
 from lockscape.kernel.objects import Process, Processor
-from lockscape.kernel.scheduler import preempt, queue_of
+from lockscape.kernel.scheduler import queue_of
 from lockscape.program.language import NONE, cpus, function, section, step, the
 
 

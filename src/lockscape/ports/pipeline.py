@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from lockscape.kernel.card import SENDING
 from lockscape.kernel.objects import Disk
-from lockscape.kernel.scheduler import ARRIVED, DISK, RESCHEDULE, SENT, TICK
+from lockscape.kernel.vectors import ARRIVED, DISK, RESCHEDULE, SENT, TICK
 from lockscape.machine import layout as at
 from lockscape.machine.guests import EXIT_HALT
 from lockscape.machine.state import Instance, State

@@ -6,16 +6,9 @@ and so its processor: the slave switches away from it, the master to it. It stay
 in user mode, until the master has something to do in the kernel.
 """
 
+from lockscape.kernel.kicks import MASTER, choose_cpu, kick, kick_master
 from lockscape.kernel.objects import INTERRUPTIBLE, Process, Processor, RunQueue
-from lockscape.kernel.scheduler import (
-    MASTER,
-    choose_cpu,
-    enqueue,
-    kick,
-    kick_master,
-    pick_best,
-    schedule,
-)
+from lockscape.kernel.scheduler import enqueue, pick_best, schedule
 from lockscape.kernel.signals import interrupt_runner
 from lockscape.program.language import (
     current,

@@ -4,7 +4,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lockscape.kernel.scheduler import ARRIVED, DISK, RESCHEDULE, SENT, TICK
+from lockscape.kernel.vectors import ARRIVED, DISK, RESCHEDULE, SENT, TICK
 from lockscape.machine.state import Instance, State
 
 KERNEL = Instance(

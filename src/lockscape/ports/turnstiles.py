@@ -6,9 +6,10 @@ for it (priority inversion). The thread takes what it lent back when it has been
 which waits for another lock hands the urgency on is left out.
 """
 
+from lockscape.kernel.kicks import THREAD_SLICE, preempt
 from lockscape.kernel.objects import BLOCKED, Process
 from lockscape.kernel.release import put_process
-from lockscape.kernel.scheduler import THREAD_SLICE, preempt, queue_of, schedule
+from lockscape.kernel.scheduler import queue_of, schedule
 from lockscape.ports.interrupt_threads import InterruptThread
 from lockscape.program.language import (
     NONE,

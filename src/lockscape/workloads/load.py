@@ -11,7 +11,8 @@ from lockscape.kernel import objects as kernel
 from lockscape.kernel.blocks import BLOCKS_PER_GROUP
 from lockscape.kernel.entry import WRITE
 from lockscape.kernel.inodes import INODES_PER_GROUP
-from lockscape.kernel.scheduler import ARRIVED, DISK, SENT, THREAD_SLICE, TICK
+from lockscape.kernel.kicks import THREAD_SLICE
+from lockscape.kernel.vectors import ARRIVED, DISK, SENT, TICK
 from lockscape.machine import layout as at
 from lockscape.machine.costs import CostTable
 from lockscape.machine.state import Hardware, State
