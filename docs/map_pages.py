@@ -1,6 +1,6 @@
 """The regions of the page about the map: made from the map that comes with lockscape.
 
-lockscape map --json > src/lockscape/experiments/recorded/map.json
+lockscape map --seeds 3 --json > src/lockscape/experiments/recorded/map.json
 python docs/generate.py
 """
 

@@ -36,7 +36,7 @@ def item(
 ) -> Item:
     """Return a port with speedups on `CPUS` by workload; two points have no law to be fitted."""
     speedups = speedups or {BUSY: 2.0, IDLE: 7.0}
-    curves = tuple(scaling(work, {1: 8.0, CPUS: 8.0 / value}, 7.2) for work, value in speedups.items())
+    curves = tuple(scaling(work, {1: [8.0], CPUS: [8.0 / value]}, 7.2) for work, value in speedups.items())
     return Item(
         name, name, method or METHODS.get(name, name), kind, 1024, kernels, counted or effort(), curves, ()
     )
@@ -46,7 +46,7 @@ def tradeoff(*items: Item, cpus: int = CPUS) -> Tradeoff:
     """Return what was measured of some items."""
     works = [each.workload for item_ in items[:1] for each in item_.scaling] or [BUSY]
     shares = tuple(KernelShare(work, 0.1 if work == IDLE else 0.9) for work in works)
-    return Tradeoff(cpus, "pentium4", 0, PostmarkOptions(), shares, items)
+    return Tradeoff(cpus, "pentium4", 0, 1, PostmarkOptions(), shares, items)
 
 
 def standard(**changed: Item) -> list[Item]:

@@ -131,7 +131,7 @@ def test_negative_lines_are_refused() -> None:
 
 
 def test_a_curve_over_one_processor_and_over_the_uniprocessor_build() -> None:
-    found = scaling("work", {1: 10.0, 2: 6.0, 4: 4.0, 8: 5.0}, 8.0)
+    found = scaling("work", {1: [10.0], 2: [6.0], 4: [4.0], 8: [5.0]}, 8.0)
     assert [each.speedup for each in found.points] == pytest.approx([1, 10 / 6, 2.5, 2])
     assert [each.over_uniprocessor for each in found.points] == pytest.approx([0.8, 8 / 6, 2, 1.6])
     assert (found.peak.cpus, found.peak.speedup) == (4, 2.5)
@@ -139,7 +139,7 @@ def test_a_curve_over_one_processor_and_over_the_uniprocessor_build() -> None:
     assert found.usl.degrees_of_freedom == 1
     assert found.usl.peak_cpus == pytest.approx(4.6, abs=0.7)
     assert found.at(6).cpus == 4
-    two = scaling("work", {1: 10.0, 2: 6.0}, None)
+    two = scaling("work", {1: [10.0], 2: [6.0]}, None)
     assert (two.usl, two.points[1].over_uniprocessor) == (None, None)
 
 
@@ -255,6 +255,30 @@ def test_both_axes_of_real_runs(tmp_path: Path) -> None:
     assert first.over_uniprocessor < 1, "a lock costs something on one processor"
     assert solaris.scaling[0].points[0].over_uniprocessor is not None, "its kernel runs without its port"
     assert tradeoff(["giant", "solaris"], TINY, tmp_path, workers=1) == found
+
+
+def test_several_seeds_are_one_run_after_the_other(tmp_path: Path) -> None:
+    of_seeds = [
+        tradeoff(
+            ["giant"],
+            TINY._replace(postmark=msgspec.structs.replace(TINY.postmark, seed=42 + k)),
+            tmp_path,
+            1,
+        )
+        for k in range(2)
+    ]
+    found = tradeoff(["giant"], TINY._replace(seeds=2), tmp_path, workers=1)
+    (curve,) = found.items[0].scaling
+    singles = [each.items[0].scaling[0].points for each in of_seeds]
+    for number, point in enumerate(curve.points):
+        times = [points[number].makespan_s for points in singles]
+        assert None not in times
+        assert point.makespan_s == pytest.approx(sum(t for t in times if t is not None))
+        assert point.by_seed == tuple(points[number].speedup for points in singles)
+        assert min(point.by_seed) <= point.speedup <= max(point.by_seed)
+    assert singles[0][1].by_seed == ()
+    assert singles[0][1].speedup != singles[1][1].speedup, "the seed draws something else"
+    assert found.workloads == of_seeds[0].workloads
 
 
 def test_what_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

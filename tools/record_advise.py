@@ -1,6 +1,6 @@
 """Records what `lockscape advise` is taken from: a map, and where its workloads' kernel time goes.
 
-    lockscape map --json > MAP.json
+    lockscape map --seeds 3 --json > MAP.json
     python tools/record_advise.py MAP.json
 
 The map has to be of this lockscape, with everything in it and the default workloads.

@@ -42,6 +42,8 @@ if TYPE_CHECKING:  # the simulator behind it takes most of the time of commands 
               help="Person-months, too: an uncalibrated COCOMO II range and what it assumes.")  # fmt: skip
 @click.option("--samples", type=click.IntRange(0, 1000), default=0, show_default=True, metavar="N",
               help="Run N samples of all costs, too: intervals, and how often statements hold.")  # fmt: skip
+@click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, metavar="N",
+              help="Draw each workload N times, with other seeds; speedups are of the total.")  # fmt: skip
 @click.option("--curve", "curves", multiple=True, metavar="NAME=FILE",
               help="A real kernel's curve, booted, run or measured: linux-2.6=FILE.")  # fmt: skip
 @click.option("--svg", default=None, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
@@ -84,7 +86,9 @@ def _question(settings: dict[str, Any]) -> "Question":
     preset(settings["machine"])  # an unknown one is told before anything is built
     size = FULL if settings["full"] else QUICK
     workloads = tuple(dict.fromkeys(settings["workloads"])) or size.workloads
-    return size._replace(cpus=settings["cpus"], machine=settings["machine"], workloads=workloads)
+    return size._replace(
+        cpus=settings["cpus"], machine=settings["machine"], workloads=workloads, seeds=settings["seeds"]
+    )
 
 
 def _curve(text: str) -> "GivenCurve":

@@ -19,12 +19,17 @@ Over = Literal["one", "uniprocessor"]
 
 
 class Reach(msgspec.Struct, frozen=True):
-    """A point of a curve. `makespan_s` is None where only speedups are known."""
+    """A point of a curve. `makespan_s` is None where only speedups are known.
+
+    `by_seed`: the speedup with each seed, in their order, where a workload was drawn several times; makespan
+    and `speedup` are of all draws together then, one after the other.
+    """
 
     cpus: int
     speedup: float
     over_uniprocessor: float | None
     makespan_s: float | None
+    by_seed: tuple[float, ...] = ()
 
 
 class Usl(msgspec.Struct, frozen=True):
@@ -57,13 +62,23 @@ class Scaling(msgspec.Struct, frozen=True):
         return max((each for each in self.points if each.cpus <= cpus), key=lambda each: each.cpus)
 
 
-def scaling(workload: str, makespans_s: Mapping[int, float], uniprocessor_s: float | None) -> Scaling:
-    """Return the curve of simulated makespans by number of processors, 1 among them."""
-    points = tuple(
-        Reach(n, makespans_s[1] / s, None if uniprocessor_s is None else uniprocessor_s / s, s)
-        for n, s in sorted(makespans_s.items())
-    )
+def scaling(
+    workload: str, makespans_s: Mapping[int, Sequence[float]], uniprocessor_s: float | None
+) -> Scaling:
+    """Return the curve of simulated makespans by number of processors, 1 among them, each with every seed.
+
+    `uniprocessor_s`: the total makespan of the uniprocessor build, None if it is not known.
+    """
+    one = makespans_s[1]
+    points = tuple(_reach(n, one, s, uniprocessor_s) for n, s in sorted(makespans_s.items()))
     return _of_points(workload, points)
+
+
+def _reach(cpus: int, one_s: Sequence[float], these_s: Sequence[float], alone_s: float | None) -> Reach:
+    total = sum(these_s)
+    by_seed = tuple(a / b for a, b in zip(one_s, these_s, strict=True)) if len(these_s) > 1 else ()
+    over = None if alone_s is None else alone_s / total
+    return Reach(cpus, sum(one_s) / total, over, total, by_seed)
 
 
 def given_scaling(workload: str, curve: Curve) -> Scaling:

@@ -22,6 +22,7 @@ from lockscape.ports.port import kernel_count
 from lockscape.systems.load import UNIPROCESSOR, System, system_ids
 from lockscape.workloads.choose import choose_workload
 from lockscape.workloads.postmark import PAPER, PROCESSES, PostmarkOptions
+from lockscape.workloads.replay import Replay
 from lockscape.workloads.workload_file import Workload
 
 WORKLOADS = ("postmark", "mailserver", "kernelbuild", "netserve", "compute")
@@ -76,11 +77,15 @@ class KernelShare(msgspec.Struct, frozen=True):
 
 
 class Tradeoff(msgspec.Struct, frozen=True):
-    """What was measured: the items, on 1 to `cpus` processors of a machine, and what the workloads are."""
+    """What was measured: the items, on 1 to `cpus` processors of a machine, and what the workloads are.
+
+    `seeds`: how often each workload was drawn.
+    """
 
     cpus: int
     machine: str
     cost_sample: int
+    seeds: int
     postmark: PostmarkOptions
     workloads: tuple[KernelShare, ...]
     items: tuple[Item, ...]
@@ -89,7 +94,8 @@ class Tradeoff(msgspec.Struct, frozen=True):
 class Question(NamedTuple):
     """What is to be measured: `workloads` by name, with the most processors of each curve.
 
-    `cost_sample`: see `lockscape.experiments.sample`; 0: the stated costs.
+    `cost_sample`: see `lockscape.experiments.sample`; 0: the stated costs. `seeds`: how often each workload
+    is drawn, with its own seed and the next ones; a trace is what it is.
     """
 
     cpus: int = 8
@@ -97,6 +103,7 @@ class Question(NamedTuple):
     machine: str = MACHINE
     postmark: PostmarkOptions = SMALL
     cost_sample: int = 0
+    seeds: int = 1
 
 
 QUICK = Question()
@@ -106,11 +113,12 @@ FULL = Question(postmark=PAPER)
 
 
 class _Task(NamedTuple):
-    """A run: of which item (-1: the plain uniprocessor kernel), with which workload; `alone`: its
-    uniprocessor build."""
+    """A run: of which item (-1: the plain uniprocessor kernel), with which workload and draw of it; `alone`:
+    its uniprocessor build."""
 
     item: int
     workload: str
+    draw: int
     alone: bool
     spec: RunSpec
 
@@ -150,38 +158,42 @@ def tradeoff(
         _item(system, question, counted, by_item[number])
         for number, (system, counted) in enumerate(zip(systems, efforts, strict=True))
     )
-    shares = tuple(KernelShare(task.workload, _kernel_share(found)) for task, found in by_item[-1])
+    shares = tuple(
+        KernelShare(task.workload, _kernel_share(found)) for task, found in by_item[-1] if not task.draw
+    )
     return Tradeoff(
-        question.cpus, question.machine, question.cost_sample, question.postmark, shares, items
+        question.cpus, question.machine, question.cost_sample, question.seeds, question.postmark, shares,
+        items,
     )  # fmt: skip
 
 
 def _tasks(systems: Sequence[System], question: Question) -> list[_Task]:
     """Return the runs; equal ones stand there several times, and are made once."""
     found = []
+    plain = System.of_plan(UNIPROCESSOR, load_plan(UNIPROCESSOR), most=1)
     for name in question.workloads:
-        request = _request(name, question)
-        found.append(_Task(-1, name, True, plain_run(name, question)))
-        for number, system in enumerate(systems):
-            bare = _bare(system.uniprocessor())
-            found += [_Task(number, name, True, spec) for spec in runs_of(bare, request, (1,))]
-            found += [
-                _Task(number, name, False, spec)
-                for spec in runs_of(system, request, _numbers(system, question.cpus))
-            ]
+        for draw, request in enumerate(_requests(name, question)):
+            found += [_Task(-1, name, draw, True, spec) for spec in runs_of(plain, request, (1,))]
+            for number, system in enumerate(systems):
+                bare = _bare(system.uniprocessor())
+                found += [_Task(number, name, draw, True, spec) for spec in runs_of(bare, request, (1,))]
+                found += [
+                    _Task(number, name, draw, False, spec)
+                    for spec in runs_of(system, request, _numbers(system, question.cpus))
+                ]
     return found
 
 
 def plain_run(workload: str, question: Question) -> RunSpec:
     """Return the run of a workload on the plain uniprocessor kernel."""
     plain = System.of_plan(UNIPROCESSOR, load_plan(UNIPROCESSOR), most=1)
-    (spec,) = runs_of(plain, _request(workload, question), (1,))
+    (spec,) = runs_of(plain, _requests(workload, question)[0], (1,))
     return spec
 
 
 def port_run(system: System, workload: str, question: Question) -> RunSpec:
     """Return the run of a system on as many of the processors that are asked for as it can use."""
-    return runs_of(system, _request(workload, question), _numbers(system, question.cpus))[-1]
+    return runs_of(system, _requests(workload, question)[0], _numbers(system, question.cpus))[-1]
 
 
 def _numbers(system: System, cpus: int) -> tuple[int, ...]:
@@ -194,16 +206,27 @@ def _bare(system: System) -> System:
     return System.of_plan(UNIPROCESSOR, plan, most=1)
 
 
-def _request(name: str, question: Question) -> Request:
-    """Return what is asked of a workload: a process for each processor at least, where it can."""
+def _requests(name: str, question: Question) -> list[Request]:
+    """Return what is asked of a workload, for each draw: at least a process for each processor, if it can."""
     work = None if name == "postmark" else choose_workload(name, ("postmark",))
     if isinstance(work, Workload):
         work = work.changed(processes=max(work.processes, question.cpus))
     processes = work.processes if work is not None else max(PROCESSES, question.cpus)
-    return Request(
+    request = Request(
         processes, machine=question.machine, cost_sample=question.cost_sample, postmark=question.postmark,
         workload=work,
     )  # fmt: skip
+    if isinstance(work, Replay):
+        return [request]
+    return [_drawn(request, draw) for draw in range(question.seeds)]
+
+
+def _drawn(request: Request, draw: int) -> Request:
+    """Return a request with the seed that comes so many after its own."""
+    work, post = request.workload, request.postmark
+    if isinstance(work, Workload):
+        return request._replace(workload=work.changed(seed=work.seed + draw))
+    return request._replace(postmark=msgspec.structs.replace(post, seed=post.seed + draw))
 
 
 def _item(
@@ -227,15 +250,15 @@ def _item(
 
 
 def _scaling(name: str, made: Sequence[tuple[_Task, RunResult | LockscapeError]]) -> Scaling:
-    alone = None
-    makespans: dict[int, float] = {}
+    alone: float | None = 0.0
+    makespans: dict[int, list[float]] = {}
     for task, result in made:
         if isinstance(result, LockscapeError):
-            continue  # a uniprocessor build that cannot run is not known
-        if task.alone:
-            alone = result.makespan_s
-        else:
-            makespans[task.spec.cpus] = result.makespan_s
+            alone = None  # a uniprocessor build that cannot run is not known
+        elif not task.alone:
+            makespans.setdefault(task.spec.cpus, []).append(result.makespan_s)
+        elif alone is not None:
+            alone += result.makespan_s
     return scaling(name, makespans, alone)
 
 

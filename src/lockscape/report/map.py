@@ -168,6 +168,11 @@ def about_map(document: MapDocument) -> Iterator[str]:
     )
     shares = ", ".join(f"{each.workload} {each.share:.0%}" for each in found.workloads)
     yield f"Workloads, with the kernel's share of the busy time on the uniprocessor kernel: {shares}."
+    if found.seeds > 1:
+        yield (
+            f"Each workload is drawn {found.seeds} times, with its own seed and the next ones: a speedup is "
+            "that of the total time, and --details has those of single seeds."
+        )
     if document.samples:
         yield (
             f"{document.samples} samples draw every cost from its range: intervals leave out {LOW:.0%} of "

@@ -218,15 +218,24 @@ def _laws(document: MapDocument) -> Table:
             over = each.points[-1].over_uniprocessor
             rows.append((
                 place.name, each.workload, each.points[-1].cpus, f"{each.points[-1].speedup:.2f}",
+                *_of_seeds(document, each.points[-1].by_seed),
                 "" if over is None else f"{over:.2f}", each.peak.cpus, f"{each.peak.speedup:.2f}", *cells,
             ))  # fmt: skip
     return Table(
         "Peaks and laws",
-        ("", "workload", "on", "speedup", "over uniprocessor", "peak at", "speedup", "USL alpha", "beta",
-         "peak by it", "R²"), tuple(rows), frozenset({0, 1}),
+        ("", "workload", "on", "speedup", *(("single seeds",) if document.tradeoff.seeds > 1 else ()),
+         "over uniprocessor", "peak at", "speedup", "USL alpha", "beta", "peak by it", "R²"),
+        tuple(rows), frozenset({0, 1}),
         ("Peak: the largest speedup that was measured. USL: fitted to speedups over one processor at few "
          "points; `lockscape laws` fits whole curves and says what to doubt.",),
     )  # fmt: skip
+
+
+def _of_seeds(document: MapDocument, speedups: tuple[float, ...]) -> tuple[str, ...]:
+    """Return the cell of single seeds, none at all where there is but one."""
+    if document.tradeoff.seeds == 1:
+        return ()
+    return (f"{min(speedups):.2f} to {max(speedups):.2f}" if speedups else "",)
 
 
 def _options(document: MapDocument) -> Table:
