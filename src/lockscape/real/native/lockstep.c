@@ -44,7 +44,7 @@ static uint64_t kernel_from;
 enum { BEFORE, WITHIN, AFTER };
 static volatile int region = BEFORE; /* what is measured, or before or after it */
 
-static int64_t fine = 3000;          /* the quantum within what is measured ... */
+static int64_t fine;                 /* the quantum within what is measured ... */
 static int64_t quantum = COARSE;     /* ... and now */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all below */
