@@ -224,11 +224,15 @@ def test_what_survives_is_tried_in_all_kinds_of_trials_that_come_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("lockscape.experiments.mutation.DRAWN", 1)
+    monkeypatch.setattr("lockscape.experiments.mutation.LOOKS", 1)
+    # the eighteenth trial of its kind shows it: begin near it
+    monkeypatch.setattr("lockscape.experiments.mutation.KINDS", KINDS[: KINDS.index("visits") + 1])
+    monkeypatch.setattr("lockscape.experiments.mutation.of_kind", lambda kind, seed: of_kind(kind, seed + 16))
     plan = load_plan("coarse-master")
     (chosen,) = (m for m in mutants(plan, "sys_receive") if m.change == "removed")
     (found,) = judge(plan, [chosen], [trials()[SERVERS]], workers=1)
     assert (found.outcome, found.kind) == ("caught", "broken section")
-    assert found.trial.startswith("drawn ")
+    assert found.trial.startswith("drawn visits 17")
 
 
 def test_a_lock_that_only_another_run_shows_in_a_handler_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
