@@ -46,6 +46,7 @@ class Context(ObjectOperations):
         self.cpu: Processor
         self.wake = Event(self.env)
         self.waits: Wait | None = None
+        self.asks: tuple[Lock, Wait] | None = None
         self.user = False
         self.from_user = [True]  # a new process goes to user mode
         self.end = -1
@@ -142,8 +143,9 @@ class Context(ObjectOperations):
             wait = Wait(self, shared)
             lock.waiters.append(wait)
             if lock.sleeps:
-                self.waits = wait
+                self.waits, self.asks = wait, (lock, wait)
                 yield from self.kernel.functions["wait_for_lock"](self)
+                self.asks = None
             else:
                 try:
                     yield wait.event
@@ -153,6 +155,11 @@ class Context(ObjectOperations):
             if wait.given:
                 return
         lock.give(self.owner_of(lock), shared)
+
+    def holds(self, lock: Lock) -> bool:
+        """Say whether a lock is held by more than being given to who sleeps for it."""
+        given = self.asks is not None and self.asks[0] is lock and self.asks[1].given
+        return lock.owner is self.owner_of(lock) and not given
 
     def give_way(self, lock: Lock, wait: Wait) -> None:
         """Let an interrupt come first: ask again afterwards, unless a fair lock has been given already."""

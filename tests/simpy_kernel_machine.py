@@ -204,7 +204,7 @@ class Guard:
             self.seen = self.lock.sequence
         elif self.mode == "drop":
             # a processor's lock stays with it, whoever runs there next; the process keeps its own depth
-            self.depth = self.lock.depth if self.lock.owner is self.x.owner_of(self.lock) else 0
+            self.depth = self.lock.depth if self.x.holds(self.lock) else 0
             if self.depth and not self.lock.by_processor:
                 yield from self.x.release(self.lock, depth=self.depth)
             else:

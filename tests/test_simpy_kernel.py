@@ -319,6 +319,13 @@ def test_every_other_port_takes_the_same_time(name):
     agree(name, Case(3, ("scramble", 4, 8, 3, 1, 5000), True, drawn_costs(1, 100), 20, ticks, fair=False))
 
 
+def test_a_funnel_that_is_given_to_who_goes_to_sleep_for_it_stays_his():
+    """It is given between looking and switching, which lets go of what the process held before."""
+    options = (("buffered", 1), ("groups", 1), ("preemptible", 0))
+    streams = ("scramble", 4, 5, 2, 0, 5000)
+    agree("coarse-funnel", Case(2, streams, True, drawn_costs(407, 20), 0, 0, options))
+
+
 @shown_ports
 def test_families_take_the_same_time(name):
     """Processes that make others, which execute programs, share pages and are waited for, or are not."""

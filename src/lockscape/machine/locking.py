@@ -210,9 +210,12 @@ def release(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int, t: i
     shared = code[r + 4]
     count = 1
     if code[r + 6] >= 0:
-        # the context keeps the depth; a processor's lock stays with it
-        me = v if m[a + at.A_PROCESSOR] else m[v + at.V_CONTEXT]
-        count = m[lock + at.L_DEPTH] if m[lock + at.L_OWNER] == me else 0
+        # the context keeps the depth; a processor's lock stays with it, and what was given to this context
+        # since it went to sleep for it is for where it waits
+        ctx = m[v + at.V_CONTEXT]
+        me = v if m[a + at.A_PROCESSOR] else ctx
+        given = m[ctx + at.C_SLEEPS + at.W_GRANTED] == lock
+        count = m[lock + at.L_DEPTH] if m[lock + at.L_OWNER] == me and not given else 0
         m[fp + code[r + 6]] = count
         if count == 0 or m[a + at.A_PROCESSOR]:
             return 0
