@@ -68,7 +68,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     given = getattr(session.config, "workerinput", None)
-    if given or not session.config.getoption("numprocesses", None):
+    alone = not session.config.getoption("numprocesses", None) and not session.config.option.collectonly
+    if given or alone:
         with open(given["lock"] if given else session.config.stash[LOCK]) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
 

@@ -346,10 +346,60 @@ def pops_what_came_back() -> None:
     stop_here()
 
 
+@function()
+def pops_what_came_back_late() -> None:
+    box: Box = the(Box)
+    if this_cpu() == 0:
+        with section("pop", box.head, box.second):
+            below = box.second
+            top = box.head
+            step("work", 9)
+            while compare_and_swap(box.head, top, below) == 0:
+                below = box.second
+                top = box.head
+    else:
+        step("work", 3)
+        with section("push", box.head, box.second):
+            box.second = 7
+            box.head = 5
+            box.head = 0
+    stop_here()
+
+
+@function()
+def looks_and_counts() -> None:
+    box: Box = the(Box)
+    with section("limit", box.value):
+        if box.value < 1:
+            step("work", 3)
+            seen = box.value
+            while compare_and_swap(box.value, seen, seen + 1) == 0:
+                seen = box.value
+    stop_here()
+
+
+@function()
+def looks_and_claims() -> None:
+    box: Box = the(Box)
+    if this_cpu() == 0:
+        with section("claim", box.value):
+            before = box.value
+            step("work", 9)
+            if compare_and_swap(box.value, 0, 1) == 1:
+                box.second = before
+    else:
+        step("work", 3)
+        box.value = 0
+    stop_here()
+
+
 def test_a_part_that_comes_back_is_as_it_was_but_what_hangs_on_it_is_not():
     atomic = frozenset({("Box", part) for part in ("value", "second", "head")})
     assert run(machine(goes_and_comes_back, (), atomic=atomic)).faults == []
     assert run(machine(pops_what_came_back, (), atomic=atomic)).kinds == {"broken section"}
+    assert run(machine(pops_what_came_back_late, (), atomic=atomic)).kinds == {"broken section"}
+    assert run(machine(looks_and_counts, (), atomic=atomic)).kinds == {"broken section"}
+    assert run(machine(looks_and_claims, (), atomic=atomic, quantities={})).kinds == {"broken section"}
 
 
 def test_memory_of_the_graph_stays_bounded():

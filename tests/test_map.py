@@ -27,7 +27,7 @@ from lockscape.experiments.evidence import Check, Evidence, Family, GivenCurve
 from lockscape.experiments.laws import Curve
 from lockscape.experiments.preemption import Marked, Preemption, preemption
 from lockscape.experiments.scalability_axis import counts, geometric_mean, given_scaling, scaling
-from lockscape.experiments.tradeoff import Missing, Question, all_names, tradeoff
+from lockscape.experiments.tradeoff import Missing, Question, all_names, run_count, tradeoff
 from lockscape.ports.effort import both
 from lockscape.ports.plan import load_plan, parse_plan
 from lockscape.ports.port import kernel_count, port
@@ -279,6 +279,17 @@ def test_several_seeds_are_one_run_after_the_other(tmp_path: Path) -> None:
     assert singles[0][1].by_seed == ()
     assert singles[0][1].speedup != singles[1][1].speedup, "the seed draws something else"
     assert found.workloads == of_seeds[0].workloads
+
+
+def test_what_draws_nothing_is_run_once(tmp_path: Path) -> None:
+    room = tmp_path / "room.toml"
+    room.write_text(
+        'type = "chat"\ntitle = "a room"\nevidence = ["none"]\nrooms = 1\nusers = 2\nmessages = 1\n'
+    )
+    question = Question(2, (str(room),), seeds=3)
+    assert run_count(["giant"], question) == run_count(["giant"], question._replace(seeds=1))
+    (curve,) = tradeoff(["giant"], question, tmp_path, workers=1).items[0].scaling
+    assert {point.by_seed for point in curve.points} == {()}
 
 
 def test_what_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -636,6 +647,10 @@ def test_the_command(call: Command, tmp_path: Path) -> None:
         ("giant", "compute", "4"), ("coarse", "compute", "4"),
     ]  # fmt: skip
     assert rows[0]["lines"] == "19"
+    seeded = call(*small("giant"), *kept, "--seeds", "2", "--details").out
+    assert "drawn 2 times" in " ".join(seeded.split())
+    assert re.search(r"^ +workload +on +speedup +single seeds +over uniprocessor", seeded, re.M)
+    assert re.search(r"^giant +compute +4 +[\d.]+ +[\d.]+ to [\d.]+ ", seeded, re.M)
     document = json.loads(call(*small("giant", "coarse"), *kept, "--json").out)
     assert document["document"] == "map"
     assert (

@@ -20,7 +20,7 @@ from lockscape.experiments.record_file import encode_record
 from lockscape.experiments.run import simulate
 from lockscape.experiments.tradeoff import Question, Tradeoff, all_names, plain_run, run_count, tradeoff
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the file in `recorded` changes its form; it is then recorded again."""
 
 FILE = "advise.json"
@@ -75,7 +75,7 @@ def covers(record: Record, kernel: Kernel) -> bool:
 
 
 def question_of(record: Record, kernel: Kernel) -> Question:
-    """Return what has to be run for a kernel: its workload alone if one is named, else the record's."""
+    """Return what has to be run for a kernel, drawn once: its workload if one is named, else the record's."""
     names = (kernel.workload,) if kernel.workload else tuple(each.workload for each in record.shares)
     found = record.tradeoff
     return Question(kernel.cpus, names, found.machine, found.postmark)

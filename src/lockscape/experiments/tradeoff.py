@@ -22,7 +22,6 @@ from lockscape.ports.port import kernel_count
 from lockscape.systems.load import UNIPROCESSOR, System, system_ids
 from lockscape.workloads.choose import choose_workload
 from lockscape.workloads.postmark import PAPER, PROCESSES, PostmarkOptions
-from lockscape.workloads.replay import Replay
 from lockscape.workloads.workload_file import Workload
 
 WORKLOADS = ("postmark", "mailserver", "kernelbuild", "netserve", "compute")
@@ -70,7 +69,8 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class KernelShare(msgspec.Struct, frozen=True):
-    """How much of the busy time of the plain uniprocessor kernel a workload is in it, interrupts included."""
+    """How much of the busy time of the plain uniprocessor kernel a workload is in it, interrupts included: in
+    its first draw."""
 
     workload: str
     share: float
@@ -95,7 +95,7 @@ class Question(NamedTuple):
     """What is to be measured: `workloads` by name, with the most processors of each curve.
 
     `cost_sample`: see `lockscape.experiments.sample`; 0: the stated costs. `seeds`: how often each workload
-    is drawn, with its own seed and the next ones; a trace is what it is.
+    is drawn, with its own seed and the next ones; what draws nothing (a trace, a chat room) is run once.
     """
 
     cpus: int = 8
@@ -170,10 +170,9 @@ def tradeoff(
 def _tasks(systems: Sequence[System], question: Question) -> list[_Task]:
     """Return the runs; equal ones stand there several times, and are made once."""
     found = []
-    plain = System.of_plan(UNIPROCESSOR, load_plan(UNIPROCESSOR), most=1)
     for name in question.workloads:
         for draw, request in enumerate(_requests(name, question)):
-            found += [_Task(-1, name, draw, True, spec) for spec in runs_of(plain, request, (1,))]
+            found.append(_Task(-1, name, draw, True, _plain(request)))
             for number, system in enumerate(systems):
                 bare = _bare(system.uniprocessor())
                 found += [_Task(number, name, draw, True, spec) for spec in runs_of(bare, request, (1,))]
@@ -186,8 +185,12 @@ def _tasks(systems: Sequence[System], question: Question) -> list[_Task]:
 
 def plain_run(workload: str, question: Question) -> RunSpec:
     """Return the run of a workload on the plain uniprocessor kernel."""
+    return _plain(_requests(workload, question)[0])
+
+
+def _plain(request: Request) -> RunSpec:
     plain = System.of_plan(UNIPROCESSOR, load_plan(UNIPROCESSOR), most=1)
-    (spec,) = runs_of(plain, _requests(workload, question)[0], (1,))
+    (spec,) = runs_of(plain, request, (1,))
     return spec
 
 
@@ -216,7 +219,7 @@ def _requests(name: str, question: Question) -> list[Request]:
         processes, machine=question.machine, cost_sample=question.cost_sample, postmark=question.postmark,
         workload=work,
     )  # fmt: skip
-    if isinstance(work, Replay):
+    if work is not None and not isinstance(work, Workload):
         return [request]
     return [_drawn(request, draw) for draw in range(question.seeds)]
 

@@ -163,7 +163,7 @@ class Detector:
                 self.lifetimes.unread(known, offset, now)
         swap = how == op.ATOMIC and self.opcodes[now[3]] in _COMPARE_AND_SWAP
         if swap and write:
-            self.sections.confirm(act, known.place, offset)
+            self.sections.confirm(act, known.place, offset, now[3])
         elif swap:
             self.sections.restart(act, known.place, offset, now[3])
         if how == op.ATOMIC:

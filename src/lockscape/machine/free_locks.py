@@ -98,7 +98,8 @@ def release_ahead(m: Any, code: Any, trace: Any, r: int, fp: int, v: int, p: int
         if m[a + at.A_FREE]:
             m[ctx + at.C_AHEAD] = max(m[ctx + at.C_AHEAD] - 1, 0)
     elif drops:
-        if m[lock + at.L_OWNER] == ctx:  # a lock of the processor stays with it
+        # a lock of the processor stays with it, and one that was given to who sleeps for it
+        if m[lock + at.L_OWNER] == ctx and m[ctx + at.C_SLEEPS + at.W_GRANTED] != lock:
             let_go(m, lock, a, t)
     elif m[lock + at.L_OWNER] and m[lock + at.L_DEPTH] == 1:
         let_go(m, lock, a, t)

@@ -53,7 +53,11 @@ class Edge:
 
 @dataclass(slots=True)
 class Execution:
-    """One execution of a section, or a single access outside all (number -1)."""
+    """One execution of a section, or a single access outside all (number -1).
+
+    `out`: the executions that come after it, by their ids, with why: one reason for good, or reads, one for
+    each part, which may be taken back.
+    """
 
     id: int
     number: int
@@ -62,12 +66,17 @@ class Execution:
     names: frozenset[tuple[int, int]] | None
     ended: int = -1
     wrote: bool = False
-    out: dict[int, Edge] = field(default_factory=dict)
+    out: dict[int, list[Edge]] = field(default_factory=dict)
 
     def unread(self, place: int, offset: int) -> None:
         """Come before nobody for having read a part."""
-        for other, why in [*self.out.items()]:
-            if (why.place, why.offset, why.first_kind) == (place, offset, READ):
+        for other, reasons in [*self.out.items()]:
+            left = [
+                why for why in reasons if (why.place, why.offset, why.first_kind) != (place, offset, READ)
+            ]
+            if left:
+                self.out[other] = left
+            else:
                 del self.out[other]
 
 
@@ -85,10 +94,11 @@ class Sections:
         self.clock = 0
         code = state.binary.code
         kind = code[:, 0]
-        swaps = (kind == op.COMPARE_AND_SWAP) & (code[:, 7] == 1)
-        adds = ((kind == op.ADD_FIELD) & (code[:, 5] < 0)) | swaps
+        swaps = (kind == op.COMPARE_AND_SWAP) | (kind == op.COMPARE_AND_SWAP2)
+        adds = ((kind == op.ADD_FIELD) & (code[:, 5] < 0)) | (swaps & (code[:, 7] == op.ADDED_TO))
+        self.confirms = set(np.flatnonzero(swaps & (code[:, 7] == op.SEEN)).tolist())
         self.adds = set(np.flatnonzero(adds).tolist())
-        self.looks = set(np.flatnonzero((kind == op.LOAD) & (code[:, 5] == 1)).tolist())
+        self.looks = set(np.flatnonzero((kind == op.LOAD) & (code[:, 5] == op.ADDED_TO)).tolist())
 
     def begin(self, act: Activity, number: int) -> None:
         """A section begins."""
@@ -141,10 +151,11 @@ class Sections:
                 self.nodes[new.id], self.live[new.id] = new, self.clock
                 act.sections[k] = new
 
-    def confirm(self, act: Activity, place: int, offset: int) -> None:
-        """A compare-and-swap is done: its part has the value that its sections read of it."""
-        for node in act.sections:
-            node.unread(place, offset)
+    def confirm(self, act: Activity, place: int, offset: int, pc: int) -> None:
+        """A compare-and-swap is done: if its old value was seen, its part is as its sections read it."""
+        if pc in self.confirms:
+            for node in act.sections:
+                node.unread(place, offset)
 
     def access(
         self, known: Known, part: Part, offset: int, act: Activity, how: int, write: bool, now: Now
@@ -204,12 +215,15 @@ class Sections:
         """Add an edge; if it closes a cycle report that instead."""
         known = first.out.get(second.id)
         if known is not None:
-            if known.first_kind == READ:  # which may come not to count
-                first.out[second.id] = why
+            reads = [(each.place, each.offset) for each in known if each.first_kind == READ]
+            if why.first_kind != READ:
+                first.out[second.id] = [why]
+            elif reads and (why.place, why.offset) not in reads:
+                known.append(why)
             return
         path = self.path(second, first.id) if second.out else None
         if path is None:
-            first.out[second.id] = why
+            first.out[second.id] = [why]
         else:
             self.report([*path, why], first, second)
 
@@ -227,9 +241,9 @@ class Sections:
                     step = came[step[0]]
                 return found[::-1]
             node = self.nodes.get(here)
-            for there, why in node.out.items() if node else ():
+            for there, reasons in node.out.items() if node else ():
                 if there in self.nodes and there not in came:
-                    came[there] = (here, why)
+                    came[there] = (here, reasons[0])
                     waiting.append(there)
         return None
 

@@ -30,16 +30,15 @@ def _loop(node: While) -> tuple[str, Field] | None:
             and look == place
             and isinstance(place.base, Var | The)
             and isinstance(more, Var | Const)
-            and Var(seen) not in (more, place.base)
         ):
             return seen, place
     return None
 
 
 def _only_counts(body: Body, seen: str, loops: list[tuple[While, tuple[str, Field]]]) -> bool:
-    """Say whether a variable is set to the field of its loop and otherwise stands in its loops only."""
+    """Say whether a variable is set to the fields of its loops and otherwise stands in its loops only."""
     fields = {place for _, (name, place) in loops if name == seen}
     own = sum(1 for _, (name, _) in loops if name == seen)
     looks = [node for node in walk(body) if isinstance(node, Assign) and node.name == seen]
     uses = sum(1 for node in nodes(body) if node == Var(seen))
-    return len(fields) == 1 and {look.value for look in looks} == fields and uses == 2 * own
+    return {look.value for look in looks} == fields and uses == 2 * own

@@ -120,7 +120,7 @@ class FunctionCode(Operations):
         target = self.register(name)
         self.value(value, target)
         if name in self.counting:
-            self.rows[-1].append(1)  # the last is the look at the field
+            self.rows[-1].append(op.ADDED_TO)  # the last is the look at the field
 
     def store(self, node: n.Store) -> None:
         """Emit a write of a field."""

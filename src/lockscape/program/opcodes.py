@@ -31,7 +31,8 @@ JUMP_EQ = 23  #: a: register, b: target, c: value, d: c is immediate
 JUMP_NE = 24  #: as JUMP_EQ
 JUMP_LT = 25  #: as JUMP_EQ
 JUMP_GE = 26  #: as JUMP_EQ
-LOAD = 27  #: a: rd, b: register of the object, c: offset, d: how it is accessed, e: 1 as in COMPARE_AND_SWAP
+#: a: rd, b: register of the object, c: offset, d: how it is accessed, e: ADDED_TO or 0, see COMPARE_AND_SWAP
+LOAD = 27
 STORE = 28  #: a: register of the object, b: offset, c: value, d: c is immediate, e: how it is accessed
 ADD_FIELD = 29  #: a: object, b: offset, c: value, d: c is immediate, e: rd or -1, f: cycles, g: how
 CALL = 30  #: a: target, b: distance of the new frame, c: rd or -1, d: its size, e: HOOK, WAKER or 0
@@ -50,10 +51,9 @@ FIRST = 41  #: a: rd, b: object, c: offset, e: how
 AFTER = 42  #: a: rd, b: object, c: offset, d: register of the key, e: how
 COUNT = 43  #: a: rd, b: object, c: offset, e: how
 FIRST_FREE = 44  #: a: rd, b: object, c: offset, d: register of the goal, e: how
-#: a: rd, b: object, c: offset, d: old, e: new (registers), f: cycles, g: 1 if all that is done with the old
-#: value is to add to it until the swap is done
+#: a: rd, b: object, c: offset, d: old, e: new (registers), f: cycles, g: old is ADDED_TO, SEEN, or 0
 COMPARE_AND_SWAP = 45
-#: a: rd, b: first of six registers (object, old, new, twice), c, d: offsets, f: cycles
+#: a: rd, b: first of six registers (object, old, new, twice), c, d: offsets, f: cycles, g: as above
 COMPARE_AND_SWAP2 = 46
 SWAP = 47  #: a: rd, b: object, c: offset, d: register of the new value, f: cycles
 #: a: object, b: offset of the lock, c: lock class, d: 1 shared, e: cycles, f: register of depth or -1,
@@ -102,6 +102,10 @@ GRANT = 88  #: a: register of the process
 
 EXCLUSIVE, ATOMIC, RACY, OPTIMISTIC = range(4)
 """How an access is made, for the fault detector."""
+
+ADDED_TO, SEEN = 1, 2
+"""What the old value of a compare-and-swap is, for the fault detector: used for nothing but the addition, or
+what a variable has; 0 is any other."""
 
 HOOK, WAKER = 1, 2
 """Roles of called functions that the machine looks at."""

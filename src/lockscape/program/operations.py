@@ -86,16 +86,24 @@ class Operations(Values):
             self.used += 6
             for k, register in enumerate(registers):
                 self.emit(op.MOVE, block + k, register)
-            self.emit(op.COMPARE_AND_SWAP2, target, block, offsets[0], offsets[1], 0, cycles)
+            old = min(self.old(node.args[1]), self.old(node.args[4]))
+            self.emit(op.COMPARE_AND_SWAP2, target, block, offsets[0], offsets[1], 0, cycles, old)
         elif node.name == "swap":
             self.emit(op.SWAP, target, registers[0], offsets[0], registers[1], 0, cycles)
         else:
-            adds = isinstance(node.args[1], n.Var) and node.args[1].name in self.counting
             place, old, new = registers
-            self.emit(op.COMPARE_AND_SWAP, target, place, offsets[0], old, new, cycles, int(adds))
+            self.emit(
+                op.COMPARE_AND_SWAP, target, place, offsets[0], old, new, cycles, self.old(node.args[1])
+            )
         for register in registers:
             self.done(register)
         return target
+
+    def old(self, value: n.Expr) -> int:
+        """Say what the old value of a compare-and-swap is, for the fault detector."""
+        if not isinstance(value, n.Var):
+            return 0
+        return op.ADDED_TO if value.name in self.counting else op.SEEN
 
     def collection(self, node: n.Op, target: int, wanted: bool) -> int:
         """Emit an operation on a collection."""

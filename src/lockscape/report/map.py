@@ -170,8 +170,8 @@ def about_map(document: MapDocument) -> Iterator[str]:
     yield f"Workloads, with the kernel's share of the busy time on the uniprocessor kernel: {shares}."
     if found.seeds > 1:
         yield (
-            f"Each workload is drawn {found.seeds} times, with its own seed and the next ones: a speedup is "
-            "that of the total time, and --details has those of single seeds."
+            f"What a workload draws is drawn {found.seeds} times, with its own seed and the next ones: a "
+            "speedup is that of the total time; --details has the range of single seeds, --json each."
         )
     if document.samples:
         yield (
