@@ -278,7 +278,10 @@ def test_samples_stay_in_their_ranges_and_differ() -> None:
     drawn = [factors["syscall_entry"] for factors in samples]
     assert len(set(drawn)) > 10
     assert 15 < sum(factor < 1 for factor in drawn) < 45
-    assert cost_factors(3, "pentium4") == cost_factors(3, "pentium4")
+    kept = cost_factors(3, "pentium4")
+    changed = cost_factors(3, "pentium4")
+    changed |= {"syscall_entry": 10.0}
+    assert cost_factors(3, "pentium4") == kept, "what a caller does to its own is not seen by others"
     assert cost_factors(0, "pentium4") == {}
     with pytest.raises(InputError, match="from 0"):
         cost_factors(-1, "pentium4")

@@ -42,7 +42,6 @@ def _own_steps(package: packages.Package) -> dict[str, StepCost]:
         return steps
 
 
-@functools.lru_cache(maxsize=256)
 def cost_factors(sample: int, machine: str, new_code: tuple[str, ...] = ()) -> dict[str, float]:
     """Return what each cost of the kernel and of a machine is multiplied by in sample number `sample`.
 
@@ -52,6 +51,11 @@ def cost_factors(sample: int, machine: str, new_code: tuple[str, ...] = ()) -> d
     below or above the stated value, and evenly within that half of its range, so that the stated value is
     the median.
     """
+    return dict(_factors(sample, machine, new_code))  # who takes it may change it
+
+
+@functools.lru_cache(maxsize=256)
+def _factors(sample: int, machine: str, new_code: tuple[str, ...]) -> Mapping[str, float]:
     if not 0 <= sample <= MOST_SAMPLES:
         raise InputError(f"cost sample {sample}: from 0 (the stated costs) to {MOST_SAMPLES}")
     ranges = _ranges(machine, new_code) if sample else ()
