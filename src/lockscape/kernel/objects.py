@@ -1,4 +1,8 @@
-"""The kernel's objects: what its functions read and write. Names are those of Unix and Linux."""
+"""The kernel's objects: what its functions read and write. Names are those of Unix and Linux.
+
+They stand together as in a header, long as that gets: most functions need several, and plans name them all.
+Those that only one module needs are in that, those of the network in `lockscape.kernel.network_objects`.
+"""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -3,7 +3,8 @@
 Give `Detector(state, rules).read` as the reader to `lockscape.machine.execute.execute`, then call `finish`
 with what that returned, and look at `faults`. The program must have been assembled with ``traced=True``, or
 its sections are not seen. What each kind of fault is and what it lets pass is said where it is looked for:
-`races`, `publishing`, `sections`, `sleeping`, `lockorder`, `lifetimes` and `waiting`.
+`races`, `publishing`, `sections`, `sleeping`, `lockorder`, `lifetimes` and `waiting`. Here is only what
+hands each kind of row to them: a short function for each, and there are many kinds.
 """
 
 import contextlib

@@ -3,7 +3,7 @@
 Processor 0 runs the uniprocessor kernel as it is. User programs run on the others, on a small kernel that
 only switches between threads. Each has a bootstrap thread, an ordinary process of the first kernel: it waits
 in a driver for a call of its program's, leaves the kernel, does the call itself, and enters the driver again
-with the result.
+with the result. All of it is one module, both sides of each message: its lines are what this method takes.
 """
 
 from dataclasses import replace
